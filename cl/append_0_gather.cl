@@ -1,0 +1,96 @@
+/* append_0_gather: brings the tokens of every segment to compress into the staging array of one side, as halves, from the window and
+ * the caller's tensor; sanitises; puts the first tokens of a sequence into the exact record and stages their stand-ins; starts the segment headers (K).
+ * Convention: docs/design.md, rules 1 to 3. Reference: src/ref/append_0_gather.c.
+ * Range: (channels, staging rows, KV heads), one work-item a value. x and mask are [head][row][head_dim]. */
+#include "record.clh"
+#include "source.clh"
+
+#ifndef HEAD_DIM
+#error "HEAD_DIM is missing"
+#endif
+
+typedef struct gear_gather {
+    __global const uint *seq;
+    __global const ushort *window;
+    __global const uchar *input;
+    ulong stride_seq, stride_head, stride_token;
+    uint entry, type, ring, heads, is_v, head, channel;
+} gear_gather;
+
+/* The half at a position of the sequence; *bad reports a replaced input value. */
+inline uint gear_read(const gear_gather *g, uint position, uint *bad)
+{
+    uint length = g->seq[GEAR__SEQ_LENGTH];
+    *bad = 0u;
+    if (position < length) {
+        return g->window[gear_window_index(g->seq[GEAR__SEQ_SLOT], g->is_v, g->heads, g->head, g->ring, position, HEAD_DIM,
+                                           g->channel)];
+    }
+    ulong index = gear_input_index(g->seq, g->entry, position - length, g->head, g->channel, g->stride_seq, g->stride_head,
+                                   g->stride_token);
+    return gear_sanitize(gear_load(g->input, index, g->type), bad);
+}
+
+/* Stand-in of exact token `position`: token exact + position, else the mean of the segment's other tokens. */
+inline uint gear_stand_in(const gear_gather *g, uint position, uint exact, uint first, uint tokens)
+{
+    uint bad, end = first + tokens;
+    if (exact + position >= first && exact + position < end) {
+        return gear_read(g, exact + position, &bad);
+    }
+    float sum = 0.0f;
+    uint count = 0u;
+    for (uint p = max(first, exact); p < end; p++) {
+        sum += gear_float_from_half(gear_read(g, p, &bad));
+        count++;
+    }
+    if (!count) {
+        return 0u;
+    }
+    return gear_half_from_float(sum * gear_inverse_count(count));
+}
+
+__kernel void gear_k_append_0_gather(__global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table,
+                                     __global const uint *seqs, __global const uint *jobs, __global const uint *row_jobs,
+                                     __global const ushort *window, __global const uchar *input, ulong input_offset,
+                                     ulong stride_seq, ulong stride_head, ulong stride_token, uint type, uint num_rows,
+                                     __global ushort *x, __global uchar *mask, volatile __global uint *health)
+{
+    uint channel = (uint)get_global_id(0), row = (uint)get_global_id(1), head = (uint)get_global_id(2);
+    uint heads = shape[GEAR__SHAPE_KV_HEADS];
+    if (channel >= HEAD_DIM || row >= num_rows || head >= heads) {
+        return;
+    }
+    __global const uint *job = jobs + row_jobs[row / 64u] * GEAR__JOB_WORDS;
+    uint token = row - job[GEAR__JOB_ROW], tokens = job[GEAR__JOB_TOKENS], first = job[GEAR__JOB_FIRST];
+    ulong at = ((ulong)head * num_rows + row) * HEAD_DIM + channel;
+    if (token >= tokens) {
+        x[at] = 0;
+        mask[at] = GEAR__MASK_PADDING;
+        return;
+    }
+    if (token == 0u && channel == 0u && head == 0u && !is_v) {
+        __global uint *header = (__global uint *)gear_record(pool, job[GEAR__JOB_SEGMENT]);
+        header[GEAR__SEGMENT_TOKENS] = tokens;
+        header[GEAR__SEGMENT_BLOCKS] = job[GEAR__JOB_BLOCKS];
+        header[GEAR__SEGMENT_OUTLIERS_K] = 0u;
+        header[GEAR__SEGMENT_OUTLIERS_V] = 0u;
+    }
+    uint entry = job[GEAR__JOB_ENTRY];
+    gear_gather g = {seqs + entry * GEAR__SEQ_WORDS, window, input + input_offset, stride_seq, stride_head, stride_token,
+                     entry, type, shape[GEAR__SHAPE_WINDOW], heads, is_v, head, channel};
+    uint bad, value = gear_read(&g, first + token, &bad);
+    gear_count_bad(health, bad);
+
+    __global const uint *header = table + (ulong)g.seq[GEAR__SEQ_SLOT] * shape[GEAR__SHAPE_TABLE_ROW] * GEAR__BLOCK_WORDS;
+    uint exact = header[GEAR__HEADER_TOKENS], position = first + token;
+    if (position < exact) {
+        __global ushort *record = (__global ushort *)gear_record(pool, header[GEAR__HEADER_EXACT]);
+        record[((is_v * heads + head) * shape[GEAR__SHAPE_EXACT_MAX] + position) * HEAD_DIM + channel] = (ushort)value;
+        value = gear_stand_in(&g, position, exact, first, tokens);
+        mask[at] = GEAR__MASK_EXACT;
+    } else {
+        mask[at] = 0;
+    }
+    x[at] = (ushort)value;
+}

@@ -1,0 +1,70 @@
+/* append_3_quantize: codes of one side in fragment order, and the residual R = X - D for the low-rank fit (paper, eq. 4).
+ * Convention: docs/design.md, rules 6 and 7. Reference: src/ref/append_3_quantize.c.
+ * One work-group of 64 for each (staging block, KV head): the planes are put together in local memory, then copied out. */
+#include "exact.clh"
+#include "record.clh"
+
+#if !defined HEAD_DIM || !defined BITS || !defined IS_V
+#error "HEAD_DIM, BITS or IS_V is missing"
+#endif
+
+#define WIDTH (BITS == 3 ? 2 : BITS == 5 ? 4 : BITS)
+#define PLANE_WORDS (HEAD_DIM * 2 * WIDTH)
+#define HIGH_WORDS (BITS == 3 || BITS == 5 ? HEAD_DIM * 2 : 0)
+
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
+gear_k_append_3_quantize(__global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
+                         __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask,
+                         __global float *r)
+{
+    uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
+    __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
+    __global const uint *entry =
+        table + (job[GEAR__JOB_TABLE] + row_block - job[GEAR__JOB_ROW] / 64u) * (ulong)GEAR__BLOCK_WORDS;
+    uint cls = job[GEAR__JOB_CLASS], block = entry[GEAR__BLOCK_OFFSET];
+    __global uint *codes = (__global uint *)(gear_block_head(pool, shape, block, cls, head) +
+                                             shape[GEAR_SIDE(IS_V) + GEAR__SIDE_CODES]);
+    ulong at = ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
+#if BITS == 16 /* halves as they are; the mask excludes nothing */
+    (void)mask;
+    for (uint i = lid; i < 64u * HEAD_DIM; i += 64u) {
+        uint bit = gear_code_bit(IS_V, 16u, HEAD_DIM, i / HEAD_DIM, i % HEAD_DIM);
+        ((__global ushort *)codes)[bit >> 4] = x[at + i];
+        r[at + i] = 0.0f;
+    }
+#else
+    __local uint plane[PLANE_WORDS + HIGH_WORDS];
+    for (uint i = lid; i < PLANE_WORDS + HIGH_WORDS; i += 64u) {
+        plane[i] = 0u;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    gear_pairs p = gear_pairs_of(pool, shape, IS_V, HEAD_DIM, block, entry[GEAR__BLOCK_SEGMENT], cls, head);
+    const float top = (float)((1u << BITS) - 1u);
+    for (uint i = lid; i < 64u * HEAD_DIM; i += 64u) {
+        uint token = i / HEAD_DIM, channel = i % HEAD_DIM, m = mask[at + i], code = 0u;
+        float residual = 0.0f;
+        if (!(m & GEAR__MASK_PADDING)) {
+            uint index = gear_pair_index(&p, token, channel), scale_bits = p.data[index];
+            float scale = gear_float_from_half(scale_bits), lo = gear_float_from_half(p.data[index + p.zero]);
+            float value = gear_float_from_half(x[at + i]);
+            if (m & GEAR__MASK_OUTLIER) {
+                code = scale_bits ? 1u << (BITS - 1) : 0u;
+            } else {
+                code = scale_bits ? gear_code(value - lo, scale, gear_inverse(scale_bits), top) : 0u;
+                residual = m ? 0.0f : value - fma((float)code, scale, lo);
+            }
+        }
+        r[at + i] = residual;
+        uint bit = gear_code_bit(IS_V, WIDTH, HEAD_DIM, token, channel);
+        atomic_or(&plane[bit >> 5], (code & ((1u << WIDTH) - 1u)) << (bit & 31u));
+#if HIGH_WORDS
+        bit = gear_code_bit(IS_V, 1u, HEAD_DIM, token, channel);
+        atomic_or(&plane[PLANE_WORDS + (bit >> 5)], (code >> WIDTH) << (bit & 31u));
+#endif
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (uint i = lid; i < PLANE_WORDS + HIGH_WORDS; i += 64u) {
+        codes[i] = plane[i];
+    }
+#endif
+}

@@ -1,0 +1,188 @@
+/* layout.h: where every code, scale and record word lives. Shared by the C host code and every kernel; docs/format.md is its prose.
+ *
+ * Unit: a block of 64 tokens x one KV head. Codes are kept in planes of w = 1, 2, 4, 8 or 16 bits (3 bits: a 2-bit plane, then a
+ * 1-bit plane with the value 4; 5 bits: 4 + 1). A plane of n steps (a step is 16 channels) takes 128 n w bytes, in the order in which
+ * a group of 32 lanes reads it: lane = 4 row + quarter, row 0..7, quarter 0..3.
+ *   K  lane (row, quarter) holds channels 4 quarter .. 4 quarter + 3 of each step and tokens 8 j + row, j 0..7. Steps go together in
+ *      groups of 4, the rest in groups of 2 and 1, so that a 2-bit word of a group of 4 is 16 channels of one token.
+ *   V  lane (row, quarter) holds channels 16 step + row and + 8 and tokens 16 m + 4 quarter .. + 3, m 0..3; a 2-bit word is 16 tokens
+ *      of one channel.
+ * Inside a word two neighbours (channels 2i, 2i+1 for K, tokens for V) sit 16 bits apart, so that one AND with a mask such as
+ * 0x00030003 gives both as 16-bit floats of a matrix fragment.
+ */
+#ifndef GEAR_LAYOUT_H
+#define GEAR_LAYOUT_H
+
+#ifdef __OPENCL_C_VERSION__
+typedef uint gear__u32;
+#  define GEAR__INLINE inline __attribute__((always_inline))
+#else
+#  include <stdint.h>
+typedef uint32_t gear__u32;
+#  define GEAR__INLINE static inline
+#endif
+
+#define GEAR__BLOCK 64u        /* tokens of a block */
+#define GEAR__STEP 16u         /* channels of a step */
+#define GEAR__GRANULE 64u      /* pool offsets count these many bytes */
+#define GEAR__RECORD_ALIGN 16u /* every part of a record starts at a multiple of this */
+#define GEAR__MAX_RANK 8u
+
+/* Codec axis of one side: which values share a (scale, zero) pair, and where the pairs live. */
+#define GEAR__AXIS_NONE 0u           /* 16 bits: halves, no pairs */
+#define GEAR__AXIS_CHANNEL_GROUP 1u  /* `group` tokens of one channel; head record [token group][scale, zero][head_dim] */
+#define GEAR__AXIS_TOKEN_GROUP 2u    /* `group` channels of one token and head; head record [channel group][scale, zero][64] */
+#define GEAR__AXIS_CHANNEL_SEGMENT 3u/* one channel over the segment; segment record, per head [scale, zero][head_dim] */
+#define GEAR__AXIS_TOKEN_ALL 4u      /* one token over all heads; block record, shared part [scale, zero][64] */
+
+/* Record classes: a segment is of the prompt or of decoding; they differ in the rank of L and so in record size. */
+#define GEAR__PROMPT 0u
+#define GEAR__DECODE 1u
+
+/* Page table entry of a block: 4 words. */
+#define GEAR__BLOCK_WORDS 4u
+#define GEAR__BLOCK_OFFSET 0u  /* block record, granules into the layer's pool */
+#define GEAR__BLOCK_SEGMENT 1u /* segment record, granules */
+#define GEAR__BLOCK_FIRST 2u   /* position in the sequence of the block's first token */
+#define GEAR__BLOCK_INFO 3u    /* tokens 0..64 in bits 0..7, class in bit 8, index of the block in its segment in bits 16..31 */
+#define GEAR__INFO_TOKENS(info) ((info) & 0xffu)
+#define GEAR__INFO_CLASS(info) (((info) >> 8) & 1u)
+#define GEAR__INFO_INDEX(info) ((info) >> 16)
+
+/* Segment record header: 4 words. */
+#define GEAR__SEGMENT_WORDS 4u
+#define GEAR__SEGMENT_TOKENS 0u
+#define GEAR__SEGMENT_BLOCKS 1u
+#define GEAR__SEGMENT_OUTLIERS_K 2u /* entries of all heads and blocks */
+#define GEAR__SEGMENT_OUTLIERS_V 3u
+
+/* Work list of the compressor: one segment to compress, 16 words. */
+#define GEAR__JOB_WORDS 16u
+#define GEAR__JOB_SEGMENT 0u  /* segment record, granules */
+#define GEAR__JOB_TABLE 1u    /* index of its first block's entry in the page table */
+#define GEAR__JOB_BLOCKS 2u
+#define GEAR__JOB_TOKENS 3u
+#define GEAR__JOB_ROW 4u      /* first staging row, a multiple of 64 */
+#define GEAR__JOB_FIRST 5u    /* position in the sequence of its first token */
+#define GEAR__JOB_ENTRY 6u    /* index into the batch's sequence list */
+#define GEAR__JOB_CLASS 7u
+#define GEAR__JOB_PER_END 8u  /* by side: outliers at each end of a vector of the segment, vector rule along tokens */
+#define GEAR__JOB_PARTS 10u   /* by side, 2 words: byte offsets of the outlier indices and deltas in the segment record */
+
+/* Work list of a verb: one sequence of the batch, 8 words. */
+#define GEAR__SEQ_WORDS 8u
+#define GEAR__SEQ_SLOT 0u
+#define GEAR__SEQ_LENGTH 1u   /* tokens before this call (append); tokens in the cache (attend) */
+#define GEAR__SEQ_COUNT 2u    /* new tokens (append); queries (attend) */
+#define GEAR__SEQ_ROW 3u      /* sum of the counts before it: the packed input row, and the output row */
+#define GEAR__SEQ_FIRST 4u    /* position of the oldest token in the window */
+#define GEAR__SEQ_BLOCKS 5u   /* compressed blocks */
+#define GEAR__SEQ_TAIL 6u     /* exact tail tokens (attend) */
+#define GEAR__SEQ_TAIL_ROW 7u /* sum of the tails before it */
+
+/* Shape words: what differs between layers without changing the code's shape; a small read-only buffer per layer. Byte offsets are those
+ * of model/shape.h. Words with a class take + GEAR__PROMPT or + GEAR__DECODE. */
+#define GEAR__SHAPE_KV_HEADS 0u
+#define GEAR__SHAPE_HEAD_FIRST 1u
+#define GEAR__SHAPE_BASES 2u
+#define GEAR__SHAPE_HEAD_STRIDE 4u     /* by class */
+#define GEAR__SHAPE_SEG_HEAD_FIRST 6u
+#define GEAR__SHAPE_SEG_HEAD_STRIDE 8u /* by class */
+#define GEAR__SHAPE_SEG_BYTES 10u      /* by class */
+#define GEAR__SHAPE_WINDOW 12u
+#define GEAR__SHAPE_EXACT_MAX 13u
+#define GEAR__SHAPE_TABLE_ROW 14u      /* entries of a slot's page table row: 1 + blocks */
+#define GEAR__SHAPE_SIDE 16u           /* first word of side 0; side 1 follows */
+#define GEAR__SHAPE_SIDE_WORDS 24u
+#define GEAR__SIDE_AXIS 0u
+#define GEAR__SIDE_BITS 1u
+#define GEAR__SIDE_GROUP_SHIFT 2u      /* log2 of the group; 7 for a single group of up to 128 channels */
+#define GEAR__SIDE_CODES 3u
+#define GEAR__SIDE_PAIRS 4u
+#define GEAR__SIDE_SHARED_PAIRS 5u
+#define GEAR__SIDE_SEG_PAIRS 6u        /* by class */
+#define GEAR__SIDE_OUTLIERS 8u         /* 1 when the side has outliers */
+#define GEAR__SIDE_COUNTS 9u
+#define GEAR__SIDE_RANK 10u            /* by class */
+#define GEAR__SIDE_A 12u               /* by class */
+#define GEAR__SIDE_B 14u               /* by class */
+#define GEAR__SIDE_FACTORS 16u         /* by class */
+#define GEAR__SIDE_FACTOR_BITS 18u
+#define GEAR__SIDE_ITERATIONS 19u
+#define GEAR__SHAPE_WORDS (GEAR__SHAPE_SIDE + 2u * GEAR__SHAPE_SIDE_WORDS)
+
+/* A slot's page table row starts with the sequence header: the exact record (granules) and the number of exact tokens. */
+#define GEAR__HEADER_EXACT 0u
+#define GEAR__HEADER_TOKENS 1u
+
+/* Words that one upload launch carries as an argument. */
+#define GEAR__UPLOAD_WORDS 192u
+
+/* Staging mask of the compressor. */
+#define GEAR__MASK_OUTLIER 1u
+#define GEAR__MASK_EXACT 2u
+#define GEAR__MASK_PADDING 4u
+
+/* --------------------------------------------------------------------------- positions of codes: bit offsets inside a plane */
+
+/* Steps that share words with `step` in a plane of n steps: the group's size and first step. */
+GEAR__INLINE gear__u32 gear__group_size(gear__u32 n, gear__u32 step)
+{
+    gear__u32 rest = n & 3u, quads = n & ~3u;
+    return step < quads ? 4u : (rest >= 2u && step < quads + 2u) ? 2u : 1u;
+}
+
+GEAR__INLINE gear__u32 gear__group_first(gear__u32 n, gear__u32 step)
+{
+    gear__u32 g = gear__group_size(n, step), quads = n & ~3u;
+    return step < quads ? step & ~3u : g == 2u ? quads : step;
+}
+
+/* Pair `pair` of a lane's stream in a group of `words` 32-bit words per lane; returns the bit offset of the pair's low code. */
+GEAR__INLINE gear__u32 gear__pair_bit(gear__u32 w, gear__u32 words, gear__u32 lane, gear__u32 pair)
+{
+    gear__u32 per = 16u / w, word = pair / per, slot = pair % per;
+    gear__u32 index = words >= 4u ? ((word >> 2) * 32u + lane) * 4u + (word & 3u) : lane * words + word;
+    return index * 32u + slot * w;
+}
+
+/* Code of (token 0..63, channel) in a K plane of w bits and n steps. */
+GEAR__INLINE gear__u32 gear__k_bit(gear__u32 w, gear__u32 n, gear__u32 token, gear__u32 channel)
+{
+    gear__u32 step = channel >> 4, g = gear__group_size(n, step), first = gear__group_first(n, step);
+    gear__u32 lane = 4u * (token & 7u) + ((channel >> 2) & 3u);
+    gear__u32 pair = (token >> 3) * 2u * g + (step - first) * 2u + ((channel >> 1) & 1u);
+    return first * 1024u * w + gear__pair_bit(w, g * w, lane, pair) + 16u * (channel & 1u);
+}
+
+/* Code of (token 0..63, channel) in a V plane of w bits. */
+GEAR__INLINE gear__u32 gear__v_bit(gear__u32 w, gear__u32 token, gear__u32 channel)
+{
+    gear__u32 lane = 4u * (channel & 7u) + ((token >> 2) & 3u);
+    gear__u32 pair = ((channel >> 3) & 1u) * 8u + (token >> 4) * 2u + ((token >> 1) & 1u);
+    return (channel >> 4) * 1024u * w + gear__pair_bit(w, w, lane, pair) + 16u * (token & 1u);
+}
+
+/* Width of the main plane and of the 1-bit plane behind it (0: none) for a code of `bits`. */
+GEAR__INLINE gear__u32 gear__main_plane(gear__u32 bits)
+{
+    return bits == 3u ? 2u : bits == 5u ? 4u : bits;
+}
+
+GEAR__INLINE gear__u32 gear__high_plane(gear__u32 bits)
+{
+    return bits == 3u || bits == 5u ? 1u : 0u;
+}
+
+/* Outlier lists of a (KV head, block): K one per token and 128 channels, V one per channel; a list's length fits a byte. */
+GEAR__INLINE gear__u32 gear__k_lists_per_token(gear__u32 head_dim)
+{
+    return (head_dim + 127u) / 128u;
+}
+
+GEAR__INLINE gear__u32 gear__align(gear__u32 bytes, gear__u32 to)
+{
+    return (bytes + to - 1u) / to * to;
+}
+
+#endif

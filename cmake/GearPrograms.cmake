@@ -1,0 +1,40 @@
+# Programs and examples: they see the public header and host/common, nothing of src/. A program is host/gear-x.c or the folder
+# host/gear-x/; an example is one file of host/examples.
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+
+file(GLOB host_common CONFIGURE_DEPENDS host/common/*.c)
+if(host_common)
+    add_library(gear_host STATIC ${host_common})
+    gear_settings(gear_host)
+    # No link to the library here: programs add the shared one, tests the static one.
+    target_include_directories(gear_host PUBLIC include host/common)
+    target_link_libraries(gear_host PUBLIC OpenCL::OpenCL PkgConfig::JANSSON m)
+endif()
+
+# gear_add_program(name sources...)
+function(gear_add_program name)
+    add_executable(${name} ${ARGN})
+    gear_settings(${name})
+    target_link_libraries(${name} PRIVATE $<TARGET_NAME_IF_EXISTS:gear_host> gear_shared m)
+endfunction()
+
+file(GLOB programs CONFIGURE_DEPENDS LIST_DIRECTORIES true host/gear-*)
+foreach(program IN LISTS programs)
+    get_filename_component(name "${program}" NAME_WE)
+    set(sources "${program}")
+    if(IS_DIRECTORY "${program}")
+        file(GLOB sources CONFIGURE_DEPENDS "${program}/*.c")
+    endif()
+    if(sources MATCHES "\\.c(;|$)")
+        gear_add_program(${name} ${sources})
+        file(RELATIVE_PATH to_lib "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
+        set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/${to_lib}")
+        install(TARGETS ${name} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+    endif()
+endforeach()
+
+file(GLOB examples CONFIGURE_DEPENDS host/examples/*.c)
+foreach(example IN LISTS examples)
+    get_filename_component(name "${example}" NAME_WE)
+    gear_add_program(example_${name} "${example}")
+endforeach()

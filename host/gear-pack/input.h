@@ -1,0 +1,28 @@
+/* input.h: one (K, V, Q) triple of files, on the host as floats and on the device as it was read, with its exact attention. */
+#ifndef GEAR_PACK_INPUT_H
+#define GEAR_PACK_INPUT_H
+
+#include "../common/npy.h"
+#include "../common/pick_device.h"
+
+typedef struct input {
+    npy_array k, v, q;                  /* data released after the upload */
+    float *k_value, *v_value, *q_value; /* q NULL without --q */
+    double *exact; /* attention [query heads][m][head_dim] in double from the float values; NULL without --q */
+    uint32_t kv_heads, query_heads, head_dim, queries;
+    uint64_t tokens;
+    float scale;
+    cl_mem k_mem, v_mem, q_mem;
+    cl_mem dense_mem; /* float [KV heads][tokens][head_dim]: what gear_reconstruct writes */
+    cl_mem out_mem;   /* float [query heads][m][head_dim] */
+} input;
+
+/* Reads and checks the files (q may be NULL) and uploads them; scale 0 is 1 / sqrt(head_dim). Call input_free in any case. */
+bool input_load(input *in, const char *k, const char *v, const char *q, float scale, const device *dev, host_error *error);
+void input_free(input *in);
+
+/* Elements of K (and of V), and of Q (and of the output). */
+size_t input_values(const input *in);
+size_t input_query_values(const input *in);
+
+#endif

@@ -1,0 +1,207 @@
+/* measure.c: runs a codec on an input, see measure.h. */
+#include "measure.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "../common/timer.h"
+#include "exact.h"
+
+static bool same_side(const gear_codec *a, const gear_codec *b)
+{
+    return a->backbone == b->backbone && a->bits == b->bits && a->group == b->group && a->rank_prompt == b->rank_prompt &&
+           a->rank_decode == b->rank_decode && a->power_iterations == b->power_iterations && a->factor_bits == b->factor_bits &&
+           !(a->outlier_fraction < b->outlier_fraction) && !(a->outlier_fraction > b->outlier_fraction) &&
+           a->outlier_rule == b->outlier_rule;
+}
+
+bool same_codec(const gear_codec_pair *a, const gear_codec_pair *b)
+{
+    return same_side(&a->k, &b->k) && same_side(&a->v, &b->v);
+}
+
+void measurer_free(measurer *m)
+{
+    gear_cache_destroy(m->cache);
+    m->cache = NULL;
+}
+
+/* Makes m->cache fit codec and input. */
+static bool prepare(measurer *m, const gear_codec_pair *codec, const input *in, host_error *error)
+{
+    if (m->cache && same_codec(&m->codec, codec) && m->tokens == in->tokens && m->kv_heads == in->kv_heads &&
+        m->query_heads == in->query_heads && m->head_dim == in->head_dim && m->queries == in->queries)
+        return true;
+    measurer_free(m);
+    gear_error detail = {0};
+    gear_cache_desc desc;
+    gear_cache_desc_init(&desc);
+    desc.num_layers = 1;
+    desc.num_kv_heads = in->kv_heads;
+    desc.num_query_heads = in->query_heads;
+    desc.head_dim = in->head_dim;
+    desc.capacity_sequences = 1;
+    desc.max_query_tokens = in->queries;
+    desc.capacity_tokens = in->tokens;
+    /* The whole prompt as one segment, as far as the library allows. */
+    uint64_t segment = (in->tokens + GEAR_BLOCK_TOKENS - 1) / GEAR_BLOCK_TOKENS * GEAR_BLOCK_TOKENS;
+    desc.max_segment_tokens = segment < 16384 ? (uint32_t)segment : 16384;
+    codec_flags_apply(m->flags, codec, &desc);
+    if (!gear_ok(gear_cache_create(m->context, &desc, &m->cache, &detail), &detail, error))
+        return false;
+    m->codec = *codec;
+    m->tokens = in->tokens;
+    m->kv_heads = in->kv_heads;
+    m->query_heads = in->query_heads;
+    m->head_dim = in->head_dim;
+    m->queries = in->queries;
+    m->warm = false;
+    return true;
+}
+
+static gear_type element(const npy_array *array)
+{
+    return array->type == NPY_F16 ? GEAR_F16 : GEAR_F32;
+}
+
+static gear_view dense_view(cl_mem mem, gear_type type, uint64_t tokens, uint32_t head_dim)
+{
+    return (gear_view){.mem = mem, .type = type, .stride_head = (size_t)tokens * head_dim, .stride_token = head_dim};
+}
+
+/* Adds a sequence and appends the whole input; *ms is the verb and the wait for it. */
+static bool append(measurer *m, const input *in, gear_sequence *sequence, double *ms, host_error *error)
+{
+    gear_error detail = {0};
+    if (!gear_ok(gear_sequence_add(m->cache, sequence, &detail), &detail, error))
+        return false;
+    gear_view k = dense_view(in->k_mem, element(&in->k), in->tokens, in->head_dim);
+    gear_view v = dense_view(in->v_mem, element(&in->v), in->tokens, in->head_dim);
+    gear_batch batch = {.count = 1, .sequences = sequence, .tokens_each = (uint32_t)in->tokens};
+    gear_sync sync = {.queue = m->dev->queue};
+    double start = timer_ms();
+    bool ok = gear_ok(gear_append(m->cache, 0, &batch, &k, &v, &sync, &detail), &detail, error) &&
+              cl_ok(clFinish(m->dev->queue), "clFinish", error);
+    *ms = timer_ms() - start;
+    return ok;
+}
+
+static bool drop(measurer *m, gear_sequence sequence, host_error *error)
+{
+    gear_error detail = {0};
+    return gear_ok(gear_sequence_remove(m->cache, sequence, &detail), &detail, error);
+}
+
+static bool attend(measurer *m, const input *in, gear_sequence sequence, double *ms, host_error *error)
+{
+    gear_error detail = {0};
+    gear_attend_desc desc;
+    gear_attend_desc_init(&desc);
+    desc.scale = in->scale;
+    gear_view q = dense_view(in->q_mem, element(&in->q), in->queries, in->head_dim);
+    gear_view out = dense_view(in->out_mem, GEAR_F32, in->queries, in->head_dim);
+    gear_batch batch = {.count = 1, .sequences = &sequence, .tokens_each = in->queries};
+    gear_sync sync = {.queue = m->dev->queue};
+    double start = timer_ms();
+    bool ok = gear_ok(gear_attend(m->cache, 0, &batch, &q, &desc, &out, &sync, &detail), &detail, error) &&
+              cl_ok(clFinish(m->dev->queue), "clFinish", error);
+    *ms = timer_ms() - start;
+    return ok;
+}
+
+/* Sums of squares: of a tensor's error, of the error at its compressed tokens, of the exact tensor. */
+typedef struct error_sums {
+    double all, compressed, norm;
+} error_sums;
+
+static bool compare_side(measurer *m, const input *in, gear_sequence sequence, bool is_v, uint64_t compressed, float *host,
+                         error_sums *sums, host_error *error)
+{
+    gear_error detail = {0};
+    gear_view view = dense_view(in->dense_mem, GEAR_F32, in->tokens, in->head_dim);
+    gear_sync sync = {.queue = m->dev->queue};
+    if (!gear_ok(
+            gear_reconstruct(m->cache, 0, sequence, 0, in->tokens, is_v ? NULL : &view, is_v ? &view : NULL, &sync, &detail),
+            &detail, error) ||
+        !cl_ok(
+            clEnqueueReadBuffer(m->dev->queue, in->dense_mem, CL_TRUE, 0, input_values(in) * sizeof *host, host, 0, NULL, NULL),
+            "clEnqueueReadBuffer", error))
+        return false;
+    const float *exact = is_v ? in->v_value : in->k_value;
+    size_t head = (size_t)in->tokens * in->head_dim, part = (size_t)compressed * in->head_dim;
+    *sums = (error_sums){0};
+    for (size_t i = 0; i < input_values(in); ++i) {
+        double x = (double)exact[i], d = (double)host[i] - x;
+        sums->norm += x * x;
+        sums->all += d * d;
+        sums->compressed += i % head < part ? d * d : 0;
+    }
+    return true;
+}
+
+static bool compare_output(measurer *m, const input *in, float *host, double *rel, host_error *error)
+{
+    size_t values = input_query_values(in);
+    if (!cl_ok(clEnqueueReadBuffer(m->dev->queue, in->out_mem, CL_TRUE, 0, values * sizeof *host, host, 0, NULL, NULL),
+               "clEnqueueReadBuffer", error))
+        return false;
+    double all = 0, norm = 0;
+    for (size_t i = 0; i < values; ++i) {
+        double d = (double)host[i] - in->exact[i];
+        all += d * d;
+        norm += in->exact[i] * in->exact[i];
+    }
+    *rel = relative(all, norm);
+    return true;
+}
+
+static bool run(measurer *m, const input *in, bool full, sample *out, host_error *error)
+{
+    gear_error detail = {0};
+    gear_sequence sequence = 0;
+    uint64_t tokens = 0;
+    bool warm_up = full && !m->warm, ok = false;
+    error_sums k = {0}, v = {0};
+    size_t most = input_values(in) > input_query_values(in) ? input_values(in) : input_query_values(in);
+    float *host = malloc(most * sizeof *host);
+    *out = (sample){.rel_attention = (double)NAN, .attend_ms = (double)NAN};
+    if (!host) {
+        fail(error, EXIT_DEVICE, "host memory exhausted");
+        goto cleanup;
+    }
+    if (warm_up && (!append(m, in, &sequence, &out->append_ms, error) || !drop(m, sequence, error)))
+        goto cleanup;
+    if (!append(m, in, &sequence, &out->append_ms, error))
+        goto cleanup;
+    if (!gear_ok(gear_sequence_length(m->cache, sequence, 0, &tokens, &out->compressed, &detail), &detail, error) ||
+        !gear_ok(gear_cache_bytes(m->cache, 0, &out->bytes, &detail), &detail, error))
+        goto cleanup;
+    if (full && in->queries) {
+        if (warm_up && !attend(m, in, sequence, &out->attend_ms, error))
+            goto cleanup;
+        if (!attend(m, in, sequence, &out->attend_ms, error) || !compare_output(m, in, host, &out->rel_attention, error))
+            goto cleanup;
+    }
+    if (!compare_side(m, in, sequence, false, out->compressed, host, &k, error) ||
+        !compare_side(m, in, sequence, true, out->compressed, host, &v, error) || !drop(m, sequence, error))
+        goto cleanup;
+    out->rel_k = relative(k.all, k.norm);
+    out->rel_v = relative(v.all, v.norm);
+    out->residual_k = k.compressed;
+    out->residual_v = v.compressed;
+    m->warm = m->warm || full;
+    ok = true;
+cleanup:
+    free(host);
+    return ok;
+}
+
+bool measure(measurer *m, const gear_codec_pair *codec, const input *in, sample *out, host_error *error)
+{
+    return prepare(m, codec, in, error) && run(m, in, true, out, error);
+}
+
+bool measure_residual(measurer *m, const gear_codec_pair *codec, const input *in, sample *out, host_error *error)
+{
+    return prepare(m, codec, in, error) && run(m, in, false, out, error);
+}

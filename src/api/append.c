@@ -1,0 +1,367 @@
+/* append.c: gear_append and gear_flush. A call first plans and takes every record it needs (all or nothing), then enqueues the
+ * compressor in rounds of at most `staging_rows` tokens and the window write, and commits the host state when all is enqueued. */
+#include <string.h>
+
+#include "api/internal.h"
+
+typedef struct append_call {
+    gear_cache *cache;
+    gear__layer *layer;
+    const gear_batch *batch;
+    int is_flush;
+    const char *where;
+    gear__tensor k, v;
+    gear__stream stream;
+} append_call;
+
+static uint32_t new_tokens(const append_call *call, uint32_t i)
+{
+    return call->is_flush ? 0 : gear__batch_tokens(call->batch, i);
+}
+
+static gear__slot *slot_of(const append_call *call, uint32_t i)
+{
+    return &call->layer->slots[call->cache->slots[i]];
+}
+
+/* Takes the records of one segment; fills the page table entries of its blocks. 0 when the pool is full. */
+static int take_segment(append_call *call, gear__slot *slot, const gear__plan_segment *segment)
+{
+    const gear__shape *shape = &call->layer->memory.variant->shape;
+    gear__heap *heap = &call->layer->heap;
+    uint32_t before = slot->planned, blocks = (segment->tokens + 63) / 64;
+    uint32_t exact = slot->exact > segment->first ? slot->exact - segment->first : 0;
+    exact = exact < segment->tokens ? exact : segment->tokens;
+    uint64_t entries[2];
+    for (int s = 0; s < 2; s++) {
+        entries[s] = gear__outlier_entries(shape, &shape->side[s], segment->tokens, exact);
+    }
+    if (slot->planned + blocks > call->cache->max_blocks) {
+        return 0;
+    }
+    uint64_t granules = gear__segment_granules(shape, segment->cls, entries[0], entries[1]);
+    uint32_t record = granules < UINT32_MAX ? gear__heap_take(heap, (uint32_t)granules) : GEAR__HEAP_NONE;
+    if (record == GEAR__HEAP_NONE) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < blocks; i++) {
+        uint32_t offset = gear__heap_take(heap, gear__block_granules(shape, segment->cls));
+        if (offset == GEAR__HEAP_NONE) {
+            if (slot->planned == before) {
+                gear__heap_give(heap, record, (uint32_t)granules);
+            }
+            return 0;
+        }
+        uint32_t tokens = segment->tokens - 64 * i < 64 ? segment->tokens - 64 * i : 64;
+        slot->blocks[slot->planned++] = (gear__block){
+            .word = {[GEAR__BLOCK_OFFSET] = offset,
+                     [GEAR__BLOCK_SEGMENT] = record,
+                     [GEAR__BLOCK_FIRST] = segment->first + 64 * i,
+                     [GEAR__BLOCK_INFO] = tokens | segment->cls << 8 | i << 16},
+            .segment_granules = i ? 0 : (uint32_t)granules,
+            .outliers = {i ? 0 : (uint32_t)entries[0], i ? 0 : (uint32_t)entries[1]},
+        };
+    }
+    return 1;
+}
+
+/* Takes the exact record when the first segment of a sequence is about to be compressed. */
+static int take_exact(append_call *call, gear__slot *slot, const gear__plan_segment *segment)
+{
+    const gear__shape *shape = &call->layer->memory.variant->shape;
+    uint32_t wanted = call->cache->desc.exact_first;
+    if (slot->planned || slot->exact_record != GEAR__HEAP_NONE || !shape->exact_max) {
+        return 1;
+    }
+    slot->exact_record = gear__heap_take(&call->layer->heap, (shape->exact_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE);
+    if (slot->exact_record == GEAR__HEAP_NONE) {
+        return 0;
+    }
+    slot->exact = wanted == GEAR_EXACT_AUTO ? (segment->tokens < 256 ? 1 : 4) : wanted;
+    return 1;
+}
+
+static int plan_sequence(append_call *call, uint32_t i)
+{
+    gear__slot *slot = slot_of(call, i);
+    gear__plan plan;
+    gear__plan_segment segment;
+    gear__plan_begin(&plan, slot->first, slot->length, new_tokens(call, i));
+    while (gear__plan_next(&plan, &call->cache->rules, &segment)) {
+        if (!take_exact(call, slot, &segment) || !take_segment(call, slot, &segment)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void give_back(append_call *call, uint32_t sequences)
+{
+    for (uint32_t i = 0; i < sequences; i++) {
+        gear__slot *slot = slot_of(call, i);
+        gear__slot_release(call->layer, slot, slot->num_blocks);
+    }
+}
+
+static gear_status plan_all(append_call *call, gear_error *error)
+{
+    const gear_cache_desc *desc = &call->cache->desc;
+    uint64_t total = call->layer->tokens;
+    for (uint32_t i = 0; i < call->batch->count; i++) {
+        uint64_t length = (uint64_t)slot_of(call, i)->length + new_tokens(call, i);
+        total += new_tokens(call, i);
+        if (length > desc->max_sequence_tokens) {
+            return gear__fail(error, GEAR_ERROR_CAPACITY, call->where, "batch.sequences[%u] would have %llu tokens; max_sequence_tokens is %llu",
+                              i, (unsigned long long)length, (unsigned long long)desc->max_sequence_tokens);
+        }
+    }
+    if (total > desc->capacity_tokens) {
+        return gear__fail(error, GEAR_ERROR_CAPACITY, call->where, "the layer would hold %llu tokens; capacity_tokens is %llu",
+                          (unsigned long long)total, (unsigned long long)desc->capacity_tokens);
+    }
+    for (uint32_t i = 0; i < call->batch->count; i++) {
+        if (!plan_sequence(call, i)) {
+            give_back(call, i + 1);
+            return gear__fail(error, GEAR_ERROR_CAPACITY, call->where, "no room in the pool for batch.sequences[%u]: %u of %u granules in use",
+                              i, call->layer->heap.used, call->layer->heap.size);
+        }
+    }
+    return GEAR_OK;
+}
+
+/* First position that stays in the window once the planned blocks are compressed. */
+static uint32_t first_after(const gear__slot *slot)
+{
+    if (slot->planned == slot->num_blocks) {
+        return slot->first;
+    }
+    const uint32_t *last = slot->blocks[slot->planned - 1].word;
+    return last[GEAR__BLOCK_FIRST] + GEAR__INFO_TOKENS(last[GEAR__BLOCK_INFO]);
+}
+
+static gear_status upload_batch(append_call *call, uint32_t *advance, gear_error *error)
+{
+    gear_cache *cache = call->cache;
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < call->batch->count; i++) {
+        const gear__slot *slot = slot_of(call, i);
+        uint32_t *w = cache->words + i * GEAR__SEQ_WORDS;
+        memset(w, 0, GEAR__SEQ_WORDS * sizeof *w);
+        w[GEAR__SEQ_SLOT] = cache->slots[i];
+        w[GEAR__SEQ_LENGTH] = slot->length;
+        w[GEAR__SEQ_COUNT] = new_tokens(call, i);
+        w[GEAR__SEQ_ROW] = row;
+        w[GEAR__SEQ_FIRST] = first_after(slot);
+        row += new_tokens(call, i);
+    }
+    return gear__list_update(cache, &call->stream, call->layer, &cache->append_list, call->batch->count, advance, error);
+}
+
+/* Page table entries of the planned blocks, and the sequence header with a sequence's first blocks. */
+static gear_status upload_tables(append_call *call, gear_error *error)
+{
+    gear_cache *cache = call->cache;
+    for (uint32_t i = 0; i < call->batch->count; i++) {
+        const gear__slot *slot = slot_of(call, i);
+        uint32_t *w = cache->words, at = cache->slots[i] * (cache->max_blocks + 1) * GEAR__BLOCK_WORDS;
+        if (slot->planned == slot->num_blocks) {
+            continue;
+        }
+        if (!slot->num_blocks) {
+            memset(w, 0, GEAR__BLOCK_WORDS * sizeof *w);
+            w[GEAR__HEADER_EXACT] = slot->exact ? slot->exact_record : 0;
+            w[GEAR__HEADER_TOKENS] = slot->exact;
+            w += GEAR__BLOCK_WORDS;
+        } else {
+            at += (1 + slot->num_blocks) * GEAR__BLOCK_WORDS;
+        }
+        for (uint32_t b = slot->num_blocks; b < slot->planned; b++, w += GEAR__BLOCK_WORDS) {
+            memcpy(w, slot->blocks[b].word, sizeof slot->blocks[b].word);
+        }
+        gear_status status = gear__upload(&call->stream, call->layer->memory.variant, call->layer->memory.table, at, cache->words,
+                                          (uint32_t)(w - cache->words), error);
+        if (status) {
+            return status;
+        }
+    }
+    return GEAR_OK;
+}
+
+/* The work list of one round, as it grows. */
+typedef struct job_list {
+    uint32_t *jobs, *row_jobs; /* parts of cache->words */
+    uint32_t num_jobs, num_rows;
+} job_list;
+
+static gear_status run_round(append_call *call, job_list *list, gear_error *error)
+{
+    gear_cache *cache = call->cache;
+    const gear__variant *variant = call->layer->memory.variant;
+    const gear__round round = {.layer = &call->layer->memory,
+                               .seqs = cache->append_list.mem,
+                               .jobs = cache->jobs,
+                               .row_jobs = cache->row_jobs,
+                               .x = cache->x,
+                               .mask = cache->mask,
+                               .r = cache->r,
+                               .a = cache->a,
+                               .health = cache->health,
+                               .num_jobs = list->num_jobs,
+                               .num_rows = list->num_rows};
+    if (!list->num_jobs) {
+        return GEAR_OK;
+    }
+    gear_status status = gear__upload(&call->stream, variant, cache->jobs, 0, list->jobs, list->num_jobs * GEAR__JOB_WORDS, error);
+    status = status ? status : gear__upload(&call->stream, variant, cache->row_jobs, 0, list->row_jobs, list->num_rows / 64, error);
+    status = status ? status : gear__compress_round(&call->stream, &round, &call->k, &call->v, error);
+    list->num_jobs = list->num_rows = 0;
+    return status;
+}
+
+/* Adds the segment that starts at block `b` of sequence i. */
+static void add_job(append_call *call, job_list *list, uint32_t i, uint32_t b, uint32_t blocks, uint32_t tokens)
+{
+    gear_cache *cache = call->cache;
+    const gear__slot *slot = slot_of(call, i);
+    const gear__block *block = &slot->blocks[b];
+    const gear__shape *shape = &call->layer->memory.variant->shape;
+    uint32_t *job = list->jobs + list->num_jobs * GEAR__JOB_WORDS;
+    uint32_t cls = GEAR__INFO_CLASS(block->word[GEAR__BLOCK_INFO]), first = block->word[GEAR__BLOCK_FIRST];
+    uint32_t exact = slot->exact > first ? slot->exact - first : 0, available = tokens - (exact < tokens ? exact : tokens);
+    memset(job, 0, GEAR__JOB_WORDS * sizeof *job);
+    job[GEAR__JOB_SEGMENT] = block->word[GEAR__BLOCK_SEGMENT];
+    job[GEAR__JOB_TABLE] = cache->slots[i] * (cache->max_blocks + 1) + 1 + b;
+    job[GEAR__JOB_BLOCKS] = blocks;
+    job[GEAR__JOB_TOKENS] = tokens;
+    job[GEAR__JOB_ROW] = list->num_rows;
+    job[GEAR__JOB_FIRST] = first;
+    job[GEAR__JOB_ENTRY] = i;
+    job[GEAR__JOB_CLASS] = cls;
+    for (uint32_t s = 0; s < 2; s++) {
+        job[GEAR__JOB_PER_END + s] = gear__outlier_per_end(shape->side[s].outlier_fraction, tokens, available);
+        for (uint32_t p = 0; p < 2; p++) {
+            job[GEAR__JOB_PARTS + 2 * s + p] =
+                (uint32_t)gear__outlier_part(shape, cls, block->outliers[0], block->outliers[1], (int)(2 * s + p));
+        }
+    }
+    for (uint32_t n = 0; n < blocks; n++) {
+        list->row_jobs[list->num_rows / 64 + n] = list->num_jobs;
+    }
+    list->num_jobs++;
+    list->num_rows += 64 * blocks;
+}
+
+static gear_status compress_all(append_call *call, gear_error *error)
+{
+    gear_cache *cache = call->cache;
+    job_list list = {.jobs = cache->words, .row_jobs = cache->words + cache->staging_rows / 64 * GEAR__JOB_WORDS};
+    for (uint32_t i = 0; i < call->batch->count; i++) {
+        const gear__slot *slot = slot_of(call, i);
+        for (uint32_t b = slot->num_blocks; b < slot->planned;) {
+            uint32_t end = b, tokens = 0;
+            do {
+                tokens += GEAR__INFO_TOKENS(slot->blocks[end].word[GEAR__BLOCK_INFO]);
+                end++;
+            } while (end < slot->planned && GEAR__INFO_INDEX(slot->blocks[end].word[GEAR__BLOCK_INFO]));
+            if (list.num_rows + 64 * (end - b) > cache->staging_rows) {
+                gear_status status = run_round(call, &list, error);
+                if (status) {
+                    return status;
+                }
+            }
+            add_job(call, &list, i, b, end - b, tokens);
+            b = end;
+        }
+    }
+    return run_round(call, &list, error);
+}
+
+static gear_status write_window(append_call *call, uint32_t advance, gear_error *error)
+{
+    uint32_t longest = 0;
+    for (uint32_t i = 0; i < call->batch->count; i++) {
+        uint32_t n = new_tokens(call, i);
+        longest = first_after(slot_of(call, i)) < slot_of(call, i)->length + n && n > longest ? n : longest;
+    }
+    if (!longest) {
+        return GEAR_OK;
+    }
+    return gear__append_6_window(&call->stream, &call->layer->memory, call->cache->append_list.mem, call->batch->count, longest, advance,
+                                 &call->k, &call->v, call->cache->health, error);
+}
+
+static gear_status enqueue_all(append_call *call, gear_error *error)
+{
+    uint32_t advance = 0, planned = 0;
+    for (uint32_t i = 0; i < call->batch->count; i++) {
+        planned += slot_of(call, i)->planned - slot_of(call, i)->num_blocks;
+    }
+    if (planned) {
+        call->cache->append_list.count = 0; /* the gather stage takes lengths as they are */
+    } else if (call->is_flush) {
+        return GEAR_OK;
+    }
+    gear_status status = upload_batch(call, &advance, error);
+    if (!status && planned) {
+        status = upload_tables(call, error);
+        status = status ? status : compress_all(call, error);
+    }
+    return status ? status : write_window(call, advance, error);
+}
+
+static gear_status append_or_flush(append_call *call, const gear_sync *sync, gear_error *error)
+{
+    gear_status status = gear__stream_begin(&call->stream, &call->cache->context->device, sync, call->where, error);
+    if (status) {
+        return status;
+    }
+    status = plan_all(call, error);
+    if (status) {
+        return gear__stream_end(&call->stream, status, error);
+    }
+    status = enqueue_all(call, error);
+    status = gear__stream_end(&call->stream, status, error);
+    if (status) {
+        give_back(call, call->batch->count);
+        return status;
+    }
+    for (uint32_t i = 0; i < call->batch->count; i++) {
+        gear__slot *slot = slot_of(call, i);
+        slot->first = first_after(slot);
+        slot->num_blocks = slot->planned;
+        slot->length += new_tokens(call, i);
+        call->layer->tokens += new_tokens(call, i);
+    }
+    return GEAR_OK;
+}
+
+gear_status gear_append(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_view *k, const gear_view *v,
+                        const gear_sync *sync, gear_error *error)
+{
+    static const char where[] = "gear_append";
+    gear_status status = gear__verb_check(cache, layer, sync, where, error);
+    status = status ? status : gear__batch_check(cache, batch, 1, where, error);
+    if (status) {
+        return status;
+    }
+    append_call call = {.cache = cache, .layer = &cache->layers[layer], .batch = batch, .where = where};
+    uint32_t heads = cache->desc.num_kv_heads;
+    status = gear__view_check(cache, k, "k", heads, batch->count, batch->tokens, batch->tokens_each, where, &call.k, error);
+    status = status ? status
+                    : gear__view_check(cache, v, "v", heads, batch->count, batch->tokens, batch->tokens_each, where, &call.v, error);
+    return status ? status : append_or_flush(&call, sync, error);
+}
+
+gear_status gear_flush(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_sync *sync, gear_error *error)
+{
+    static const char where[] = "gear_flush";
+    gear_status status = gear__verb_check(cache, layer, sync, where, error);
+    status = status ? status : gear__batch_check(cache, batch, 0, where, error);
+    if (status) {
+        return status;
+    }
+    const gear__tensor none = {.mem = cache->dummy};
+    append_call call = {.cache = cache, .layer = &cache->layers[layer], .batch = batch, .is_flush = 1, .where = where, .k = none,
+                        .v = none};
+    return append_or_flush(&call, sync, error);
+}

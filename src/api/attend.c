@@ -1,0 +1,175 @@
+/* attend.c: gear_attend: checks, brings the batch list up to date, chooses the splits, launches the fused pass and the merge. */
+#include <math.h>
+#include <string.h>
+
+#include "api/internal.h"
+
+static const char where[] = "gear_attend";
+
+void gear_attend_desc_init(gear_attend_desc *desc)
+{
+    if (desc) {
+        memset(desc, 0, sizeof *desc);
+        desc->struct_size = sizeof *desc;
+    }
+}
+
+static uint32_t tail_of(const gear_attend_desc *desc, const gear_batch *batch, uint32_t i)
+{
+    if (!desc->tail_k) {
+        return 0;
+    }
+    return desc->tail_tokens ? desc->tail_tokens[i] : gear__batch_tokens(batch, i);
+}
+
+static gear_status check_desc(const gear_attend_desc *desc, gear_error *error)
+{
+    if (desc->struct_size != sizeof *desc) {
+        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "desc.struct_size is %zu, not %zu (gear_attend_desc_init sets it)",
+                          desc->struct_size, sizeof *desc);
+    }
+    if (!isfinite(desc->scale) || !isfinite(desc->soft_cap) || desc->soft_cap < 0.0f) {
+        int scale = !isfinite(desc->scale);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.%s is %g; it must be finite%s", scale ? "scale" : "soft_cap",
+                          scale ? (double)desc->scale : (double)desc->soft_cap, scale ? "" : " and not negative");
+    }
+    if (!desc->tail_k != !desc->tail_v) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.%s is NULL and the other tail is not",
+                          desc->tail_k ? "tail_v" : "tail_k");
+    }
+    for (size_t i = 0; i < sizeof desc->reserved / sizeof *desc->reserved; i++) {
+        if (desc->reserved[i]) {
+            return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.reserved[%zu] is not 0", i);
+        }
+    }
+    return GEAR_OK;
+}
+
+/* Checks lengths and writes the batch list; *tiles is the longest sequence's. */
+static gear_status build_list(gear_cache *cache, const gear__layer *layer, const gear_batch *batch, const gear_attend_desc *desc,
+                              uint32_t *max_queries, uint32_t *tiles, gear_error *error)
+{
+    uint64_t row = 0, tail_row = 0;
+    *max_queries = *tiles = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const gear__slot *slot = &layer->slots[cache->slots[i]];
+        uint32_t queries = gear__batch_tokens(batch, i), tail = tail_of(desc, batch, i);
+        uint64_t total = (uint64_t)slot->length + tail;
+        if (queries > cache->desc.max_query_tokens) {
+            return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "batch.tokens[%u] is %u; max_query_tokens is %u", i, queries,
+                              cache->desc.max_query_tokens);
+        }
+        if (queries > total || total > UINT32_MAX / 2) {
+            return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "batch.tokens[%u] is %u; the sequence and its tail have %llu tokens", i,
+                              queries, (unsigned long long)total);
+        }
+        uint32_t *w = cache->words + i * GEAR__SEQ_WORDS;
+        w[GEAR__SEQ_SLOT] = cache->slots[i];
+        w[GEAR__SEQ_LENGTH] = slot->length;
+        w[GEAR__SEQ_COUNT] = queries;
+        w[GEAR__SEQ_ROW] = (uint32_t)row;
+        w[GEAR__SEQ_FIRST] = slot->first;
+        w[GEAR__SEQ_BLOCKS] = slot->num_blocks;
+        w[GEAR__SEQ_TAIL] = tail;
+        w[GEAR__SEQ_TAIL_ROW] = (uint32_t)tail_row;
+        row += queries;
+        tail_row += tail;
+        uint32_t n = slot->num_blocks + (slot->exact ? 1 : 0) + (slot->length - slot->first + 63) / 64 + (tail + 63) / 64;
+        *tiles = n > *tiles ? n : *tiles;
+        *max_queries = queries > *max_queries ? queries : *max_queries;
+    }
+    return GEAR_OK;
+}
+
+static gear_status check_lse(const gear_cache *cache, const gear_batch *batch, const gear_attend_desc *desc, gear_error *error)
+{
+    uint64_t rows = 0;
+    size_t size = 0;
+    if (desc->lse_offset % 4) {
+        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.lse_offset is %zu; it must be a multiple of 4", desc->lse_offset);
+    }
+    for (uint32_t i = 0; i < batch->count; i++) {
+        rows += gear__batch_tokens(batch, i);
+    }
+    rows *= cache->desc.num_query_heads;
+    cl_int code = clGetMemObjectInfo(desc->lse, CL_MEM_SIZE, sizeof size, &size, NULL);
+    if (code) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.lse is not a buffer (%s)", gear__cl_name(code));
+    }
+    if (rows * 4 > size || desc->lse_offset > size - rows * 4) {
+        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.lse has %zu bytes; offset %zu and %llu floats do not fit", size,
+                          desc->lse_offset, (unsigned long long)rows);
+    }
+    return GEAR_OK;
+}
+
+/* Parts that each query row's tiles are split into: enough work-groups to fill the device, no more than there are tiles. */
+static uint32_t choose_splits(const gear_cache *cache, const gear__variant *variant, uint32_t count, uint32_t max_queries, uint32_t tiles)
+{
+    uint32_t heads = cache->desc.num_kv_heads, rows = max_queries * (cache->desc.num_query_heads / heads);
+    uint64_t groups = (uint64_t)count * heads * ((rows + variant->rows - 1) / variant->rows);
+    uint64_t splits = cache->target_groups / groups;
+    splits = splits < tiles ? splits : tiles;
+    return splits ? (uint32_t)splits : 1;
+}
+
+static gear_status check_views(const gear_cache *cache, const gear_batch *batch, const gear_view *q, const gear_attend_desc *desc,
+                               const gear_view *out, gear__attend_call *call, gear_error *error)
+{
+    uint32_t n = batch->count, kv = cache->desc.num_kv_heads, heads = cache->desc.num_query_heads;
+    gear_status status = gear__view_check(cache, q, "q", heads, n, batch->tokens, batch->tokens_each, where, &call->q, error);
+    status = status ? status : gear__view_check(cache, out, "out", heads, n, batch->tokens, batch->tokens_each, where, &call->out, error);
+    if (!status && desc->tail_k) {
+        const uint32_t *counts = desc->tail_tokens ? desc->tail_tokens : batch->tokens;
+        status = gear__view_check(cache, desc->tail_k, "desc.tail_k", kv, n, counts, batch->tokens_each, where, &call->tail_k, error);
+        status = status ? status
+                        : gear__view_check(cache, desc->tail_v, "desc.tail_v", kv, n, counts, batch->tokens_each, where, &call->tail_v,
+                                           error);
+    }
+    return !status && desc->lse ? check_lse(cache, batch, desc, error) : status;
+}
+
+gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batch *batch, const gear_view *q,
+                        const gear_attend_desc *desc, const gear_view *out, const gear_sync *sync, gear_error *error)
+{
+    gear_attend_desc plain;
+    gear_attend_desc_init(&plain);
+    desc = desc ? desc : &plain;
+    gear_status status = gear__verb_check(cache, layer_index, sync, where, error);
+    status = status ? status : gear__batch_check(cache, batch, 1, where, error);
+    status = status ? status : check_desc(desc, error);
+    if (status) {
+        return status;
+    }
+    const gear__layer *layer = &cache->layers[layer_index];
+    const gear__tensor none = {.mem = cache->dummy};
+    gear__attend_call call = {.layer = &layer->memory,
+                              .seqs = cache->attend_list.mem,
+                              .num_seqs = batch->count,
+                              .tail_k = none,
+                              .tail_v = none,
+                              .scale = desc->scale != 0.0f ? desc->scale : (float)(1.0 / sqrt(cache->desc.head_dim)),
+                              .soft_cap = desc->soft_cap,
+                              .partial = cache->partial,
+                              .softmax = cache->softmax,
+                              .lse = desc->lse ? desc->lse : cache->dummy,
+                              .lse_offset = desc->lse_offset / 4,
+                              .has_lse = desc->lse != NULL};
+    uint32_t tiles;
+    status = check_views(cache, batch, q, desc, out, &call, error);
+    status = status ? status : build_list(cache, layer, batch, desc, &call.max_queries, &tiles, error);
+    if (status) {
+        return status;
+    }
+    call.splits = choose_splits(cache, layer->memory.variant, batch->count, call.max_queries, tiles);
+
+    gear__stream stream;
+    status = gear__stream_begin(&stream, &cache->context->device, sync, where, error);
+    if (status) {
+        return status;
+    }
+    status = gear__list_update(cache, &stream, layer, &cache->attend_list, batch->count, &call.advance, error);
+    status = status ? status : gear__attend_1_partial(&stream, &call, error);
+    status = status ? status : gear__attend_2_merge(&stream, &call, error);
+    return gear__stream_end(&stream, status, error);
+}

@@ -1,0 +1,123 @@
+/* internal.h: what the API's objects are made of. Only files in src/api include it. */
+#ifndef GEAR_API_INTERNAL_H
+#define GEAR_API_INTERNAL_H
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/mutex.h"
+#include "device/buffer.h"
+#include "device/device.h"
+#include "model/desc.h"
+#include "model/heap.h"
+#include "model/plan.h"
+#include "model/shape.h"
+#include "stage/stage.h"
+
+/* Reference-counted: one for the caller's handle, one for each cache. */
+struct gear_context {
+    gear__device device;
+    gear__mutex mutex;
+    unsigned references; /* guarded by mutex */
+};
+
+void gear__context_retain(gear_context *context);
+void gear__context_release(gear_context *context);
+
+/* A page table entry as the host keeps it. */
+typedef struct gear__block {
+    uint32_t word[GEAR__BLOCK_WORDS];
+    uint32_t segment_granules; /* of the segment record; 0 in all but its first block */
+    uint32_t outliers[2];      /* entries of the segment, in its first block */
+} gear__block;
+
+/* One sequence in one layer. Blocks num_blocks .. planned - 1 are taken by a call that has not succeeded yet. */
+typedef struct gear__slot {
+    uint32_t length, first; /* tokens; position of the oldest in the window */
+    uint32_t num_blocks, planned;
+    uint32_t exact, exact_record; /* tokens in the exact record and where it is; GEAR__HEAP_NONE: none yet */
+    gear__block *blocks;          /* [max_blocks] */
+} gear__slot;
+
+typedef struct gear__layer {
+    gear__layer_memory memory;
+    gear__heap heap;
+    gear__slot *slots; /* [capacity_sequences] */
+    uint64_t tokens;   /* of all sequences */
+} gear__layer;
+
+/* A sequence list on the device and what was last written to it. */
+typedef struct gear__list {
+    cl_mem mem;
+    uint32_t *words; /* host copy, [capacity_sequences][GEAR__SEQ_WORDS] */
+    uint32_t count;  /* sequences in it */
+} gear__list;
+
+struct gear_cache {
+    gear_context *context; /* retained */
+    gear_cache_desc desc;  /* complete; codecs NULL */
+    gear__variant *variants;
+    uint32_t num_variants;
+    gear__layer *layers;
+    gear__block *block_storage;
+    gear__slot *slot_storage;
+    uint32_t max_blocks; /* of a sequence */
+    int any_rank;        /* some layer has a low-rank part */
+    gear__plan_rules rules;
+
+    gear_sequence *names; /* [capacity_sequences]; 0: free slot */
+    gear_sequence next_name;
+
+    /* Scratch of the verbs. */
+    gear__list append_list, attend_list;
+    uint32_t *words;  /* build area for lists and uploads */
+    uint32_t *slots;  /* slots of the batch at hand */
+    uint32_t *marks;  /* [capacity_sequences]: last batch that named the slot */
+    uint32_t batch_mark;
+    cl_mem jobs, row_jobs, x, mask, r, a, health, partial, softmax, dummy;
+    uint32_t staging_rows;
+    uint32_t target_groups;   /* work-groups that fill the device */
+    uint64_t partial_entries; /* (query row, split) pairs that `partial` holds */
+    gear_bytes scratch_bytes; /* scratch and tables, for the accounting */
+};
+
+/* The checked form of a batch: cache->slots[i] is the slot of sequence i. */
+gear_status gear__batch_check(gear_cache *cache, const gear_batch *batch, int needs_tokens, const char *where, gear_error *error);
+uint32_t gear__batch_tokens(const gear_batch *batch, uint32_t index);
+
+/* Checks the arguments that all verbs share. */
+gear_status gear__verb_check(const gear_cache *cache, uint32_t layer, const gear_sync *sync, const char *where, gear_error *error);
+
+/* Checks a caller's tensor of `heads` heads for sequences of counts[i] tokens (NULL: `each`) and resolves it. `name` for messages. */
+gear_status gear__view_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads, uint32_t num_seqs,
+                             const uint32_t *counts, uint32_t each, const char *where, gear__tensor *tensor, gear_error *error);
+
+/* Slot of a sequence, or UINT32_MAX. */
+uint32_t gear__find_slot(const gear_cache *cache, gear_sequence sequence);
+
+/* Gives back every record of a slot from block `keep` on; keep 0 also gives back the exact record. */
+void gear__slot_release(gear__layer *layer, gear__slot *slot, uint32_t keep);
+
+/* Brings `list` on the device up to the `count` sequences in cache->words. If they differ from what is there in nothing but one common
+ * step of every length, nothing is written and *advance is that step; else *advance is 0. */
+gear_status gear__list_update(gear_cache *cache, gear__stream *stream, const gear__layer *layer, gear__list *list, uint32_t count,
+                              uint32_t *advance, gear_error *error);
+
+/* Sizes that create and query agree on. */
+typedef struct gear__sizes {
+    uint64_t granules;      /* of one pool */
+    uint64_t pool_bytes, table_bytes, window_bytes;
+    uint64_t partial_entries;
+    uint64_t scratch_bytes; /* staging, mask, residual, factors, partials */
+    uint64_t list_bytes;    /* work lists, shape words, counters */
+    uint64_t staging_rows;
+    uint64_t x_bytes, mask_bytes, r_bytes, a_bytes, partial_bytes, softmax_bytes;
+} gear__sizes;
+
+/* desc complete. shape: the layer's, for the pool; `any_rank`: some layer has a low-rank part. */
+void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank, gear__sizes *sizes);
+/* Name of the attend kernel that runs on a device, and why it and not another. */
+void gear__describe_variant(const gear__caps *caps, char *name, size_t name_bytes, char *reason, size_t reason_bytes);
+/* Work-groups of the attend kernel that fill the device. */
+uint32_t gear__target_groups(const gear__caps *caps);
+
+#endif

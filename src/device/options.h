@@ -1,0 +1,22 @@
+/* options.h: the only producer of OpenCL build options. Integers only, one canonical text: the order of the calls. The text is
+ * part of every program cache key, so equal settings must make equal calls in the same order. */
+#ifndef GEAR_DEVICE_OPTIONS_H
+#define GEAR_DEVICE_OPTIONS_H
+
+#include <stddef.h>
+
+#define GEAR__OPTIONS_BYTES 2048u
+
+typedef struct gear__options {
+    char text[GEAR__OPTIONS_BYTES]; /* always NUL-terminated */
+    size_t length;
+    /* set once something did not fit or a name was not an identifier; gear__program_kernel refuses such options */
+    int overflow;
+} gear__options;
+
+/* Starts over with what every kernel needs: OpenCL C 1.2, and no option that relaxes arithmetic. */
+void gear__options_begin(gear__options *options);
+/* Appends " -D NAME=value". */
+void gear__options_int(gear__options *options, const char *name, long value);
+
+#endif

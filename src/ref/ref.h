@@ -1,0 +1,103 @@
+/* ref.h: the scalar C specification of every kernel: same stems as cl/, no OpenCL, no allocation but where said. The arithmetic
+ * is the numeric convention of docs/design.md, the layout that of layout.h and model/shape.h; rules are that convention's.
+ *
+ * A round compresses a work list of segments ("jobs") of one layer, one side (K or V) at a time:
+ *     gather, outliers, range, quantize, lowrank, store          vector rule, or no outliers
+ *     gather, range, outliers, range, quantize, lowrank, store   block rule
+ * and then window, once per side, brings in the new tokens that stay. Compile with -ffp-contract=off.
+ */
+#ifndef GEAR_REF_REF_H
+#define GEAR_REF_REF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/shape.h"
+
+/* The mask of a value that nothing excludes; the others are in layout.h. */
+#define GEAR__MASK_NORMAL 0u
+
+/* What the stages 0 to 5 share. Page table: entry i = words 4i .. 4i+3. A slot's row starts with the sequence header {granule
+ * offset of the exact record, exact tokens n, 0, 0}; entry 1 + b is block b (GEAR__BLOCK_*). */
+typedef struct gear__ref_round {
+    const gear__shape *shape;
+    uint32_t is_v;
+    const uint32_t *jobs; /* GEAR__JOB_* records */
+    uint32_t num_jobs;
+    const uint32_t *row_jobs; /* [num_rows / 64] job of each block of staging rows */
+    uint32_t num_rows;        /* a multiple of 64 */
+    const uint32_t *table;
+    uint8_t *pool;
+    uint16_t *x;   /* staging [head][row][head_dim], halves */
+    uint8_t *mask; /* GEAR__MASK_*, same shape */
+    float *r;      /* residual, same shape */
+} gear__ref_round;
+
+/* Where gather and window read. Element (sequence, head, position p) of the input starts at head * stride_head +
+ * stride_token * (SEQ_ROW + p - SEQ_LENGTH) when stride_seq is 0, else + sequence * stride_seq + stride_token *
+ * (p - SEQ_LENGTH). */
+typedef struct gear__ref_source {
+    const uint32_t *seqs; /* GEAR__SEQ_* records */
+    uint32_t num_seqs;
+    uint32_t table_row_entries; /* 1 + the most blocks of a sequence */
+    uint16_t *window;           /* [slot][K, V][head][window_tokens][head_dim]; token p at ring index p % window_tokens */
+    const void *input;
+    size_t stride_seq, stride_head, stride_token;
+    gear_type type;
+    uint64_t *health; /* [0] NaN, [1] values that round to an infinity; counted once per value of the input */
+} gear__ref_source;
+
+/* x and mask of every job; originals of exact tokens into the exact record, replacements (rule 2) into x; padding is 0. */
+void gear__ref_append_0_gather(gear__ref_round *round, gear__ref_source *source);
+/* Marks outliers (rule 4); the block rule reads the pairs of a range stage that ran with nothing marked. */
+void gear__ref_append_1_outliers(gear__ref_round *round);
+/* Pairs (rule 5). Exact tokens take part with replaced values; marked values and padding do not. -0 counts as +0. */
+void gear__ref_append_2_range(gear__ref_round *round);
+/* Code planes (rule 6), whole planes written, and r (rule 7). 16 bits: halves as they are, r = 0. */
+void gear__ref_append_3_quantize(gear__ref_round *round);
+/* Factors A, B and their scales (rule 8), sums in double. Allocates its scratch: returns 0 if there is no memory, else 1. */
+int gear__ref_append_4_lowrank(gear__ref_round *round);
+/* Segment headers, outlier lists, offsets and deltas (rule 9). */
+void gear__ref_append_5_store(gear__ref_round *round);
+/* New tokens p >= SEQ_FIRST (first position that stays in the window after this call) into the ring. Of the round it reads
+ * shape and is_v only. */
+void gear__ref_append_6_window(gear__ref_round *round, gear__ref_source *source);
+
+/* A layer as its readers see it. */
+typedef struct gear__ref_store {
+    const gear__shape *shape;
+    const uint32_t *table;
+    uint32_t table_row_entries;
+    const uint8_t *pool;
+    const uint16_t *window;
+} gear__ref_store;
+
+/* Dense values of positions first .. first + count - 1 of a sequence (GEAR__SEQ_SLOT, _FIRST, _BLOCKS are read), one side:
+ * out[head][count][head_dim]. (D + L) + S in float32; exact tokens and the window as stored. */
+void gear__ref_reconstruct(const gear__ref_store *store, const uint32_t *seq, uint32_t is_v, uint32_t first, uint32_t count,
+                           float *out);
+
+/* Attention of one sequence over dense values, in double precision. Query i of `queries` stands at position tokens + tail -
+ * queries + i and sees positions up to its own. A row is (query head, query), row = query head * queries + query. */
+typedef struct gear__ref_attention {
+    uint32_t head_dim, kv_heads, query_heads;
+    uint32_t tokens, tail, queries;
+    const float *k, *v;           /* [kv head][tokens][head_dim] */
+    const float *tail_k, *tail_v; /* [kv head][tail][head_dim] */
+    const float *q;               /* [query head][queries][head_dim] */
+    double scale;                 /* 0: 1 / sqrt(head_dim) */
+    double soft_cap;              /* 0: none */
+} gear__ref_attention;
+
+/* Partial result over positions first .. last - 1: per row the largest score, the sum of exp(score - max) and in
+ * out[row][head_dim] the sum of exp(score - max) V. A row that sees nothing there: -infinity, 0, zeros. */
+void gear__ref_attend_1_partial(const gear__ref_attention *attention, uint32_t first, uint32_t last, double *max, double *sum,
+                                double *out);
+/* Joins `splits` partials, each [split][row]; lse (may be NULL) receives the natural log-sum-exp. A row that saw nothing: zeros
+ * and -infinity. */
+void gear__ref_attend_2_merge(uint32_t splits, uint32_t rows, uint32_t head_dim, const double *max, const double *sum,
+                              const double *partial, double *out, double *lse);
+/* Both over all positions: out[row][head_dim], lse[row] (may be NULL). */
+void gear__ref_attend(const gear__ref_attention *attention, double *out, double *lse);
+
+#endif

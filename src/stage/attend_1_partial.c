@@ -1,0 +1,23 @@
+/* attend_1_partial.c: launcher of cl/attend_1_partial.cl. */
+#include "stage/launch_args.h"
+
+gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call *call, gear_error *error)
+{
+    const gear__layer_memory *m = call->layer;
+    const gear__variant *variant = m->variant;
+    const gear__shape *shape = &variant->shape;
+    cl_uint query_heads = shape->query_heads, rows = call->max_queries * (query_heads / shape->kv_heads);
+    cl_uint row_tiles = (rows + variant->rows - 1) / variant->rows;
+    const gear__tensor *q = &call->q, *k = &call->tail_k, *v = &call->tail_v;
+    const gear__arg args[] = {
+        GEAR__ARG(variant->words),  GEAR__ARG(m->pool),         GEAR__ARG(m->table),     GEAR__ARG(call->seqs),
+        GEAR__ARG(call->advance),   GEAR__ARG(m->window),       GEAR__ARG(q->mem),       GEAR__ARG(q->offset),
+        GEAR__ARG(q->stride_seq),   GEAR__ARG(q->stride_head),  GEAR__ARG(q->stride_token), GEAR__ARG(q->type),
+        GEAR__ARG(k->mem),          GEAR__ARG(k->offset),       GEAR__ARG(k->stride_seq), GEAR__ARG(k->stride_head),
+        GEAR__ARG(k->stride_token), GEAR__ARG(k->type),         GEAR__ARG(v->mem),       GEAR__ARG(v->offset),
+        GEAR__ARG(v->stride_seq),   GEAR__ARG(v->stride_head),  GEAR__ARG(v->stride_token), GEAR__ARG(v->type),
+        GEAR__ARG(call->scale),     GEAR__ARG(call->soft_cap),  GEAR__ARG(query_heads),  GEAR__ARG(row_tiles),
+        GEAR__ARG(call->partial),   GEAR__ARG(call->softmax)};
+    const size_t global[3] = {64 * (size_t)call->splits, (size_t)shape->kv_heads * row_tiles, call->num_seqs};
+    return gear__run(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, GEAR__COUNT_OF(args), global, error);
+}

@@ -1,0 +1,32 @@
+/* compress_round.c: the order of the compressor's stages. */
+#include "stage/stage.h"
+
+static gear_status compress_side(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
+                                 gear_error *error)
+{
+    const gear__side *side = &round->layer->variant->shape.side[is_v];
+    int outliers = side->outlier_fraction > 0;
+    gear_status status = gear__append_0_gather(stream, round, is_v, input, error);
+    if (!status && outliers && side->outlier_rule == GEAR_OUTLIER_BLOCK) { /* the rule measures distances in units of the scale */
+        status = gear__append_2_range(stream, round, is_v, error);
+    }
+    if (!status && outliers) {
+        status = gear__append_1_outliers(stream, round, is_v, error);
+    }
+    status = status ? status : gear__append_2_range(stream, round, is_v, error);
+    status = status ? status : gear__append_3_quantize(stream, round, is_v, error);
+    if (!status && (side->rank[0] || side->rank[1])) {
+        status = gear__append_4_lowrank(stream, round, is_v, error);
+    }
+    if (!status && outliers) {
+        status = gear__append_5_store(stream, round, is_v, error);
+    }
+    return status;
+}
+
+gear_status gear__compress_round(gear__stream *stream, const gear__round *round, const gear__tensor *k, const gear__tensor *v,
+                                 gear_error *error)
+{
+    gear_status status = compress_side(stream, round, 0, k, error);
+    return status ? status : compress_side(stream, round, 1, v, error);
+}

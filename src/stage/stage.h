@@ -1,0 +1,110 @@
+/* stage.h: one launcher per kernel file, same stem. A launcher sets the arguments and the range; it decides nothing else.
+ * The scalar C specification of each stage is in src/ref under the same stem. */
+#ifndef GEAR_STAGE_STAGE_H
+#define GEAR_STAGE_STAGE_H
+
+#include "device/launch.h"
+#include "device/options.h"
+#include "model/shape.h"
+
+/* Kernels, in the order of the data flow. Those of a side exist for K and V. */
+typedef enum gear__kernel_id {
+    GEAR__KERNEL_UPLOAD,
+    GEAR__KERNEL_GATHER,
+    GEAR__KERNEL_OUTLIERS_CHANNELS,
+    GEAR__KERNEL_OUTLIERS_TOKENS,
+    GEAR__KERNEL_OUTLIERS_BLOCK,
+    GEAR__KERNEL_RANGE_CHANNELS,
+    GEAR__KERNEL_RANGE_TOKENS,
+    GEAR__KERNEL_QUANTIZE,
+    GEAR__KERNEL_LOWRANK,
+    GEAR__KERNEL_COUNT_OUTLIERS,
+    GEAR__KERNEL_BASES,
+    GEAR__KERNEL_STORE,
+    GEAR__KERNEL_WINDOW,
+    GEAR__KERNEL_PARTIAL,
+    GEAR__KERNEL_MERGE,
+    GEAR__KERNEL_RECONSTRUCT,
+    GEAR__NUM_KERNELS
+} gear__kernel_id;
+
+/* One distinct shape of a cache's layers: its kernels and its shape words on the device. */
+typedef struct gear__variant {
+    gear__shape shape;
+    cl_mem words;
+    cl_kernel kernel[GEAR__NUM_KERNELS][2]; /* [..][is_v]; kernels without a side use [0]; NULL where the codec has no use for one */
+    uint32_t rows;                          /* query rows of a row tile of attend: 1, 2, 4 or 8 */
+} gear__variant;
+
+/* Compiles what the shape needs. On failure the variant is closed. max_rows: most query rows of one KV head in a call. */
+gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
+                               uint32_t max_rows, gear_error *error);
+void gear__variant_close(gear__variant *variant);
+
+/* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side. */
+int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, uint32_t rows, const char **stem,
+                        const char **name, gear__options *options);
+
+/* Rows of a row tile for at most max_rows rows. */
+uint32_t gear__row_tile(uint32_t max_rows);
+
+/* One layer's device memory. */
+typedef struct gear__layer_memory {
+    const gear__variant *variant;
+    cl_mem pool, table, window;
+} gear__layer_memory;
+
+/* A caller's tensor as kernels take it. mem is never NULL (a dummy buffer where the caller has none). */
+typedef struct gear__tensor {
+    cl_mem mem;
+    cl_ulong offset; /* bytes */
+    cl_ulong stride_seq, stride_head, stride_token;
+    cl_uint type;
+} gear__tensor;
+
+/* Scratch of the compressor and the lists of one round. */
+typedef struct gear__round {
+    const gear__layer_memory *layer;
+    cl_mem seqs, jobs, row_jobs;
+    cl_mem x, mask, r, a, health;
+    uint32_t num_jobs, num_rows;
+} gear__round;
+
+gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,
+                         const uint32_t *words, uint32_t count, gear_error *error);
+gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
+                                  gear_error *error);
+gear_status gear__append_1_outliers(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+gear_status gear__append_2_range(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+gear_status gear__append_3_quantize(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+gear_status gear__append_5_store(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+
+/* The new tokens that stay, of both sides. max_tokens: the longest sequence's. */
+gear_status gear__append_6_window(gear__stream *stream, const gear__layer_memory *layer, cl_mem seqs, uint32_t num_seqs,
+                                  uint32_t max_tokens, uint32_t advance, const gear__tensor *k, const gear__tensor *v,
+                                  cl_mem health, gear_error *error);
+
+/* All the stages 0 to 5 of both sides of one round. */
+gear_status gear__compress_round(gear__stream *stream, const gear__round *round, const gear__tensor *k, const gear__tensor *v,
+                                 gear_error *error);
+
+typedef struct gear__attend_call {
+    const gear__layer_memory *layer;
+    cl_mem seqs;
+    uint32_t num_seqs, max_queries, advance, splits;
+    gear__tensor q, tail_k, tail_v, out;
+    float scale, soft_cap;
+    cl_mem partial, softmax, lse;
+    cl_ulong lse_offset; /* floats */
+    cl_uint has_lse;
+} gear__attend_call;
+
+gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call *call, gear_error *error);
+gear_status gear__attend_2_merge(gear__stream *stream, const gear__attend_call *call, gear_error *error);
+
+/* Tiles first_tile .. first_tile + tiles - 1 of the sequence at the head of `seqs`; positions outside [first, first + count) are left. */
+gear_status gear__reconstruct(gear__stream *stream, const gear__layer_memory *layer, cl_mem seqs, uint32_t is_v, uint32_t first,
+                              uint32_t count, uint32_t first_tile, uint32_t tiles, const gear__tensor *out, gear_error *error);
+
+#endif

@@ -1,0 +1,27 @@
+/* upload.c: words into a device table, carried by kernel arguments (cl/upload.cl). */
+#include <string.h>
+
+#include "stage/stage.h"
+
+gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,
+                         const uint32_t *words, uint32_t count, gear_error *error)
+{
+    cl_kernel kernel = variant->kernel[GEAR__KERNEL_UPLOAD][0];
+    const size_t global[1] = {GEAR__UPLOAD_WORDS}, local[1] = {64};
+    for (uint32_t done = 0; done < count;) {
+        struct {
+            uint32_t word[GEAR__UPLOAD_WORDS];
+        } piece = {{0}};
+        cl_uint offset = offset_words + done, n = count - done;
+        n = n < GEAR__UPLOAD_WORDS ? n : GEAR__UPLOAD_WORDS;
+        memcpy(piece.word, words + done, n * sizeof *words);
+        const gear__arg args[] = {GEAR__ARG(table), GEAR__ARG(offset), GEAR__ARG(n), GEAR__ARG(piece)};
+        gear_status status = gear__set_args(kernel, args, 4, error);
+        status = status ? status : gear__stream_kernel(stream, kernel, 1, global, local, error);
+        if (status) {
+            return status;
+        }
+        done += n;
+    }
+    return GEAR_OK;
+}

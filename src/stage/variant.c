@@ -1,0 +1,156 @@
+/* variant.c: which kernels a shape needs and the options that specialise them: head_dim, the side, bits, the tile of query rows and the
+ * direction of the groups. Everything else of a shape travels as shape words, so that layers of different codecs share programs. */
+#include <string.h>
+
+#include "base/error.h"
+#include "device/buffer.h"
+#include "device/program.h"
+#include "model/shape_words.h"
+#include "stage/stage.h"
+
+#define OPT_DIM 1u
+#define OPT_SIDE 2u  /* IS_V */
+#define OPT_BITS 4u  /* BITS of the side */
+#define OPT_ATTEND 8u
+#define PER_SIDE 16u /* one kernel for K and one for V, even when the options agree */
+
+static const struct {
+    const char *stem, *name;
+    unsigned uses;
+} kernels[GEAR__NUM_KERNELS] = {
+    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", 0},
+    [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
+    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
+    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | OPT_SIDE},
+    [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
+    [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", OPT_DIM | OPT_SIDE | OPT_BITS},
+    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS},
+    [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", OPT_DIM},
+    [GEAR__KERNEL_PARTIAL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
+    [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", OPT_DIM},
+    [GEAR__KERNEL_RECONSTRUCT] = {"reconstruct", "gear_k_reconstruct", OPT_DIM | OPT_SIDE | OPT_BITS},
+};
+
+static int is_along_tokens(const gear__side *side)
+{
+    return side->axis == GEAR__AXIS_CHANNEL_GROUP || side->axis == GEAR__AXIS_CHANNEL_SEGMENT;
+}
+
+static int has_use(gear__kernel_id id, const gear__side *side)
+{
+    int outliers = side->outlier_fraction > 0, block_rule = side->outlier_rule == GEAR_OUTLIER_BLOCK;
+    switch (id) {
+    case GEAR__KERNEL_OUTLIERS_CHANNELS: return outliers && !block_rule && side->outlier_axis == GEAR__AXIS_CHANNEL_SEGMENT;
+    case GEAR__KERNEL_OUTLIERS_TOKENS: return outliers && !block_rule && side->outlier_axis == GEAR__AXIS_TOKEN_ALL;
+    case GEAR__KERNEL_OUTLIERS_BLOCK: return outliers && block_rule;
+    case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side);
+    case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side);
+    case GEAR__KERNEL_LOWRANK: return side->rank[0] || side->rank[1];
+    case GEAR__KERNEL_COUNT_OUTLIERS:
+    case GEAR__KERNEL_BASES:
+    case GEAR__KERNEL_STORE: return outliers;
+    default: return 1;
+    }
+}
+
+int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, uint32_t rows, const char **stem,
+                        const char **name, gear__options *options)
+{
+    const gear__side *side = &shape->side[is_v];
+    unsigned uses = kernels[id].uses;
+    if (!has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
+        return 0;
+    }
+    *stem = kernels[id].stem;
+    *name = kernels[id].name;
+    gear__options_begin(options);
+    if (uses & OPT_DIM) {
+        gear__options_int(options, "HEAD_DIM", (long)shape->head_dim);
+    }
+    if (uses & OPT_SIDE) {
+        gear__options_int(options, "IS_V", (long)is_v);
+    }
+    if (uses & OPT_BITS) {
+        gear__options_int(options, "BITS", (long)side->bits);
+    }
+    if (uses & OPT_ATTEND) {
+        gear__options_int(options, "K_BITS", (long)shape->side[0].bits);
+        gear__options_int(options, "V_BITS", (long)shape->side[1].bits);
+        gear__options_int(options, "K_BY_TOKEN", !is_along_tokens(&shape->side[0]));
+        gear__options_int(options, "V_BY_TOKEN", !is_along_tokens(&shape->side[1]));
+        gear__options_int(options, "ROWS", (long)rows);
+    }
+    return 1;
+}
+
+uint32_t gear__row_tile(uint32_t max_rows)
+{
+    return max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
+}
+
+static size_t work_group_of(gear__kernel_id id)
+{
+    switch (id) {
+    case GEAR__KERNEL_OUTLIERS_BLOCK:
+    case GEAR__KERNEL_QUANTIZE:
+    case GEAR__KERNEL_LOWRANK:
+    case GEAR__KERNEL_COUNT_OUTLIERS:
+    case GEAR__KERNEL_STORE:
+    case GEAR__KERNEL_PARTIAL:
+    case GEAR__KERNEL_MERGE:
+    case GEAR__KERNEL_RECONSTRUCT: return 64;
+    default: return 1;
+    }
+}
+
+gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
+                               uint32_t max_rows, gear_error *error)
+{
+    uint32_t words[GEAR__SHAPE_WORDS];
+    cl_int code;
+    memset(variant, 0, sizeof *variant);
+    variant->shape = *shape;
+    variant->rows = gear__row_tile(max_rows);
+    gear__shape_to_words(shape, table_row, words);
+    variant->words = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
+    if (!variant->words) {
+        return gear__fail_cl(error, code, "clCreateBuffer");
+    }
+    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
+        for (uint32_t is_v = 0; is_v < 2; is_v++) {
+            const char *stem, *name;
+            gear__options options;
+            cl_kernel *kernel = &variant->kernel[id][is_v];
+            if (!gear__kernel_recipe((gear__kernel_id)id, shape, is_v, variant->rows, &stem, &name, &options)) {
+                continue;
+            }
+            gear_status status = gear__program_kernel(device, stem, &options, name, kernel, error);
+            if (!status) {
+                status = gear__kernel_check(device, *kernel, name, work_group_of((gear__kernel_id)id), error);
+            }
+            if (status) {
+                gear__variant_close(variant);
+                return status;
+            }
+        }
+    }
+    return GEAR_OK;
+}
+
+void gear__variant_close(gear__variant *variant)
+{
+    gear__buffer_release(&variant->words);
+    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
+        for (int is_v = 0; is_v < 2; is_v++) {
+            if (variant->kernel[id][is_v]) {
+                clReleaseKernel(variant->kernel[id][is_v]);
+            }
+        }
+    }
+    memset(variant, 0, sizeof *variant);
+}

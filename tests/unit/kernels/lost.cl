@@ -1,0 +1,2 @@
+/* lost.cl: includes a file that does not exist. */
+#include "nowhere.clh"
