@@ -1,6 +1,7 @@
 #!/bin/bash
 # gate_amd.sh FILE OPTIONS [CHIP...]: compiles one kernel file for AMD chips; fails on a compile error, a call left unresolved
-# or a register spill. Prints registers, local memory and occupancy. Upstream clang's numbers: an indication, not AMD's own
+# or vector registers or scratch memory spilled (scalar registers spill to vector
+# lanes, which costs no memory traffic: printed only). Prints registers, local memory and occupancy. Upstream clang's numbers: an indication, not AMD's own
 # compiler.
 set -u
 file=$1
@@ -53,7 +54,7 @@ for chip in "${chips[@]}"; do
     fi
     sed -n 's/.*remark: *//; s/ *\[-Rpass.*//; /Function Name\|VGPRs:\|Scratch\|Occup\|Spill\|LDS/p' "$temp/log" | tr -s ' ' |
         paste -s -d ';' | sed "s/Function Name/\n$chip/g"
-    if grep -qE 'Spill: [1-9]' "$temp/log"; then
+    if grep -qE 'VGPRs Spill: [1-9]|ScratchSize \[bytes/lane\]: [1-9]' "$temp/log"; then
         echo "$chip: registers spill"
         status=1
     fi

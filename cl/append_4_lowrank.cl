@@ -7,14 +7,14 @@
 #include "record.clh"
 #include "reduce.clh"
 
-#if !defined HEAD_DIM || !defined IS_V
-#error "HEAD_DIM or IS_V is missing"
+#ifndef HEAD_DIM
+#error "HEAD_DIM is missing"
 #endif
 
 #define MAX_RANK 8
 
 /* Start basis: the same numbers for every head and sequence. */
-inline float gear_start(uint row, uint column)
+static inline float gear_start(uint row, uint column)
 {
     uint h = row * 0x9e3779b1u + column * 0x85ebca77u + 0x165667b1u;
     h ^= h >> 16;
@@ -31,7 +31,7 @@ GEAR_REDUCE_64(gear_max_64, float, fmax)
 /* Modified Gram-Schmidt, two rounds, on `rank` columns of `length` floats `stride` apart. A column that the earlier ones explain to
  * float precision becomes 0. Column j takes 2 j + 2 dot products: itself, the earlier ones twice, itself again; one loop over all of them
  * keeps a single reduction in the code. */
-inline void gear_orthonormalise(__global float *m, uint rank, uint length, ulong stride, __local float *part, uint lid)
+static inline void gear_orthonormalise(__global float *m, uint rank, uint length, ulong stride, __local float *part, uint lid)
 {
     for (uint j = 0; j < rank; j++) {
         __global float *column = m + j * stride;
@@ -57,13 +57,13 @@ inline void gear_orthonormalise(__global float *m, uint rank, uint length, ulong
 }
 
 /* Scale of a column of factors in 8 or 4 bits. */
-inline uint gear_factor_scale(float largest, uint bits)
+static inline uint gear_factor_scale(float largest, uint bits)
 {
     return gear_half_saturate(largest * (bits == 8u ? 0x1.020408p-7f : 0x1.24924ap-3f));
 }
 
 /* Symmetric code of one factor. */
-inline int gear_factor_code(float value, uint scale_bits, uint bits)
+static inline int gear_factor_code(float value, uint scale_bits, uint bits)
 {
     float top = bits == 8u ? 127.0f : 7.0f;
     int code = scale_bits ? (int)gear_code(fabs(value), gear_float_from_half(scale_bits), gear_inverse(scale_bits), top) : 0;
@@ -71,7 +71,7 @@ inline int gear_factor_code(float value, uint scale_bits, uint bits)
 }
 
 /* Writes values[0 .. length) as stored factors, two nibbles a byte at 4 bits; length is even. */
-inline void gear_put_factors(__global uchar *out, __global const float *values, uint length, uint bits, uint scale_bits, uint lid)
+static inline void gear_put_factors(__global uchar *out, __global const float *values, uint length, uint bits, uint scale_bits, uint lid)
 {
     for (uint i = 2u * lid; i < length; i += 128u) {
         if (bits == 16u) {
@@ -90,13 +90,13 @@ inline void gear_put_factors(__global uchar *out, __global const float *values, 
 }
 
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_append_4_lowrank(__global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
-                        uint num_rows, __global const float *r, __global float *scratch)
+gear_k_append_4_lowrank(__global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table,
+                        __global const uint *jobs, uint num_rows, __global const float *r, __global float *scratch)
 {
     __local float part[64];
     const uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1), heads = shape[GEAR__SHAPE_KV_HEADS];
     __global const uint *job = jobs + (uint)get_group_id(0) * GEAR__JOB_WORDS;
-    __global const uint *side = shape + GEAR_SIDE(IS_V);
+    __global const uint *side = shape + GEAR_SIDE(is_v);
     const uint cls = job[GEAR__JOB_CLASS], rank = side[GEAR__SIDE_RANK + cls], bits = side[GEAR__SIDE_FACTOR_BITS];
     const uint rows = job[GEAR__JOB_BLOCKS] * 64u, usable = min(min(rank, job[GEAR__JOB_TOKENS]), (uint)HEAD_DIM);
     __global const float *residual = r + ((ulong)head * num_rows + job[GEAR__JOB_ROW]) * HEAD_DIM;

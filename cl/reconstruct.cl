@@ -8,7 +8,7 @@
 #endif
 
 /* Entries before `list` in the block. */
-inline uint gear_entries_before(const gear_outliers *o, uint list)
+static inline uint gear_entries_before(const gear_outliers *o, uint list)
 {
     uint sum = o->base;
     for (uint i = 0; i < list; i++) {
@@ -24,19 +24,18 @@ gear_k_reconstruct(__global const uint *shape, __global uchar *pool, __global co
 {
     const uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1);
     const gear_sequence_view s = gear_view_sequence(shape, table, seqs, 0u, 0u);
-    const gear_tensor none = {0, 0ul, 0ul, 0ul, 0u};
     const gear_tile tile = gear_tile_of(&s, first_tile + (uint)get_group_id(0));
     if (tile.kind == GEAR_TILE_TAIL || first_tile + (uint)get_group_id(0) >= s.tiles) {
         return;
     }
     out += out_offset;
     if (tile.kind != GEAR_TILE_BLOCK) {
-        const gear_dense d = gear_dense_of(&s, &tile, shape, pool, window, &none, 0u, IS_V, head, HEAD_DIM);
+        const gear_dense d = gear_dense_of(&s, &tile, shape, pool, window, 0, 0, 0u, IS_V, head, HEAD_DIM);
         for (uint i = lid; i < tile.tokens * HEAD_DIM; i += 64u) {
             uint position = tile.first + i / HEAD_DIM;
             if (position >= first && position - first < count) {
                 gear_store(out, (position - first) * stride_token + head * stride_head + i % HEAD_DIM, type,
-                           gear_dense_at(&d, i / HEAD_DIM, i % HEAD_DIM));
+                           gear_load(d.data, gear_dense_row(&d, i / HEAD_DIM) + i % HEAD_DIM, d.type));
             }
         }
         return;

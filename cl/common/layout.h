@@ -15,7 +15,7 @@
 
 #ifdef __OPENCL_C_VERSION__
 typedef uint gear__u32;
-#  define GEAR__INLINE inline __attribute__((always_inline))
+#  define GEAR__INLINE static inline __attribute__((always_inline))
 #else
 #  include <stdint.h>
 typedef uint32_t gear__u32;
@@ -79,6 +79,17 @@ typedef uint32_t gear__u32;
 #define GEAR__SEQ_BLOCKS 5u   /* compressed blocks */
 #define GEAR__SEQ_TAIL 6u     /* exact tail tokens (attend) */
 #define GEAR__SEQ_TAIL_ROW 7u /* sum of the tails before it */
+
+/* Tensors of an attend call: 4 unsigned 64-bit words each. Apart from the kernel arguments, because the strides rarely change and the
+ * scalar registers of a GPU are few. */
+#define GEAR__CALL_Q 0u
+#define GEAR__CALL_TAIL_K 4u
+#define GEAR__CALL_TAIL_V 8u
+#define GEAR__CALL_STRIDE_SEQ 0u
+#define GEAR__CALL_STRIDE_HEAD 1u
+#define GEAR__CALL_STRIDE_TOKEN 2u
+#define GEAR__CALL_TYPE 3u
+#define GEAR__CALL_WORDS 24u /* 32-bit words */
 
 /* Shape words: what differs between layers without changing the code's shape; a small read-only buffer per layer. Byte offsets are those
  * of model/shape.h. Words with a class take + GEAR__PROMPT or + GEAR__DECODE. */

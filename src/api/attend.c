@@ -129,6 +129,22 @@ static gear_status check_views(const gear_cache *cache, const gear_batch *batch,
     return !status && desc->lse ? check_lse(cache, batch, desc, error) : status;
 }
 
+/* Uploads the strides and types of the caller's tensors when they changed. */
+static gear_status update_tensors(gear_cache *cache, gear__stream *stream, const gear__attend_call *call, gear_error *error)
+{
+    uint32_t words[GEAR__CALL_WORDS];
+    gear__attend_tensors(call, words);
+    if (!memcmp(words, cache->tensor_words, sizeof words)) {
+        return GEAR_OK;
+    }
+    memset(cache->tensor_words, 0xff, sizeof cache->tensor_words);
+    gear_status status = gear__upload(stream, call->layer->variant, cache->tensors, 0, words, GEAR__CALL_WORDS, error);
+    if (!status) {
+        memcpy(cache->tensor_words, words, sizeof words);
+    }
+    return status;
+}
+
 gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batch *batch, const gear_view *q,
                         const gear_attend_desc *desc, const gear_view *out, const gear_sync *sync, gear_error *error)
 {
@@ -145,6 +161,7 @@ gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batc
     const gear__tensor none = {.mem = cache->dummy};
     gear__attend_call call = {.layer = &layer->memory,
                               .seqs = cache->attend_list.mem,
+                              .tensors = cache->tensors,
                               .num_seqs = batch->count,
                               .tail_k = none,
                               .tail_v = none,
@@ -169,6 +186,7 @@ gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batc
         return status;
     }
     status = gear__list_update(cache, &stream, layer, &cache->attend_list, batch->count, &call.advance, error);
+    status = status ? status : update_tensors(cache, &stream, &call, error);
     status = status ? status : gear__attend_1_partial(&stream, &call, error);
     status = status ? status : gear__attend_2_merge(&stream, &call, error);
     return gear__stream_end(&stream, status, error);

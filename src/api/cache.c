@@ -114,6 +114,7 @@ static gear_status create_scratch(gear_cache *cache, const gear__sizes *s, gear_
         {"job rows", s->staging_rows / 64 * 4, &cache->row_jobs},
         {"append list", (uint64_t)cache->desc.capacity_sequences * GEAR__SEQ_WORDS * 4, &cache->append_list.mem},
         {"attend list", (uint64_t)cache->desc.capacity_sequences * GEAR__SEQ_WORDS * 4, &cache->attend_list.mem},
+        {"attend tensors", GEAR__CALL_WORDS * 4, &cache->tensors},
         {"placeholder", 4, &cache->dummy},
     };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
@@ -146,6 +147,7 @@ gear_status gear_cache_create(gear_context *context, const gear_cache_desc *desc
     cache->desc = gear__desc_complete(desc);
     cache->desc.codecs = NULL;
     cache->next_name = 1;
+    memset(cache->tensor_words, 0xff, sizeof cache->tensor_words);
     cache->max_blocks = (uint32_t)gear__desc_sequence_blocks(&cache->desc);
     cache->target_groups = gear__target_groups(&context->device.caps);
 
@@ -196,7 +198,8 @@ void gear_cache_destroy(gear_cache *cache)
         gear__variant_close(&cache->variants[i]);
     }
     cl_mem *buffers[] = {&cache->x,      &cache->mask,    &cache->r,     &cache->a,        &cache->partial,         &cache->softmax,
-                         &cache->jobs,   &cache->row_jobs, &cache->dummy, &cache->health,   &cache->append_list.mem, &cache->attend_list.mem};
+                         &cache->jobs,   &cache->row_jobs, &cache->dummy, &cache->health,   &cache->append_list.mem, &cache->attend_list.mem,
+                         &cache->tensors};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         gear__buffer_release(buffers[i]);
     }

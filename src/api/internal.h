@@ -73,6 +73,8 @@ struct gear_cache {
     uint32_t *slots;  /* slots of the batch at hand */
     uint32_t *marks;  /* [capacity_sequences]: last batch that named the slot */
     uint32_t batch_mark;
+    uint32_t tensor_words[GEAR__CALL_WORDS]; /* what `tensors` holds; all ones: unknown */
+    cl_mem tensors;
     cl_mem jobs, row_jobs, x, mask, r, a, health, partial, softmax, dummy;
     uint32_t staging_rows;
     uint32_t target_groups;   /* work-groups that fill the device */

@@ -4,9 +4,8 @@
 const char *gear_status_name(gear_status status)
 {
     switch (status) {
-#define CASE(name, value, text) \
-    case GEAR_##name:           \
-        return "GEAR_" #name;
+#define CASE(name, value, text)                                                                                                \
+  case GEAR_##name: return "GEAR_" #name;
         GEAR_STATUS_LIST(CASE)
 #undef CASE
     }
@@ -16,16 +15,15 @@ const char *gear_status_name(gear_status status)
 const char *gear_status_text(gear_status status)
 {
     switch (status) {
-#define CASE(name, value, text) \
-    case GEAR_##name:           \
-        return text;
+#define CASE(name, value, text)                                                                                                \
+  case GEAR_##name: return text;
         GEAR_STATUS_LIST(CASE)
 #undef CASE
     }
     return "not a status of this library";
 }
 
-#define STRING(x) #x
+#define STRING(x)                    #x
 #define VERSION(major, minor, patch) STRING(major) "." STRING(minor) "." STRING(patch)
 
 const char *gear_version(void)

@@ -66,9 +66,8 @@ gear_status gear__fail_memory(gear_error *error, const char *where, size_t bytes
     return gear__fail(error, GEAR_ERROR_MEMORY, where, "no host memory for %zu bytes", bytes);
 }
 
-#define CL_NAME(code) \
-    case code:        \
-        return #code;
+#define CL_NAME(code)                                                                                                          \
+  case code: return #code;
 
 const char *gear__cl_name(cl_int code)
 {
@@ -132,7 +131,6 @@ const char *gear__cl_name(cl_int code)
         CL_NAME(CL_INVALID_COMPILER_OPTIONS)
         CL_NAME(CL_INVALID_LINKER_OPTIONS)
         CL_NAME(CL_INVALID_DEVICE_PARTITION_COUNT)
-        default:
-            return "unknown OpenCL error";
+    default: return "unknown OpenCL error";
     }
 }

@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 
-#define MAGIC "GEARCLB1"
+#define MAGIC     "GEARCLB1"
 #define MAX_BYTES ((size_t)1 << 30)
 
 /* Written as it lies in memory: a cache directory belongs to machines of one byte order, and the checksum covers the rest. */
@@ -19,7 +19,7 @@ typedef struct header {
 
 gear__hash128 gear__binary_key(const gear__caps *caps, const gear__source *source, const char *options)
 {
-    const char *texts[] = {options,      caps->name,     caps->vendor,           caps->driver,
+    const char *texts[] = {options,       caps->name,     caps->vendor,           caps->driver,
                            caps->version, caps->platform, caps->platform_version, gear_version()};
     uint64_t words[] = {GEAR_FORMAT_VERSION, source->size, source->hash, sizeof(void *), caps->vendor_id};
     gear__hash128 key = gear__hash128_of(words, sizeof words);

@@ -7,10 +7,10 @@
 
 #include "base/error.h"
 
-#define WHERE "clGetDeviceInfo"
+#define WHERE                       "clGetDeviceInfo"
 #define NV_COMPUTE_CAPABILITY_MAJOR 0x4000 /* cl_nv_device_attribute_query */
 #define NV_COMPUTE_CAPABILITY_MINOR 0x4001
-#define EXTENSION_BYTES 8192u
+#define EXTENSION_BYTES             8192u
 
 int gear__caps_has_extension(const char *extensions, const char *name)
 {
@@ -89,15 +89,15 @@ gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *e
     gear_status status = GEAR_OK;
 
     memset(caps, 0, sizeof *caps);
-#define TEXT(what, field)                                                                  \
-    if (!status)                                                                           \
-        status = text(device, NULL, what, sizeof(field), field, error)
-#define PLATFORM(what, field)                                                              \
-    if (!status)                                                                           \
-        status = text(NULL, platform, what, sizeof(field), field, error)
-#define VALUE(what, variable)                                                              \
-    if (!status)                                                                           \
-        status = value(device, what, sizeof(variable), &(variable), error)
+#define TEXT(what, field)                                                                                                      \
+  if (!status)                                                                                                                 \
+  status = text(device, NULL, what, sizeof(field), field, error)
+#define PLATFORM(what, field)                                                                                                  \
+  if (!status)                                                                                                                 \
+  status = text(NULL, platform, what, sizeof(field), field, error)
+#define VALUE(what, variable)                                                                                                  \
+  if (!status)                                                                                                                 \
+  status = value(device, what, sizeof(variable), &(variable), error)
     TEXT(CL_DEVICE_NAME, caps->name);
     TEXT(CL_DEVICE_VENDOR, caps->vendor);
     TEXT(CL_DEVICE_VERSION, caps->version);
@@ -149,8 +149,8 @@ gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *e
     caps->is_available = available == CL_TRUE;
     caps->has_fp16 = gear__caps_has_extension(extensions, "cl_khr_fp16");
     caps->has_fp64 = gear__caps_has_extension(extensions, "cl_khr_fp64");
-    caps->has_subgroups = gear__caps_has_extension(extensions, "cl_khr_subgroups") ||
-                          gear__caps_has_extension(extensions, "cl_intel_subgroups");
+    caps->has_subgroups =
+        gear__caps_has_extension(extensions, "cl_khr_subgroups") || gear__caps_has_extension(extensions, "cl_intel_subgroups");
     opencl_version(caps);
     vendor_flags(caps, device, extensions);
     return GEAR_OK;

@@ -15,8 +15,8 @@ typedef struct gear__device {
     gear__caps caps;
     gear_allocator allocator;
     gear_log log;
-    char *cache_dir;  /* owned; NULL: no programs on disk */
-    char *source_dir; /* owned; NULL: the embedded kernels */
+    char *cache_dir;                /* owned; NULL: no programs on disk */
+    char *source_dir;               /* owned; NULL: the embedded kernels */
     struct gear__program *programs; /* guarded by `mutex` */
     gear__mutex mutex;
 } gear__device;

@@ -21,8 +21,14 @@ typedef struct gear__arg {
     const void *value; /* NULL: local memory of `size` bytes */
 } gear__arg;
 
-#define GEAR__ARG(lvalue) {sizeof(lvalue), &(lvalue)}
-#define GEAR__ARG_LOCAL(bytes) {(bytes), NULL}
+#define GEAR__ARG(lvalue)                                                                                                      \
+  {                                                                                                                            \
+    sizeof(lvalue), &(lvalue)                                                                                                  \
+  }
+#define GEAR__ARG_LOCAL(bytes)                                                                                                 \
+  {                                                                                                                            \
+    (bytes), NULL                                                                                                              \
+  }
 
 /* Sets arguments 0 .. count - 1. */
 gear_status gear__set_args(cl_kernel kernel, const gear__arg *args, cl_uint count, gear_error *error);

@@ -226,9 +226,8 @@ gear_status gear__program_kernel(gear__device *device, const char *stem, const g
     cl_int code = CL_SUCCESS;
 
     if (options->overflow)
-        return gear__fail(error, GEAR_ERROR_BUILD, "gear__program_kernel",
-                          "%.80s: build options beyond %u bytes or a bad name", stem,
-                          GEAR__OPTIONS_BYTES);
+        return gear__fail(error, GEAR_ERROR_BUILD, "gear__program_kernel", "%.80s: build options beyond %u bytes or a bad name",
+                          stem, GEAR__OPTIONS_BYTES);
     gear__mutex_lock(&device->mutex);
     for (entry = device->programs; entry; entry = entry->next)
         if (strcmp(entry->stem, stem) == 0 && strcmp(entry->options, options->text) == 0)
@@ -237,7 +236,7 @@ gear_status gear__program_kernel(gear__device *device, const char *stem, const g
         status = add_entry(device, stem, options, kernel_name, &entry, &said, error);
     gear__mutex_unlock(&device->mutex);
     tell(device, stem, options, &said);
-    if (status)
+    if (!entry)
         return status;
 
     created = clCreateKernel(entry->program, kernel_name, &code);
@@ -258,8 +257,7 @@ gear_status gear__kernel_check(gear__device *device, cl_kernel kernel, const cha
         return gear__fail_cl_text(error, code, "clGetKernelWorkGroupInfo", "%.80s", name);
     if (work_group > most)
         return gear__fail(error, GEAR_ERROR_DEVICE, "clGetKernelWorkGroupInfo",
-                          "%.80s: work-groups of %zu; this device runs it with %zu",
-                          name, work_group, most);
+                          "%.80s: work-groups of %zu; this device runs it with %zu", name, work_group, most);
     if (local > device->caps.local_bytes)
         return gear__fail(error, GEAR_ERROR_DEVICE, "clGetKernelWorkGroupInfo",
                           "%.80s: %llu bytes of local memory; this device has %llu", name, (unsigned long long)local,

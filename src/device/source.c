@@ -9,9 +9,9 @@
 #include "base/error.h"
 #include "base/hash.h"
 
-#define WHERE "gear__source_load"
+#define WHERE        "gear__source_load"
 #define MAX_INCLUDES 64
-#define NAME_BYTES 96
+#define NAME_BYTES   96
 
 typedef struct builder {
     const gear_allocator *allocator;

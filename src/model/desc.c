@@ -67,14 +67,14 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.outlier_rule is %d; it must be 0 or 1", name,
                           (int)codec->outlier_rule);
     }
-    snprintf(field, sizeof field, "%s.rank_prompt", name);
+    snprintf(field, sizeof field, "%.30s.rank_prompt", name);
     gear_status status = in_range(field, codec->rank_prompt, 0, 8, where, error);
     if (!status) {
-        snprintf(field, sizeof field, "%s.rank_decode", name);
+        snprintf(field, sizeof field, "%.30s.rank_decode", name);
         status = in_range(field, codec->rank_decode, 0, 8, where, error);
     }
     if (!status) {
-        snprintf(field, sizeof field, "%s.power_iterations", name);
+        snprintf(field, sizeof field, "%.30s.power_iterations", name);
         status = in_range(field, codec->power_iterations, 0, 16, where, error);
     }
     return status ? status : reserved_is_zero(codec->reserved, 8, name, where, error);

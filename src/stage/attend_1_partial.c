@@ -1,4 +1,6 @@
 /* attend_1_partial.c: launcher of cl/attend_1_partial.cl. */
+#include <string.h>
+
 #include "stage/launch_args.h"
 
 gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call *call, gear_error *error)
@@ -10,14 +12,25 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
     cl_uint row_tiles = (rows + variant->rows - 1) / variant->rows;
     const gear__tensor *q = &call->q, *k = &call->tail_k, *v = &call->tail_v;
     const gear__arg args[] = {
-        GEAR__ARG(variant->words),  GEAR__ARG(m->pool),         GEAR__ARG(m->table),     GEAR__ARG(call->seqs),
-        GEAR__ARG(call->advance),   GEAR__ARG(m->window),       GEAR__ARG(q->mem),       GEAR__ARG(q->offset),
-        GEAR__ARG(q->stride_seq),   GEAR__ARG(q->stride_head),  GEAR__ARG(q->stride_token), GEAR__ARG(q->type),
-        GEAR__ARG(k->mem),          GEAR__ARG(k->offset),       GEAR__ARG(k->stride_seq), GEAR__ARG(k->stride_head),
-        GEAR__ARG(k->stride_token), GEAR__ARG(k->type),         GEAR__ARG(v->mem),       GEAR__ARG(v->offset),
-        GEAR__ARG(v->stride_seq),   GEAR__ARG(v->stride_head),  GEAR__ARG(v->stride_token), GEAR__ARG(v->type),
-        GEAR__ARG(call->scale),     GEAR__ARG(call->soft_cap),  GEAR__ARG(query_heads),  GEAR__ARG(row_tiles),
-        GEAR__ARG(call->partial),   GEAR__ARG(call->softmax)};
+        GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),      GEAR__ARG(call->seqs),
+        GEAR__ARG(call->advance),  GEAR__ARG(m->window),       GEAR__ARG(call->tensors), GEAR__ARG(q->mem),
+        GEAR__ARG(q->offset),      GEAR__ARG(k->mem),          GEAR__ARG(k->offset),     GEAR__ARG(v->mem),
+        GEAR__ARG(v->offset),      GEAR__ARG(call->scale),     GEAR__ARG(call->soft_cap), GEAR__ARG(query_heads),
+        GEAR__ARG(row_tiles),      GEAR__ARG(call->partial),   GEAR__ARG(call->softmax)};
     const size_t global[3] = {64 * (size_t)call->splits, (size_t)shape->kv_heads * row_tiles, call->num_seqs};
     return gear__run(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, GEAR__COUNT_OF(args), global, error);
+}
+
+void gear__attend_tensors(const gear__attend_call *call, uint32_t words[GEAR__CALL_WORDS])
+{
+    const gear__tensor *tensors[3] = {&call->q, &call->tail_k, &call->tail_v};
+    for (int i = 0; i < 3; i++) {
+        const cl_ulong record[4] = {
+            [GEAR__CALL_STRIDE_SEQ] = tensors[i]->stride_seq,
+            [GEAR__CALL_STRIDE_HEAD] = tensors[i]->stride_head,
+            [GEAR__CALL_STRIDE_TOKEN] = tensors[i]->stride_token,
+            [GEAR__CALL_TYPE] = tensors[i]->type,
+        };
+        memcpy(words + 8 * i, record, sizeof record);
+    }
 }

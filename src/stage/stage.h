@@ -46,7 +46,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
                         const char **name, gear__options *options);
 
 /* Rows of a row tile for at most max_rows rows. */
-uint32_t gear__row_tile(uint32_t max_rows);
+uint32_t gear__row_tile(uint32_t head_dim, uint32_t max_rows);
 
 /* One layer's device memory. */
 typedef struct gear__layer_memory {
@@ -91,7 +91,7 @@ gear_status gear__compress_round(gear__stream *stream, const gear__round *round,
 
 typedef struct gear__attend_call {
     const gear__layer_memory *layer;
-    cl_mem seqs;
+    cl_mem seqs, tensors; /* the batch list; the words of gear__attend_tensors */
     uint32_t num_seqs, max_queries, advance, splits;
     gear__tensor q, tail_k, tail_v, out;
     float scale, soft_cap;
@@ -100,6 +100,8 @@ typedef struct gear__attend_call {
     cl_uint has_lse;
 } gear__attend_call;
 
+/* Strides and types of q and the tails as the kernel reads them. */
+void gear__attend_tensors(const gear__attend_call *call, uint32_t words[GEAR__CALL_WORDS]);
 gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call *call, gear_error *error);
 gear_status gear__attend_2_merge(gear__stream *stream, const gear__attend_call *call, gear_error *error);
 

@@ -26,7 +26,7 @@ static const struct {
     [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
-    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | OPT_SIDE},
+    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS},
@@ -58,6 +58,15 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     }
 }
 
+/* What the attend kernels know of a side when compiling. */
+static void attend_side(gear__options *options, const gear__side *side, const char *const names[4])
+{
+    gear__options_int(options, names[0], (long)side->bits);
+    gear__options_int(options, names[1], !is_along_tokens(side));
+    gear__options_int(options, names[2], side->rank[0] || side->rank[1] ? (long)side->factor_bits : 0);
+    gear__options_int(options, names[3], side->outlier_fraction > 0);
+}
+
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, uint32_t rows, const char **stem,
                         const char **name, gear__options *options)
 {
@@ -79,18 +88,18 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
         gear__options_int(options, "BITS", (long)side->bits);
     }
     if (uses & OPT_ATTEND) {
-        gear__options_int(options, "K_BITS", (long)shape->side[0].bits);
-        gear__options_int(options, "V_BITS", (long)shape->side[1].bits);
-        gear__options_int(options, "K_BY_TOKEN", !is_along_tokens(&shape->side[0]));
-        gear__options_int(options, "V_BY_TOKEN", !is_along_tokens(&shape->side[1]));
+        attend_side(options, &shape->side[0], (const char *const[]){"K_BITS", "K_BY_TOKEN", "K_FACTOR_BITS", "K_OUTLIERS"});
+        attend_side(options, &shape->side[1], (const char *const[]){"V_BITS", "V_BY_TOKEN", "V_FACTOR_BITS", "V_OUTLIERS"});
         gear__options_int(options, "ROWS", (long)rows);
     }
     return 1;
 }
 
-uint32_t gear__row_tile(uint32_t max_rows)
+uint32_t gear__row_tile(uint32_t head_dim, uint32_t max_rows)
 {
-    return max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
+    /* Registers decide: each work-item keeps head_dim / 64 sums a row; with more than 2 rows at 256 Intel's compiler spills. */
+    uint32_t limit = head_dim > 128 ? 2 : 8, rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
+    return rows < limit ? rows : limit;
 }
 
 static size_t work_group_of(gear__kernel_id id)
@@ -115,7 +124,7 @@ gear_status gear__variant_init(gear__variant *variant, gear__device *device, con
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
-    variant->rows = gear__row_tile(max_rows);
+    variant->rows = gear__row_tile(shape->head_dim, max_rows);
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     if (!variant->words) {

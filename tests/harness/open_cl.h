@@ -1,5 +1,5 @@
-/* open_cl.h: a device, context and queue for tests. GEAR_TEST_DEVICE picks by a part of the platform's or device's name; without it
- * the first device of the first platform that has one. Call it inside a test: Criterion forks for each. */
+/* open_cl.h: a device, context and queue for tests. GEAR_TEST_DEVICE picks by a part of the platform's or device's name;
+ * without it the first device of the first platform that has one. Call it inside a test: Criterion forks for each. */
 #ifndef OPEN_CL_H
 #define OPEN_CL_H
 

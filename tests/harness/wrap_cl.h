@@ -16,15 +16,15 @@ typedef enum wrap_object {
 } wrap_object;
 
 typedef enum wrap_call {
-    WRAP_ENQUEUE, /* clEnqueue*; blocking ones also count as WRAP_WAIT */
-    WRAP_COMPILE, /* clCreateProgram*, clBuildProgram */
-    WRAP_ALLOCATE,/* clCreateBuffer, clCreateSubBuffer */
-    WRAP_CREATE,  /* other clCreate* */
-    WRAP_ARGUMENT,/* clSetKernelArg */
-    WRAP_QUERY,   /* clGet*Info */
-    WRAP_RETAIN,  /* clRetain* */
-    WRAP_WAIT,    /* clFinish, clWaitForEvents, blocking transfers */
-    WRAP_FLUSH,   /* clFlush */
+    WRAP_ENQUEUE,  /* clEnqueue*; blocking ones also count as WRAP_WAIT */
+    WRAP_COMPILE,  /* clCreateProgram*, clBuildProgram */
+    WRAP_ALLOCATE, /* clCreateBuffer, clCreateSubBuffer */
+    WRAP_CREATE,   /* other clCreate* */
+    WRAP_ARGUMENT, /* clSetKernelArg */
+    WRAP_QUERY,    /* clGet*Info */
+    WRAP_RETAIN,   /* clRetain* */
+    WRAP_WAIT,     /* clFinish, clWaitForEvents, blocking transfers */
+    WRAP_FLUSH,    /* clFlush */
     WRAP_CALL_KINDS
 } wrap_call;
 

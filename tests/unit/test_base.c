@@ -93,10 +93,10 @@ Test(hash, parts_do_not_run_together)
 Test(status, every_value_has_name_and_text)
 {
     char version[32];
-#define CHECK(name, value, text)                                 \
-    cr_assert_str_eq(gear_status_name(GEAR_##name), "GEAR_" #name); \
-    cr_assert_str_eq(gear_status_text(GEAR_##name), text);       \
-    cr_assert_eq((int)GEAR_##name, value);
+#define CHECK(name, value, text)                                                                                               \
+  cr_assert_str_eq(gear_status_name(GEAR_##name), "GEAR_" #name);                                                              \
+  cr_assert_str_eq(gear_status_text(GEAR_##name), text);                                                                       \
+  cr_assert_eq((int)GEAR_##name, value);
     GEAR_STATUS_LIST(CHECK)
     cr_assert_str_eq(gear_status_name((gear_status)999), "GEAR_UNKNOWN_STATUS");
     cr_assert_not_null(gear_status_text((gear_status)999));

@@ -45,12 +45,12 @@ Test(device, names_the_wrong_field)
     gear_error error;
     gear_context_desc desc;
     test_cl_open(&cl);
-#define REFUSED(change, field)                                                        \
-    desc = unit_desc(&cl, NULL, NULL);                                                \
-    change;                                                                           \
-    cr_assert_eq(gear__device_init(&device, &desc, &error), GEAR_ERROR_ARGUMENT);     \
-    cr_assert_not_null(strstr(error.message, field), "%s: %s", field, error.message); \
-    cr_assert_eq(gear__device_init(&device, &desc, NULL), GEAR_ERROR_ARGUMENT)
+#define REFUSED(change, field)                                                                                                 \
+  desc = unit_desc(&cl, NULL, NULL);                                                                                           \
+  change;                                                                                                                      \
+  cr_assert_eq(gear__device_init(&device, &desc, &error), GEAR_ERROR_ARGUMENT);                                                \
+  cr_assert_not_null(strstr(error.message, field), "%s: %s", field, error.message);                                            \
+  cr_assert_eq(gear__device_init(&device, &desc, NULL), GEAR_ERROR_ARGUMENT)
     REFUSED(desc.context = NULL, "desc.context");
     REFUSED(desc.device = NULL, "desc.device");
     REFUSED(desc.allocator.release = NULL, "desc.allocator");
@@ -154,7 +154,8 @@ Test(source, embedded_equals_tree)
         gear_error error;
         cr_assert_eq(gear__source_load(&mine, NULL, entry->stem, &embedded, &error), GEAR_OK);
         cr_assert_eq(gear__source_load(&mine, dir, entry->stem, &tree, &error), GEAR_OK, "%s", error.message);
-        cr_assert_eq(embedded.size, tree.size, "%s: %zu bytes embedded, %zu in the tree", entry->stem, embedded.size, tree.size);
+        cr_assert_eq(embedded.size, tree.size, "%s: %zu bytes embedded, %zu in the tree", entry->stem, embedded.size,
+                     tree.size);
         cr_assert_eq(memcmp(embedded.text, tree.text, tree.size), 0, "%s", entry->stem);
         cr_assert_eq(embedded.hash, tree.hash);
         gear__source_close(&mine, &embedded);

@@ -162,9 +162,9 @@ Test(binary_cache, key_covers_everything)
     size_t i;
     memset(&caps, 0, sizeof caps);
     base = gear__binary_key(&caps, &source, "-D A=1");
-#define DIFFERS                                                    \
-    changed = gear__binary_key(&caps, &source, "-D A=1");          \
-    cr_assert(changed.low != base.low && changed.high != base.high)
+#define DIFFERS                                                                                                                \
+  changed = gear__binary_key(&caps, &source, "-D A=1");                                                                        \
+  cr_assert(changed.low != base.low && changed.high != base.high)
     for (i = 0; i < sizeof fields / sizeof fields[0]; ++i) {
         fields[i][0] = 'x';
         DIFFERS;

@@ -1,0 +1,58 @@
+/* stage_bench.h: a device for stage tests, buffers with a canary behind them, and single launches. A test prepares the host copies of
+ * all buffers, puts them on the device, launches one stage, makes the same step on the host copies with src/ref, and asks whether
+ * device and host agree byte for byte, canaries included: so it also sees what a kernel must not touch. */
+#ifndef STAGE_BENCH_H
+#define STAGE_BENCH_H
+
+#include "device/device.h"
+#include "open_cl.h"
+#include "stage/stage.h"
+
+#define STAGE_CANARY 256u
+
+typedef struct stage_bench {
+    test_cl cl;
+    gear__device device;
+    uint64_t cases; /* comparisons made, for the report */
+} stage_bench;
+
+/* `host` has bytes + STAGE_CANARY bytes. */
+typedef struct stage_buffer {
+    cl_mem mem;
+    uint8_t *host;
+    size_t bytes;
+} stage_buffer;
+
+void stage_open(stage_bench *bench);
+/* Prints "stage NAME: N cases"; fails the test when OpenCL objects are left. */
+void stage_close(stage_bench *bench, const char *name);
+/* GEAR_TEST_TINY=1: the simulator's small shapes. */
+int stage_tiny(void);
+
+/* (Re)makes a buffer of at least 4 bytes, host copy filled with garbage. */
+void stage_buffer_make(stage_bench *bench, stage_buffer *buffer, size_t bytes);
+void stage_buffer_free(stage_buffer *buffer);
+/* Host to device. */
+void stage_put(stage_bench *bench, const stage_buffer *buffer);
+/* Device to a new host copy, which the caller frees; fails the test when the canary is not intact. */
+uint8_t *stage_get(stage_bench *bench, const stage_buffer *buffer);
+/* Fails the test unless the device holds what the host copy does. */
+void stage_same(stage_bench *bench, const stage_buffer *buffer, const char *what);
+void stage_same_bytes(const uint8_t *got, const uint8_t *want, size_t bytes, const char *what);
+
+/* Only the kernels whose bits (1 << gear__kernel_id) are set: compiling is what these tests spend their time on. */
+void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__shape *shape, uint32_t table_row, uint32_t max_rows,
+                        uint32_t kernels);
+
+/* STAGE_LAUNCH(bench, gear__append_2_range(&stream, &round, is_v, &error)): the call on a stream of its own, waited for. */
+#define STAGE_LAUNCH(bench, call)                     \
+    do {                                              \
+        gear__stream stream;                          \
+        gear_error error;                             \
+        stage_begin(bench, &stream, &error);          \
+        stage_end(bench, &stream, (call), &error);    \
+    } while (0)
+void stage_begin(stage_bench *bench, gear__stream *stream, gear_error *error);
+void stage_end(stage_bench *bench, gear__stream *stream, gear_status status, gear_error *error);
+
+#endif

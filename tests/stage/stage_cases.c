@@ -1,0 +1,138 @@
+/* stage_cases.c: see the header. The table covers each head_dim, axis, number of bits, group, factor width and outlier rule on both
+ * sides with few distinct kernels; no two cases agree in all options of attend_1_partial. */
+#include "stage_cases.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "model/half.h"
+#include "stage_bench.h"
+
+#define KIVI GEAR_BACKBONE_KIVI
+#define KCVT GEAR_BACKBONE_KCVT
+#define TOKEN GEAR_BACKBONE_TOKEN
+#define VECTOR GEAR_OUTLIER_VECTOR
+#define BLOCK GEAR_OUTLIER_BLOCK
+#define CODEC(kind, width, size, prompt, decode, passes, stored, share, rule) \
+    {sizeof(gear_codec), kind, width, size, prompt, decode, passes, stored, share, rule, {0}}
+
+static const stage_case cases[] = {
+    {"kivi2 d64", 64, 2, 1, 1, 64, 0, 0, GEAR_F16, 0,
+     CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.02f, VECTOR), CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.02f, VECTOR)},
+    {"kivi3 d80 n20", 80, 1, 3, 1, 20, 0, 1, GEAR_BF16, 1,
+     CODEC(KIVI, 3, 16, 2, 1, 2, 4, 0.03f, BLOCK), CODEC(KIVI, 3, 32, 2, 8, 3, 8, 0.03f, BLOCK)},
+    {"kcvt4 d64 n20", 64, 3, 1, 2, 20, 10, 4, GEAR_F32, 1,
+     CODEC(KCVT, 4, 0, 8, 3, 3, 8, 0.02f, VECTOR), CODEC(KCVT, 4, 0, 8, 3, 3, 4, 0.02f, VECTOR)},
+    {"token4 d96", 96, 2, 4, 5, 64, 8, 0, GEAR_F16, 1,
+     CODEC(TOKEN, 4, 128, 1, 0, 1, 16, 0.05f, VECTOR), CODEC(TOKEN, 8, 64, 0, 4, 3, 16, 0.001f, VECTOR)},
+    {"kivi24 d128", 128, 3, 1, 3, 33, 64, 4, GEAR_F32, 0,
+     CODEC(KIVI, 2, 32, 0, 8, 3, 16, 0.01f, BLOCK), CODEC(KIVI, 4, 128, 4, 4, 4, 16, 0.0001f, BLOCK)},
+    {"kivi83 d256", 256, 1, 2, 1, 64, 0, 2, GEAR_F32, 0,
+     CODEC(KIVI, 8, 64, 4, 4, 3, 8, 0.10f, VECTOR), CODEC(KIVI, 3, 64, 0, 0, 0, 16, 0.10f, VECTOR)},
+    {"half2 d64 n1", 64, 2, 8, 2, 7, 0, 0, GEAR_BF16, 0,
+     CODEC(KIVI, 16, 0, 0, 0, 0, 0, 0, VECTOR), CODEC(KIVI, 2, 16, 0, 2, 3, 8, 0, VECTOR)},
+    {"token3 half d128", 128, 1, 7, 1, 64, 5, 64, GEAR_F32, 1,
+     CODEC(TOKEN, 3, 32, 3, 3, 3, 4, 0.02f, BLOCK), CODEC(TOKEN, 16, 0, 0, 0, 0, 0, 0, VECTOR)},
+    {"kcvt28 d80 n128", 80, 2, 1, 4, 128, 0, 4, GEAR_F16, 0,
+     CODEC(KCVT, 2, 0, 2, 2, 3, 16, 0.10f, BLOCK), CODEC(KCVT, 8, 0, 2, 0, 3, 16, 0.02f, BLOCK)},
+    {"token42 d256", 256, 2, 1, 1, 64, 0, 0, GEAR_BF16, 1,
+     CODEC(TOKEN, 4, 16, 0, 0, 0, 0, 0.02f, BLOCK), CODEC(TOKEN, 2, 128, 5, 6, 3, 16, 0.02f, VECTOR)},
+    {"half d96", 96, 3, 1, 1, 64, 0, 4, GEAR_F16, 0,
+     CODEC(TOKEN, 16, 0, 0, 0, 0, 0, 0, VECTOR), CODEC(KCVT, 16, 0, 0, 0, 0, 0, 0, VECTOR)},
+};
+
+const stage_case *stage_cases(uint32_t *count)
+{
+    *count = stage_tiny() ? 2 : (uint32_t)(sizeof cases / sizeof *cases);
+    return cases;
+}
+
+uint32_t stage_hash(uint32_t a, uint32_t b, uint32_t c)
+{
+    uint32_t h = a * 0x9e3779b1u ^ (b + 0x7f4a7c15u) * 0x85ebca77u ^ (c + 0x165667b1u) * 0xc2b2ae3du;
+    for (int i = 0; i < 2; i++) {
+        h ^= h >> 16;
+        h *= 0x7feb352du;
+        h ^= h >> 15;
+        h *= 0x846ca68bu;
+    }
+    return h ^ h >> 16;
+}
+
+float stage_normal(uint32_t hash)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        sum += hash >> 8 * i & 0xffu;
+    }
+    return ((float)sum + (float)(hash % 251u) / 251.0f - 510.5f) / 148.0f;
+}
+
+static float smooth(uint32_t h, uint32_t head, uint32_t position, uint32_t channel)
+{
+    float wave = sinf(0.13f * (float)position + (float)head) * cosf(0.7f * (float)channel);
+    float strength = channel % 29 == 3 ? 4.0f : 0.5f;
+    return strength * stage_normal(h) + wave;
+}
+
+static float extreme(uint32_t h, uint32_t position, uint32_t channel)
+{
+    float sign = h & 1u ? -1.0f : 1.0f;
+    if (position % 13 == 5) {
+        return 1.25f;
+    }
+    if (position % 17 == 9) {
+        return sign * 0.0f;
+    }
+    switch (channel % 8) {
+    case 0: return 0.1f;
+    case 1: return sign * ldexpf((float)(h >> 8 & 1023u), -24);
+    case 2: return sign * 0.0f;
+    case 3: return sign * (h & 2u ? 65504.0f : 65519.0f);
+    case 4: return h >> 8 & 15u ? stage_normal(h) : 60000.0f;
+    case 5:
+        switch (h >> 8 & 31u) {
+        case 0: return NAN;
+        case 1: return INFINITY;
+        case 2: return -INFINITY;
+        case 3: return sign * 65520.0f;
+        case 4: return sign * 1e30f;
+        default: return stage_normal(h);
+        }
+    case 6: return rintf(2.0f * stage_normal(h)) / 2.0f;
+    default: return ldexpf(stage_normal(h), -(int)(h >> 4 & 31u));
+    }
+}
+
+float stage_value(stage_data data, uint32_t seed, uint32_t is_v, uint32_t head, uint32_t position, uint32_t channel)
+{
+    uint32_t h = stage_hash(seed * 2u + is_v, position, head * 256u + channel);
+    switch (data) {
+    case STAGE_SMOOTH: return smooth(h, head, position, channel);
+    case STAGE_TIES: return position % 11 == 7 ? -0.0f : rintf(2.0f * stage_normal(h)) / 2.0f;
+    default: return extreme(h, position, channel);
+    }
+}
+
+uint32_t stage_element(gear_type type)
+{
+    return type == GEAR_F32 ? 4 : 2;
+}
+
+void stage_store(void *tensor, uint64_t index, gear_type type, float value)
+{
+    if (type == GEAR_F32) {
+        ((float *)tensor)[index] = value;
+    } else {
+        ((uint16_t *)tensor)[index] = type == GEAR_F16 ? gear__half_from_float(value) : gear__bf16_from_float(value);
+    }
+}
+
+float stage_load(const void *tensor, uint64_t index, gear_type type)
+{
+    if (type == GEAR_F32) {
+        return ((const float *)tensor)[index];
+    }
+    uint16_t bits = ((const uint16_t *)tensor)[index];
+    return type == GEAR_F16 ? gear__float_from_half(bits) : gear__float_from_bf16(bits);
+}

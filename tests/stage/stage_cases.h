@@ -1,0 +1,39 @@
+/* stage_cases.h: the caches that stage tests run over, and the values that come in. */
+#ifndef STAGE_CASES_H
+#define STAGE_CASES_H
+
+#include <stdint.h>
+
+#include "gear/gear.h"
+
+typedef struct stage_case {
+    const char *name;
+    uint32_t head_dim, kv_heads;
+    uint32_t group, max_queries; /* query heads of a KV head; most queries of a sequence */
+    uint32_t window, recent, exact;
+    gear_type type;
+    int strided;
+    gear_codec k, v;
+} stage_case;
+
+/* All cases, or the two that the simulator can do. */
+const stage_case *stage_cases(uint32_t *count);
+
+typedef enum stage_data {
+    STAGE_SMOOTH,  /* normal values with a low-rank part and strong channels */
+    STAGE_TIES,    /* multiples of 1/2: many equal values, -0 */
+    STAGE_EXTREME, /* constants, subnormals, signed zeros, the largest range, NaN, infinities */
+    STAGE_DATA_KINDS
+} stage_data;
+
+uint32_t stage_hash(uint32_t a, uint32_t b, uint32_t c);
+/* Roughly standard normal. */
+float stage_normal(uint32_t hash);
+float stage_value(stage_data data, uint32_t seed, uint32_t is_v, uint32_t head, uint32_t position, uint32_t channel);
+
+/* Element `index` of a tensor. */
+void stage_store(void *tensor, uint64_t index, gear_type type, float value);
+float stage_load(const void *tensor, uint64_t index, gear_type type);
+uint32_t stage_element(gear_type type);
+
+#endif

@@ -1,0 +1,432 @@
+/* stage_world.c: see the header. Records are handed out one after the other and never given back. */
+#include "stage_world.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint32_t slots[STAGE_SEQS] = {2, 0, 1};
+/* New tokens by round and sequence; 0: not in the batch. */
+static const uint32_t counts_full[][STAGE_SEQS] = {{150, 7, 70}, {42, 57, 0}, {70, 3, 200}, {1, 61, 1}};
+static const uint32_t counts_tiny[][STAGE_SEQS] = {{66, 24, 0}, {0, 1, 1}};
+
+static const uint32_t *counts_of(uint32_t round)
+{
+    if (stage_tiny()) {
+        return round < sizeof counts_tiny / sizeof *counts_tiny ? counts_tiny[round] : NULL;
+    }
+    return round < sizeof counts_full / sizeof *counts_full ? counts_full[round] : NULL;
+}
+
+static uint32_t *words_of(const stage_buffer *buffer)
+{
+    return (uint32_t *)(void *)buffer->host;
+}
+
+static uint32_t take(stage_world *w, uint64_t granules)
+{
+    uint32_t at = w->granules;
+    w->granules += (uint32_t)granules;
+    return at;
+}
+
+static uint32_t exact_in(const stage_seq *seq, uint32_t first, uint32_t tokens)
+{
+    uint32_t exact = seq->exact > first ? seq->exact - first : 0;
+    return exact < tokens ? exact : tokens;
+}
+
+/* Places the records of one segment. Without a job (the dry run that sizes the pool) it only counts. */
+static void place_segment(stage_world *w, stage_seq *seq, uint32_t entry, const gear__plan_segment *s, uint32_t *job, uint32_t *row)
+{
+    const gear__shape *shape = &w->shape;
+    uint32_t blocks = (s->tokens + 63) / 64, exact;
+    if (!seq->blocks && shape->exact_max) {
+        seq->record = take(w, (shape->exact_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE);
+        seq->exact = shape->exact_max;
+    }
+    exact = exact_in(seq, s->first, s->tokens);
+    uint64_t k = gear__outlier_entries(shape, &shape->side[0], s->tokens, exact);
+    uint64_t v = gear__outlier_entries(shape, &shape->side[1], s->tokens, exact);
+    uint32_t segment = take(w, gear__segment_granules(shape, s->cls, k, v));
+    if (job) {
+        memset(job, 0, GEAR__JOB_WORDS * sizeof *job);
+        job[GEAR__JOB_SEGMENT] = segment;
+        job[GEAR__JOB_TABLE] = seq->slot * w->table_row + 1 + seq->blocks;
+        job[GEAR__JOB_BLOCKS] = blocks;
+        job[GEAR__JOB_TOKENS] = s->tokens;
+        job[GEAR__JOB_ROW] = *row;
+        job[GEAR__JOB_FIRST] = s->first;
+        job[GEAR__JOB_ENTRY] = entry;
+        job[GEAR__JOB_CLASS] = s->cls;
+        for (uint32_t side = 0; side < 2; side++) {
+            double share = shape->side[side].outlier_fraction;
+            job[GEAR__JOB_PER_END + side] = gear__outlier_per_end(share, s->tokens, s->tokens - exact);
+            for (uint32_t part = 0; part < 2; part++) {
+                job[GEAR__JOB_PARTS + 2 * side + part] = (uint32_t)gear__outlier_part(shape, s->cls, k, v, (int)(2 * side + part));
+            }
+        }
+        uint32_t *header = words_of(&w->table) + (size_t)seq->slot * w->table_row * GEAR__BLOCK_WORDS;
+        memcpy(header, (uint32_t[4]){seq->record, seq->exact, 0, 0}, 16);
+    }
+    for (uint32_t b = 0; b < blocks; b++) {
+        uint32_t rest = s->tokens - 64 * b, info = (rest < 64 ? rest : 64) | s->cls << 8 | b << 16;
+        uint32_t at = take(w, gear__block_granules(shape, s->cls));
+        if (job) {
+            uint32_t *word = words_of(&w->table) + ((size_t)job[GEAR__JOB_TABLE] + b) * GEAR__BLOCK_WORDS;
+            memcpy(word, (uint32_t[4]){at, segment, s->first + 64 * b, info}, 16);
+        }
+    }
+    seq->blocks += blocks;
+    *row += 64 * blocks;
+}
+
+/* Plans the round of `counts`, for the work list `jobs` or (NULL) to count. Leaves `seq->first` after the round; returns the jobs. */
+static uint32_t plan_round(stage_world *w, const uint32_t *counts, uint32_t *jobs, uint32_t *rows)
+{
+    uint32_t n = 0, entry = 0;
+    *rows = 0;
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        stage_seq *seq = &w->seqs[i];
+        gear__plan plan;
+        gear__plan_segment segment;
+        gear__plan_begin(&plan, seq->first, seq->length, counts[i]);
+        while (counts[i] && gear__plan_next(&plan, &w->rules, &segment)) {
+            place_segment(w, seq, entry, &segment, jobs ? jobs + n * GEAR__JOB_WORDS : NULL, rows);
+            seq->first = segment.first + segment.tokens;
+            n++;
+        }
+        entry += counts[i] != 0;
+    }
+    return n;
+}
+
+static void begin_again(stage_world *w)
+{
+    w->granules = 1; /* granule 0 belongs to nobody */
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        w->seqs[i] = (stage_seq){.slot = slots[i]};
+    }
+}
+
+/* Sizes of pool and table. */
+static void dry_run(stage_world *w)
+{
+    const uint32_t *counts;
+    uint32_t rows;
+    begin_again(w);
+    for (uint32_t round = 0; (counts = counts_of(round)); round++) {
+        (void)plan_round(w, counts, NULL, &rows);
+        for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+            w->seqs[i].length += counts[i];
+        }
+    }
+    w->table_row = 1;
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        w->table_row = w->seqs[i].blocks + 1 > w->table_row ? w->seqs[i].blocks + 1 : w->table_row;
+    }
+}
+
+void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels)
+{
+    gear_cache_desc desc;
+    gear_codec_pair pair = {c->k, c->v};
+    memset(w, 0, sizeof *w);
+    gear_cache_desc_init(&desc);
+    desc.num_kv_heads = c->kv_heads;
+    desc.num_query_heads = c->kv_heads * c->group;
+    desc.head_dim = c->head_dim;
+    desc.window = c->window;
+    desc.recent = c->recent;
+    desc.exact_first = c->exact;
+    w->bench = bench;
+    w->c = c;
+    w->data = data;
+    gear__shape_init(&w->shape, &desc, &pair);
+    w->rules = (gear__plan_rules){c->window, c->recent, w->shape.window_tokens, 128};
+    dry_run(w);
+    stage_buffer_make(bench, &w->pool, (size_t)w->granules * GEAR__GRANULE);
+    stage_buffer_make(bench, &w->table, STAGE_SEQS * (size_t)w->table_row * GEAR__BLOCK_WORDS * 4);
+    stage_buffer_make(bench, &w->window, STAGE_SEQS * 2ull * c->kv_heads * w->shape.window_tokens * c->head_dim * 2);
+    stage_buffer_make(bench, &w->health, 8);
+    memset(w->health.host, 0, 8);
+    begin_again(w);
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) { /* no block yet: no exact tokens */
+        memset(w->table.host + (size_t)i * w->table_row * GEAR__BLOCK_WORDS * 4, 0, 16);
+    }
+    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels);
+    w->layer = (gear__layer_memory){&w->variant, w->pool.mem, w->table.mem, w->window.mem};
+}
+
+static void close_round(stage_world *w)
+{
+    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->x, &w->mask, &w->r, &w->a, &w->input[0], &w->input[1]};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
+        stage_buffer_free(buffers[i]);
+    }
+}
+
+void stage_world_close(stage_world *w)
+{
+    close_round(w);
+    stage_buffer_free(&w->pool);
+    stage_buffer_free(&w->table);
+    stage_buffer_free(&w->window);
+    stage_buffer_free(&w->health);
+    gear__variant_close(&w->variant);
+}
+
+static void make_list(stage_world *w, const uint32_t *counts)
+{
+    uint32_t row = 0;
+    stage_buffer_make(w->bench, &w->list, STAGE_SEQS * GEAR__SEQ_WORDS * 4);
+    w->entries = w->longest = 0;
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        const stage_seq *seq = &w->seqs[i];
+        if (counts[i]) {
+            uint32_t words[GEAR__SEQ_WORDS] = {seq->slot, seq->length, counts[i], row, seq->first, 0, 0, 0};
+            memcpy(w->list.host + w->entries * sizeof words, words, sizeof words);
+            w->entries++;
+            row += counts[i];
+            w->longest = counts[i] > w->longest ? counts[i] : w->longest;
+        }
+    }
+}
+
+/* The caller's tensor of one side: K head by head, V token by token; packed, or with gaps and an offset. */
+static void make_input(stage_world *w, const uint32_t *counts, uint32_t is_v)
+{
+    const stage_case *c = w->c;
+    uint64_t d = c->head_dim + (c->strided ? 3u : 0u), heads = c->kv_heads, element = stage_element(c->type), total = 0, entry = 0;
+    gear__tensor *t = &w->tensor[is_v];
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        total += counts[i];
+    }
+    uint64_t tokens = c->strided ? w->longest : total;
+    t->offset = c->strided ? 5 * element : 0;
+    t->stride_token = is_v ? heads * d : d;
+    t->stride_head = is_v ? d : tokens * d;
+    t->stride_seq = c->strided ? heads * tokens * d + 7 : 0;
+    t->type = (cl_uint)c->type;
+    uint64_t elements = c->strided ? w->entries * t->stride_seq : heads * total * d;
+    stage_buffer_make(w->bench, &w->input[is_v], (size_t)(t->offset + elements * element));
+    t->mem = w->input[is_v].mem;
+    uint64_t row = 0;
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        uint64_t start = t->stride_seq ? entry * t->stride_seq : row * t->stride_token;
+        for (uint32_t n = 0; n < counts[i] * c->kv_heads * c->head_dim; n++) {
+            uint32_t channel = n % c->head_dim, head = n / c->head_dim % c->kv_heads, token = n / c->head_dim / c->kv_heads;
+            float value = stage_value(w->data, i, is_v, head, w->seqs[i].length + token, channel);
+            stage_store(w->input[is_v].host + t->offset, start + token * t->stride_token + head * t->stride_head + channel, c->type,
+                        value);
+        }
+        row += counts[i];
+        entry += counts[i] != 0;
+    }
+    w->source[is_v] = (gear__ref_source){
+        .seqs = words_of(&w->list),
+        .num_seqs = w->entries,
+        .table_row_entries = w->table_row,
+        .window = (uint16_t *)(void *)w->window.host,
+        .input = w->input[is_v].host + t->offset,
+        .stride_seq = (size_t)t->stride_seq,
+        .stride_head = (size_t)t->stride_head,
+        .stride_token = (size_t)t->stride_token,
+        .type = c->type,
+        .health = w->counted,
+    };
+}
+
+static void make_round(stage_world *w, const uint32_t *counts)
+{
+    uint32_t jobs[64 * GEAR__JOB_WORDS], rows;
+    size_t values;
+    w->jobs_count = plan_round(w, counts, jobs, &rows);
+    cr_assert_leq(w->jobs_count, 64);
+    values = (size_t)w->c->kv_heads * rows * w->c->head_dim;
+    make_list(w, counts);
+    make_input(w, counts, 0);
+    make_input(w, counts, 1);
+    stage_buffer_make(w->bench, &w->jobs, w->jobs_count * GEAR__JOB_WORDS * 4);
+    memcpy(w->jobs.host, jobs, w->jobs_count * GEAR__JOB_WORDS * 4);
+    stage_buffer_make(w->bench, &w->row_jobs, rows / 64 * 4);
+    for (uint32_t j = 0; j < w->jobs_count; j++) {
+        const uint32_t *job = jobs + j * GEAR__JOB_WORDS;
+        for (uint32_t b = 0; b < job[GEAR__JOB_BLOCKS]; b++) {
+            words_of(&w->row_jobs)[job[GEAR__JOB_ROW] / 64 + b] = j;
+        }
+    }
+    stage_buffer_make(w->bench, &w->x, values * 2);
+    stage_buffer_make(w->bench, &w->mask, values);
+    stage_buffer_make(w->bench, &w->r, values * 4);
+    stage_buffer_make(w->bench, &w->a, w->c->kv_heads * GEAR__MAX_RANK * 4ull * (rows + rows / 64 * w->c->head_dim));
+    w->round = (gear__round){.layer = &w->layer, .seqs = w->list.mem, .jobs = w->jobs.mem, .row_jobs = w->row_jobs.mem,
+                             .x = w->x.mem, .mask = w->mask.mem, .r = w->r.mem, .a = w->a.mem, .health = w->health.mem,
+                             .num_jobs = w->jobs_count, .num_rows = rows};
+    w->ref = (gear__ref_round){.shape = &w->shape, .jobs = words_of(&w->jobs), .num_jobs = w->jobs_count,
+                               .row_jobs = words_of(&w->row_jobs), .num_rows = rows, .table = words_of(&w->table),
+                               .pool = w->pool.host, .x = (uint16_t *)(void *)w->x.host, .mask = w->mask.host,
+                               .r = (float *)(void *)w->r.host};
+}
+
+void stage_world_put(const stage_world *w)
+{
+    const stage_buffer *buffers[] = {&w->pool, &w->table, &w->window, &w->list, &w->jobs, &w->row_jobs, &w->x, &w->mask,
+                                     &w->r, &w->a, &w->health, &w->input[0], &w->input[1]};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
+        if (buffers[i]->mem) {
+            stage_put(w->bench, buffers[i]);
+        }
+    }
+}
+
+void stage_world_same(const stage_world *w, const char *what)
+{
+    static const char *const kind[] = {"smooth", "ties", "extreme"};
+    const struct {
+        const stage_buffer *buffer;
+        const char *name;
+    } parts[] = {{&w->x, "x"}, {&w->mask, "mask"}, {&w->r, "r"}, {&w->pool, "pool"}, {&w->window, "window"}, {&w->health, "health"},
+                 {&w->table, "table"}, {&w->list, "list"}, {&w->jobs, "jobs"}, {&w->row_jobs, "row jobs"}, {&w->a, "scratch"},
+                 {&w->input[0], "input of K"}, {&w->input[1], "input of V"}};
+    char text[160];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        (void)snprintf(text, sizeof text, "%s, %s, %s data, round %u: %s", w->c->name, what, kind[w->data], w->round_number,
+                       parts[i].name);
+        if (parts[i].buffer->mem) {
+            stage_same(w->bench, parts[i].buffer, text);
+        }
+    }
+}
+
+/* Gather starts the headers; lists of outliers follow side by side, so a side's entries are 0 until its lists are written. */
+static void write_headers(stage_world *w, int with_v)
+{
+    for (uint32_t j = 0; j < w->jobs_count; j++) {
+        const uint32_t *job = words_of(&w->jobs) + j * GEAR__JOB_WORDS;
+        uint32_t *header = words_of(&w->pool) + (size_t)job[GEAR__JOB_SEGMENT] * (GEAR__GRANULE / 4);
+        header[GEAR__SEGMENT_TOKENS] = job[GEAR__JOB_TOKENS];
+        header[GEAR__SEGMENT_BLOCKS] = job[GEAR__JOB_BLOCKS];
+        header[GEAR__SEGMENT_OUTLIERS_K] = with_v ? header[GEAR__SEGMENT_OUTLIERS_K] : 0;
+        header[GEAR__SEGMENT_OUTLIERS_V] = 0;
+    }
+}
+
+void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
+{
+    w->ref.is_v = is_v;
+    switch (step) {
+    case STAGE_GATHER:
+        gear__ref_append_0_gather(&w->ref, &w->source[is_v]);
+        if (!is_v) {
+            write_headers(w, 0);
+        }
+        break;
+    case STAGE_OUTLIERS: gear__ref_append_1_outliers(&w->ref); break;
+    case STAGE_RANGE: gear__ref_append_2_range(&w->ref); break;
+    case STAGE_QUANTIZE: gear__ref_append_3_quantize(&w->ref); break;
+    case STAGE_LOWRANK: cr_assert(gear__ref_append_4_lowrank(&w->ref)); break;
+    case STAGE_OUTLIER_LISTS:
+        gear__ref_append_5_store(&w->ref);
+        if (!is_v) {
+            write_headers(w, 1);
+        }
+        break;
+    case STAGE_WINDOW: gear__ref_append_6_window(&w->ref, &w->source[is_v]); break;
+    default: break;
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        words_of(&w->health)[i] = (uint32_t)w->counted[i];
+    }
+}
+
+static void one_step(stage_world *w, uint32_t is_v, stage_step at, stage_step step, stage_check check)
+{
+    if (at == step) {
+        check(w, is_v);
+    } else {
+        stage_ref_step(w, is_v, at);
+    }
+}
+
+static void compress_side(stage_world *w, uint32_t is_v, stage_step step, stage_check check)
+{
+    const gear__side *side = &w->shape.side[is_v];
+    int outliers = side->outlier_fraction > 0, ranked = side->rank[0] || side->rank[1];
+    one_step(w, is_v, STAGE_GATHER, step, check);
+    if (outliers && side->outlier_rule == GEAR_OUTLIER_BLOCK) {
+        one_step(w, is_v, STAGE_RANGE, step, check);
+    }
+    if (outliers) {
+        one_step(w, is_v, STAGE_OUTLIERS, step, check);
+    }
+    if (side->axis != GEAR__AXIS_NONE) {
+        one_step(w, is_v, STAGE_RANGE, step, check);
+    }
+    one_step(w, is_v, STAGE_QUANTIZE, step, check);
+    if (ranked) {
+        one_step(w, is_v, STAGE_LOWRANK, step, check);
+    }
+    if (outliers) {
+        one_step(w, is_v, STAGE_OUTLIER_LISTS, step, check);
+    }
+}
+
+void stage_world_run(stage_world *w, stage_step step, stage_check check)
+{
+    const uint32_t *counts;
+    for (; (counts = counts_of(w->round_number)); w->round_number++) {
+        make_round(w, counts);
+        if (w->jobs_count && step == STAGE_ROUND) {
+            check(w, 0);
+        } else if (w->jobs_count) {
+            compress_side(w, 0, step, check);
+            compress_side(w, 1, step, check);
+        }
+        if (step == STAGE_WINDOW) {
+            check(w, 0);
+        } else {
+            stage_ref_step(w, 0, STAGE_WINDOW);
+            stage_ref_step(w, 1, STAGE_WINDOW);
+        }
+        for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+            w->seqs[i].length += counts[i];
+        }
+        close_round(w);
+    }
+}
+
+void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check)
+{
+    stage_bench bench;
+    uint32_t count;
+    const stage_case *cases = stage_cases(&count);
+    stage_open(&bench);
+    for (uint32_t i = 0; i < count; i++) {
+        for (int data = 0; data < STAGE_DATA_KINDS; data++) {
+            if (stage_tiny() && data == STAGE_TIES) {
+                continue;
+            }
+            stage_world world;
+            stage_world_open(&world, &bench, &cases[i], (stage_data)data, kernels);
+            stage_world_run(&world, step, check);
+            stage_world_close(&world);
+        }
+    }
+    stage_close(&bench, name);
+}
+
+gear__ref_store stage_ref_store(const stage_world *w)
+{
+    return (gear__ref_store){&w->shape, words_of(&w->table), w->table_row, w->pool.host, (const uint16_t *)(const void *)w->window.host};
+}
+
+void stage_seq_words(const stage_seq *seq, uint32_t words[GEAR__SEQ_WORDS])
+{
+    memset(words, 0, GEAR__SEQ_WORDS * sizeof *words);
+    words[GEAR__SEQ_SLOT] = seq->slot;
+    words[GEAR__SEQ_LENGTH] = seq->length;
+    words[GEAR__SEQ_FIRST] = seq->first;
+    words[GEAR__SEQ_BLOCKS] = seq->blocks;
+}

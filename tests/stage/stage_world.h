@@ -1,0 +1,74 @@
+/* stage_world.h: a layer that grows round by round as the library would make it grow, on the host by src/ref; before each step of a
+ * round a test may make the same step on the device. Several sequences of different lengths take part, not all in every round; segments
+ * of both classes come about in one round; the window wraps around. */
+#ifndef STAGE_WORLD_H
+#define STAGE_WORLD_H
+
+#include "model/plan.h"
+#include "ref/ref.h"
+#include "stage_bench.h"
+#include "stage_cases.h"
+
+#define STAGE_SEQS 3u
+
+/* Steps of a round: of K, then of V; the window comes last, both sides at once. */
+typedef enum stage_step {
+    STAGE_GATHER,
+    STAGE_OUTLIERS,
+    STAGE_RANGE, /* twice with the block rule */
+    STAGE_QUANTIZE,
+    STAGE_LOWRANK,
+    STAGE_OUTLIER_LISTS,
+    STAGE_WINDOW,
+    STAGE_ROUND, /* all of them but the window */
+    STAGE_NONE
+} stage_step;
+
+/* A sequence between two rounds. */
+typedef struct stage_seq {
+    uint32_t slot, length, first, blocks, exact, record;
+} stage_seq;
+
+typedef struct stage_world {
+    stage_bench *bench;
+    const stage_case *c;
+    stage_data data;
+    gear__shape shape;
+    gear__plan_rules rules;
+    uint32_t table_row, granules, round_number;
+    stage_seq seqs[STAGE_SEQS];
+    gear__variant variant;
+    gear__layer_memory layer;
+    stage_buffer pool, table, window;
+    /* The round at hand. */
+    uint32_t entries, jobs_count, longest;
+    stage_buffer list, jobs, row_jobs, x, mask, r, a, health, input[2];
+    gear__tensor tensor[2];
+    gear__round round;
+    gear__ref_round ref;
+    gear__ref_source source[2];
+    uint64_t counted[2]; /* health of the reference */
+} stage_world;
+
+/* kernels: see stage_variant_open. */
+void stage_world_open(stage_world *world, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels);
+void stage_world_close(stage_world *world);
+
+/* Called in place of the reference's step: makes it on both sides and compares. */
+typedef void (*stage_check)(stage_world *world, uint32_t is_v);
+/* Makes all rounds. check is called at each `step` that a kernel of the layer serves. */
+void stage_world_run(stage_world *world, stage_step step, stage_check check);
+/* Every case with every kind of data. */
+void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check);
+
+/* One step of the reference on the host copies. */
+void stage_ref_step(stage_world *world, uint32_t is_v, stage_step step);
+/* Every buffer of the round and the layer. */
+void stage_world_put(const stage_world *world);
+void stage_world_same(const stage_world *world, const char *what);
+
+/* The reference's view of the finished layer, and the SEQ words of a sequence as readers need them. */
+gear__ref_store stage_ref_store(const stage_world *world);
+void stage_seq_words(const stage_seq *seq, uint32_t words[GEAR__SEQ_WORDS]);
+
+#endif

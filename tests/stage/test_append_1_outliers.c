@@ -1,0 +1,20 @@
+/* test_append_1_outliers.c: the marks of the three kernels, bit for bit. */
+#include <criterion/criterion.h>
+
+#include "stage_world.h"
+
+#define KERNELS \
+    (1u << GEAR__KERNEL_OUTLIERS_CHANNELS | 1u << GEAR__KERNEL_OUTLIERS_TOKENS | 1u << GEAR__KERNEL_OUTLIERS_BLOCK)
+
+static void check(stage_world *world, uint32_t is_v)
+{
+    stage_world_put(world);
+    STAGE_LAUNCH(world->bench, gear__append_1_outliers(&stream, &world->round, is_v, &error));
+    stage_ref_step(world, is_v, STAGE_OUTLIERS);
+    stage_world_same(world, is_v ? "V" : "K");
+}
+
+Test(append_1_outliers, equals_the_reference)
+{
+    stage_run_all("append_1_outliers", STAGE_OUTLIERS, KERNELS, check);
+}

@@ -1,0 +1,197 @@
+/* test_append_4_lowrank.c: the fit within a bound of the reference's, the stored factors bit for bit those of the fit, and every run the
+ * same bits.
+ *
+ * The kernel leaves its unrounded factors in scratch. Two things are checked on them. What is stored is exactly their rounding (rule 8:
+ * 16, 8 or 4 bits, scales, zeros in the padding). And A B^T is near that of the reference, which sums in double but shows its
+ * factors as halves only. Rounding both factors to halves moves each product a_i b_i^T by at most 2 x 2^-11 of |a_i| |b_i|, plus 2^-25 an
+ * element where halves are subnormal; the columns of A are orthonormal, so the |b_i| are at most the `rank` largest singular values and
+ * sum |a_i| |b_i| <= sqrt(rank) |R|. The float32 sums of the kernel err by some 2^-24 sqrt(n), enlarged where two columns of A or B were
+ * nearly parallel before orthonormalisation; FLOAT_SHARE is for that. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ref/kit.h"
+#include "stage_world.h"
+
+#define FLOAT_SHARE 0x1p-12
+
+/* The kernel's unrounded factors of one (job, head). */
+typedef struct factors {
+    const float *a, *b;
+    size_t a_stride, b_stride; /* from column to column */
+} factors;
+
+static factors factors_of(const stage_world *w, const uint8_t *scratch, uint32_t j, uint32_t head)
+{
+    const float *all = (const float *)(const void *)scratch;
+    size_t rows = w->ref.num_rows, heads = w->shape.kv_heads, d = w->shape.head_dim;
+    size_t row = gear__ref_job_at(&w->ref, j).row;
+    return (factors){all + head * GEAR__MAX_RANK * rows + row,
+                     all + (heads * rows + (j * heads + head) * d) * GEAR__MAX_RANK, rows, d};
+}
+
+static uint16_t scale_of(const float *column, uint32_t n, uint32_t bits)
+{
+    float largest = 0, reciprocal = 1.0f / (float)((1u << (bits - 1u)) - 1u);
+    for (uint32_t i = 0; i < n; i++) {
+        largest = fmaxf(largest, fabsf(column[i]));
+    }
+    return gear__half_saturate(largest * reciprocal);
+}
+
+static void put_factor(uint8_t *at, uint32_t element, uint32_t bits, float value, uint16_t scale)
+{
+    int32_t top = (1 << (bits - 1u)) - 1;
+    if (bits == 16) {
+        gear__ref_store_half(at, element, gear__half_saturate(value));
+    } else if (bits == 8) {
+        at[element] = (uint8_t)gear__ref_divide(value, scale, -top, top);
+    } else {
+        uint32_t shift = 4u * (element & 1u), code = (uint32_t)(gear__ref_divide(value, scale, -top, top) + 8);
+        at[element / 2u] = (uint8_t)((at[element / 2u] & ~(15u << shift)) | code << shift);
+    }
+}
+
+/* Writes the rounded factors into the host's pool. */
+static void store_factors(stage_world *w, const uint8_t *scratch, uint32_t j, uint32_t head)
+{
+    const gear__side *side = gear__ref_side(&w->ref);
+    gear__ref_job job = gear__ref_job_at(&w->ref, j);
+    factors f = factors_of(w, scratch, j, head);
+    uint32_t rank = side->rank[job.cls], bits = side->factor_bits, d = w->shape.head_dim;
+    uint8_t *seg = gear__ref_place_at(&w->ref, &job, 0, head).seg;
+    for (uint32_t c = 0; c < rank; c++) {
+        const float *a = f.a + c * f.a_stride, *b = f.b + c * f.b_stride;
+        uint16_t scale_a = 0, scale_b = 0;
+        if (bits < 16) {
+            scale_a = scale_of(a, job.tokens, bits);
+            scale_b = scale_of(b, d, bits);
+            gear__ref_store_half(seg + side->factors[job.cls], c, scale_a);
+            gear__ref_store_half(seg + side->factors[job.cls], rank + c, scale_b);
+        }
+        for (uint32_t t = 0; t < job.blocks * GEAR__BLOCK; t++) {
+            uint8_t *at = gear__ref_place_at(&w->ref, &job, t / GEAR__BLOCK, head).head + side->a[job.cls];
+            put_factor(at, c * GEAR__BLOCK + t % GEAR__BLOCK, bits, t < job.tokens ? a[t] : 0, scale_a);
+        }
+        for (uint32_t i = 0; i < d; i++) {
+            put_factor(seg + side->b[job.cls], c * d + i, bits, b[i], scale_b);
+        }
+    }
+}
+
+/* One job of the round as the reference fits it, factors stored in 16 bits whatever the codec says. */
+typedef struct exact_fit {
+    gear__shape shape;
+    gear__ref_round round;
+    uint32_t job[GEAR__JOB_WORDS], *table;
+} exact_fit;
+
+static void fit_open(exact_fit *fit, const stage_world *w, uint32_t j)
+{
+    gear__ref_job job = gear__ref_job_at(&w->ref, j);
+    uint32_t heads = w->shape.kv_heads, d = w->shape.head_dim, rank = w->shape.side[w->ref.is_v].rank[job.cls];
+    uint32_t granules = heads * rank * 2u, seg = heads * rank * d * 2u / GEAR__GRANULE + 1u;
+    fit->shape = w->shape;
+    fit->shape.head_first = fit->shape.seg_head_first = 0;
+    fit->shape.head_stride[job.cls] = rank * 2u * GEAR__BLOCK;
+    fit->shape.seg_head_stride[job.cls] = rank * 2u * d;
+    gear__side *side = &fit->shape.side[w->ref.is_v];
+    side->factor_bits = 16;
+    side->a[job.cls] = side->b[job.cls] = 0;
+    fit->table = calloc(job.blocks, GEAR__BLOCK_WORDS * 4);
+    fit->round = w->ref;
+    fit->round.shape = &fit->shape;
+    fit->round.jobs = fit->job;
+    fit->round.num_jobs = 1;
+    fit->round.table = fit->table;
+    fit->round.pool = malloc((size_t)(job.blocks * granules + seg) * GEAR__GRANULE);
+    cr_assert(fit->table && fit->round.pool);
+    memcpy(fit->job, w->ref.jobs + (size_t)j * GEAR__JOB_WORDS, sizeof fit->job);
+    fit->job[GEAR__JOB_TABLE] = 0;
+    fit->job[GEAR__JOB_SEGMENT] = job.blocks * granules;
+    for (uint32_t b = 0; b < job.blocks; b++) {
+        fit->table[b * GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET] = b * granules;
+    }
+    cr_assert(gear__ref_append_4_lowrank(&fit->round));
+}
+
+static void fit_close(exact_fit *fit)
+{
+    free(fit->table);
+    free(fit->round.pool);
+}
+
+static double distance_at(const exact_fit *fit, const factors *f, const gear__ref_job *job, uint32_t head, uint32_t t, uint32_t c)
+{
+    gear__ref_place place = gear__ref_place_at(&fit->round, job, t / GEAR__BLOCK, head);
+    const gear__side *side = gear__ref_side(&fit->round);
+    double product = 0;
+    for (uint32_t k = 0; k < side->rank[job->cls]; k++) {
+        product += (double)f->a[k * f->a_stride + t] * (double)f->b[k * f->b_stride + c];
+    }
+    return product - (double)gear__ref_lowrank(&fit->shape, side, job->cls, place, t % GEAR__BLOCK, c);
+}
+
+static void check_fit(const stage_world *w, const uint8_t *scratch, uint32_t j)
+{
+    exact_fit fit;
+    fit_open(&fit, w, j);
+    gear__ref_job job = gear__ref_job_at(&fit.round, 0);
+    uint32_t d = w->shape.head_dim, rank = gear__ref_side(&w->ref)->rank[job.cls];
+    for (uint32_t head = 0; head < w->shape.kv_heads; head++) {
+        factors f = factors_of(w, scratch, j, head);
+        double off = 0, all = 0;
+        for (uint32_t t = 0; t < job.tokens; t++) {
+            for (uint32_t c = 0; c < d; c++) {
+                double by = distance_at(&fit, &f, &job, head, t, c), r = (double)w->ref.r[gear__ref_row(&w->ref, head, job.row + t) + c];
+                off += by * by;
+                all += r * r;
+            }
+        }
+        double norm = sqrt(all), tiny = rank * 0x1p-25 * (sqrt(d) + norm * sqrt(job.tokens));
+        double bound = norm * (sqrt(rank) * 0x1p-10 + FLOAT_SHARE) + tiny;
+        cr_assert_leq(sqrt(off), bound, "%s, %s, round %u, job %u, head %u: A B^T is off by %g, |R| is %g", w->c->name,
+                      w->ref.is_v ? "V" : "K", w->round_number, j, head, sqrt(off), norm);
+    }
+    fit_close(&fit);
+}
+
+static void check(stage_world *w, uint32_t is_v)
+{
+    uint8_t *pool[2], *scratch[2];
+    for (int run = 0; run < 2; run++) {
+        stage_world_put(w);
+        STAGE_LAUNCH(w->bench, gear__append_4_lowrank(&stream, &w->round, is_v, &error));
+        pool[run] = stage_get(w->bench, &w->pool);
+        scratch[run] = stage_get(w->bench, &w->a);
+    }
+    stage_same_bytes(pool[1], pool[0], w->pool.bytes, "second run");
+    stage_same(w->bench, &w->r, "residual");
+    stage_same(w->bench, &w->table, "table");
+    w->ref.is_v = is_v;
+    for (uint32_t j = 0; j < w->jobs_count; j++) {
+        if (!gear__ref_side(&w->ref)->rank[gear__ref_job_at(&w->ref, j).cls]) {
+            continue;
+        }
+        for (uint32_t head = 0; head < w->shape.kv_heads; head++) {
+            store_factors(w, scratch[0], j, head);
+        }
+        if (w->data != STAGE_EXTREME) { /* there factors saturate, which no bound on the product covers */
+            check_fit(w, scratch[0], j);
+        }
+    }
+    stage_same_bytes(pool[0], w->pool.host, w->pool.bytes, "stored factors");
+    for (int run = 0; run < 2; run++) {
+        free(pool[run]);
+        free(scratch[run]);
+    }
+    stage_ref_step(w, is_v, STAGE_LOWRANK);
+}
+
+Test(append_4_lowrank, within_a_bound_of_the_reference)
+{
+    stage_run_all("append_4_lowrank", STAGE_LOWRANK, 1u << GEAR__KERNEL_LOWRANK, check);
+}

@@ -1,0 +1,49 @@
+/* test_compress_round.c: the stages one behind the other in garbage, as the library runs them: what they leave is the reference's, bit
+ * for bit. Without low rank, whose factors are held to a bound: test_append_4_lowrank.c. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stage_world.h"
+
+static void compress_on_the_host(stage_world *world, uint32_t is_v)
+{
+    const gear__side *side = &world->shape.side[is_v];
+    stage_ref_step(world, is_v, STAGE_GATHER);
+    if (side->outlier_rule == GEAR_OUTLIER_BLOCK) {
+        stage_ref_step(world, is_v, STAGE_RANGE);
+    }
+    stage_ref_step(world, is_v, STAGE_OUTLIERS);
+    stage_ref_step(world, is_v, STAGE_RANGE);
+    stage_ref_step(world, is_v, STAGE_QUANTIZE);
+    if (side->outlier_fraction > 0) {
+        stage_ref_step(world, is_v, STAGE_OUTLIER_LISTS);
+    }
+}
+
+static void check(stage_world *world, uint32_t is_v)
+{
+    (void)is_v;
+    stage_world_put(world);
+    STAGE_LAUNCH(world->bench, gear__compress_round(&stream, &world->round, &world->tensor[0], &world->tensor[1], &error));
+    compress_on_the_host(world, 0);
+    compress_on_the_host(world, 1);
+    stage_world_same(world, "both sides");
+}
+
+Test(compress_round, equals_the_reference)
+{
+    stage_bench bench;
+    uint32_t count;
+    const stage_case *cases = stage_cases(&count);
+    stage_open(&bench);
+    for (uint32_t i = 0; i < count; i++) {
+        stage_case plain = cases[i];
+        stage_world world;
+        plain.k.rank_prompt = plain.k.rank_decode = plain.v.rank_prompt = plain.v.rank_decode = 0;
+        stage_world_open(&world, &bench, &plain, STAGE_EXTREME, (1u << GEAR__KERNEL_WINDOW) - 1u);
+        stage_world_run(&world, STAGE_ROUND, check);
+        stage_world_close(&world);
+    }
+    stage_close(&bench, "compress_round");
+}
