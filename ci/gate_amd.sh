@@ -1,8 +1,7 @@
 #!/bin/bash
-# gate_amd.sh FILE OPTIONS [CHIP...]: compiles one kernel file for AMD chips; fails on a compile error, a call left unresolved
-# or vector registers or scratch memory spilled (scalar registers spill to vector
-# lanes, which costs no memory traffic: printed only). Prints registers, local memory and occupancy. Upstream clang's numbers: an indication, not AMD's own
-# compiler.
+# gate_amd.sh FILE OPTIONS [CHIP...]: compiles one kernel file for AMD chips; fails on a compile error, a call left unresolved,
+# spilled vector registers or scratch memory (scalar registers spill to vector lanes, without memory traffic: printed only).
+# Prints registers, local memory and occupancy. Upstream clang's numbers: an indication, not AMD's own compiler.
 set -u
 file=$1
 read -ra options <<< "$2"

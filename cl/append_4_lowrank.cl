@@ -70,23 +70,14 @@ static inline int gear_factor_code(float value, uint scale_bits, uint bits)
     return value < 0.0f ? -code : code;
 }
 
-/* Writes values[0 .. length) as stored factors, two nibbles a byte at 4 bits; length is even. */
-static inline void gear_put_factors(__global uchar *out, __global const float *values, uint length, uint bits, uint scale_bits, uint lid)
+/* One stored factor: a half, or a code of 8 or 4 bits. */
+static inline uint gear_factor_word(float value, uint scale_bits, uint bits)
 {
-    for (uint i = 2u * lid; i < length; i += 128u) {
-        if (bits == 16u) {
-            ((__global ushort *)out)[i] = (ushort)gear_half_saturate(values[i]);
-            ((__global ushort *)out)[i + 1u] = (ushort)gear_half_saturate(values[i + 1u]);
-            continue;
-        }
-        int low = gear_factor_code(values[i], scale_bits, bits), high = gear_factor_code(values[i + 1u], scale_bits, bits);
-        if (bits == 8u) {
-            ((__global char *)out)[i] = (char)low;
-            ((__global char *)out)[i + 1u] = (char)high;
-        } else {
-            out[i >> 1] = (uchar)((uint)(low + 8) | (uint)(high + 8) << 4);
-        }
+    if (bits == 16u) {
+        return gear_half_saturate(value);
     }
+    int code = gear_factor_code(value, scale_bits, bits);
+    return bits == 8u ? (uint)code & 255u : (uint)(code + 8);
 }
 
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
@@ -150,14 +141,23 @@ gear_k_append_4_lowrank(__global const uint *shape, uint is_v, __global uchar *p
         if (bits < 16u && lid == 0u) {
             scales[i] = (ushort)scale;
         }
-        if (of_b) {
-            gear_put_factors(segment + side[GEAR__SIDE_B + cls] + j * HEAD_DIM * bits / 8u, column, HEAD_DIM, bits, scale, lid);
-            continue;
-        }
-        for (uint n = 0; n < job[GEAR__JOB_BLOCKS]; n++) {
-            uint block = table[(job[GEAR__JOB_TABLE] + n) * (ulong)GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET];
-            __global uchar *out = gear_block_head(pool, shape, block, cls, head) + side[GEAR__SIDE_A + cls] + j * 8u * bits;
-            gear_put_factors(out, column + n * 64u, 64u, bits, scale, lid);
+        /* A goes to its block 64 values at a time, B to the segment record in one piece; two values a step, for the nibbles */
+        for (uint n = 2u * lid; n < length; n += 128u) {
+            const uint low = gear_factor_word(column[n], scale, bits), high = gear_factor_word(column[n + 1u], scale, bits);
+            __global uchar *out = segment + side[GEAR__SIDE_B + cls] + j * HEAD_DIM * bits / 8u;
+            uint at = n;
+            if (!of_b) {
+                uint block = table[(job[GEAR__JOB_TABLE] + n / 64u) * (ulong)GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET];
+                out = gear_block_head(pool, shape, block, cls, head) + side[GEAR__SIDE_A + cls] + j * 8u * bits;
+                at = n % 64u;
+            }
+            if (bits == 16u) {
+                ((__global uint *)out)[at / 2u] = low | high << 16;
+            } else if (bits == 8u) {
+                ((__global ushort *)out)[at / 2u] = (ushort)(low | high << 8);
+            } else {
+                out[at / 2u] = (uchar)(low | high << 4);
+            }
         }
     }
 }

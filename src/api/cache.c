@@ -10,6 +10,10 @@ void gear_codec_init(gear_codec *codec)
     if (codec) {
         memset(codec, 0, sizeof *codec);
         codec->struct_size = sizeof *codec;
+        codec->bits = 2;
+        codec->group = 64;
+        codec->power_iterations = 3;
+        codec->factor_bits = 16;
     }
 }
 
@@ -18,7 +22,10 @@ void gear_cache_desc_init(gear_cache_desc *desc)
     if (desc) {
         memset(desc, 0, sizeof *desc);
         desc->struct_size = sizeof *desc;
+        desc->max_query_tokens = 1;
+        desc->window = 64;
         desc->recent = 64;
+        desc->max_segment_tokens = 4096;
         desc->exact_first = GEAR_EXACT_AUTO;
     }
 }
