@@ -18,7 +18,7 @@ typedef struct gear_gather {
 } gear_gather;
 
 /* The half at a position of the sequence; *bad reports a replaced input value. */
-static inline uint gear_read(const gear_gather *g, uint position, uint *bad)
+GEAR__INLINE uint gear_read(const gear_gather *g, uint position, uint *bad)
 {
     uint length = g->seq[GEAR__SEQ_LENGTH];
     *bad = 0u;
@@ -32,7 +32,7 @@ static inline uint gear_read(const gear_gather *g, uint position, uint *bad)
 }
 
 /* Stand-in of exact token `position`: token exact + position, else the mean of the segment's other tokens. */
-static inline uint gear_stand_in(const gear_gather *g, uint position, uint exact, uint first, uint tokens)
+GEAR__INLINE uint gear_stand_in(const gear_gather *g, uint position, uint exact, uint first, uint tokens)
 {
     uint bad, end = first + tokens;
     if (exact + position >= first && exact + position < end) {
@@ -40,9 +40,11 @@ static inline uint gear_stand_in(const gear_gather *g, uint position, uint exact
     }
     float sum = 0.0f;
     uint count = 0u;
-    for (uint p = max(first, exact); p < end; p++) {
-        sum += gear_float_from_half(gear_read(g, p, &bad));
-        count++;
+    for (uint p = first; p < end; p++) {
+        if (p >= exact) {
+            sum += gear_float_from_half(gear_read(g, p, &bad));
+            count++;
+        }
     }
     if (!count) {
         return 0u;

@@ -10,7 +10,7 @@
 #endif
 
 /* Order of halves as unsigned numbers; -0 equals +0. */
-static inline uint gear_key(uint half_bits)
+GEAR__INLINE uint gear_key(uint half_bits)
 {
     uint h = half_bits == 0x8000u ? 0u : half_bits;
     return h & 0x8000u ? 0xffffu & ~h : h | 0x8000u;
@@ -25,7 +25,7 @@ typedef struct gear_vector {
 } gear_vector;
 
 /* Marks the k values of largest (flip = 0) or smallest (flip = 0xffff) key that no mark excludes; equal keys by lower index. */
-static inline void gear_mark_extremes(const gear_vector *v, uint k, uint flip)
+GEAR__INLINE void gear_mark_extremes(const gear_vector *v, uint k, uint flip)
 {
     if (!k) {
         return;
@@ -58,7 +58,7 @@ static inline void gear_mark_extremes(const gear_vector *v, uint k, uint flip)
     }
 }
 
-static inline void gear_mark_both_ends(const gear_vector *v, uint per_end)
+GEAR__INLINE void gear_mark_both_ends(const gear_vector *v, uint per_end)
 {
     gear_mark_extremes(v, per_end, 0u);
     gear_mark_extremes(v, per_end, 0xffffu);
@@ -94,7 +94,7 @@ __kernel void gear_k_append_1_outliers_tokens(uint per_end, uint num_rows, uint 
 GEAR_REDUCE_64(gear_sum_64, uint, GEAR_ADD)
 
 /* Distance from the middle of the group in units of its scale; a float >= 0 compares like its bits. */
-static inline uint gear_distance_key(const gear_pairs *p, uint half_x, uint token, uint channel, float half_top)
+GEAR__INLINE uint gear_distance_key(const gear_pairs *p, uint half_x, uint token, uint channel, float half_top)
 {
     uint i = gear_pair_index(p, token, channel), scale_bits = p->data[i];
     if (!scale_bits) {
@@ -114,8 +114,7 @@ gear_k_append_1_outliers_block(__global const uint *shape, uint is_v, __global u
     __local uint part[64];
     uint token = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
-    __global const uint *entry =
-        table + (job[GEAR__JOB_TABLE] + row_block - job[GEAR__JOB_ROW] / 64u) * (ulong)GEAR__BLOCK_WORDS;
+    __global const uint *entry = gear_entry_of(table, job, row_block);
     uint cls = job[GEAR__JOB_CLASS];
     gear_pairs p = gear_pairs_of(pool, shape, is_v, HEAD_DIM, entry[GEAR__BLOCK_OFFSET], entry[GEAR__BLOCK_SEGMENT], cls, head);
     float half_top = 0.5f * (float)((1u << shape[GEAR_SIDE(is_v) + GEAR__SIDE_BITS]) - 1u);

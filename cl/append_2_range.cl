@@ -12,7 +12,7 @@ typedef struct gear_range {
     uint kept;
 } gear_range;
 
-static inline void gear_widen(gear_range *r, uint half_x, uint mask)
+GEAR__INLINE void gear_widen(gear_range *r, uint half_x, uint mask)
 {
     if (mask & (GEAR__MASK_OUTLIER | GEAR__MASK_PADDING)) {
         return;
@@ -24,20 +24,15 @@ static inline void gear_widen(gear_range *r, uint half_x, uint mask)
 }
 
 /* Writes the pair: scale, and the zero `zero` halves further. */
-static inline void gear_put_pair(__global ushort *at, uint zero, const gear_range *r, float reciprocal)
+GEAR__INLINE void gear_put_pair(__global ushort *at, uint zero, const gear_range *r, float reciprocal)
 {
     at[0] = (ushort)gear_half_from_float((r->hi - r->lo) * reciprocal);
     at[zero] = (ushort)gear_half_from_float(r->lo);
 }
 
-static inline float gear_reciprocal_of_top(uint bits)
+GEAR__INLINE float gear_reciprocal_of_top(uint bits)
 {
     return bits == 2u ? 0x1.555556p-2f : bits == 3u ? 0x1.24924ap-3f : bits == 4u ? 0x1.111112p-4f : 0x1.010102p-8f;
-}
-
-static inline __global const uint *gear_entry(__global const uint *table, __global const uint *job, uint row_block)
-{
-    return table + (job[GEAR__JOB_TABLE] + row_block - job[GEAR__JOB_ROW] / 64u) * (ulong)GEAR__BLOCK_WORDS;
 }
 
 /* Groups along tokens. Range: (channels, KV heads, staging blocks) with whole_segment 0, (channels, KV heads, jobs) with 1. */
@@ -51,7 +46,7 @@ __kernel void gear_k_append_2_range_channels(__global const uint *shape, uint is
     }
     __global const uint *job = jobs + (whole_segment ? z : row_jobs[z]) * GEAR__JOB_WORDS;
     uint row_block = whole_segment ? job[GEAR__JOB_ROW] / 64u : z;
-    __global const uint *entry = gear_entry(table, job, row_block);
+    __global const uint *entry = gear_entry_of(table, job, row_block);
     gear_pairs p = gear_pairs_of(pool, shape, is_v, HEAD_DIM, entry[GEAR__BLOCK_OFFSET], entry[GEAR__BLOCK_SEGMENT],
                                  job[GEAR__JOB_CLASS], head);
     uint rows = whole_segment ? job[GEAR__JOB_TOKENS] : 64u, group = whole_segment ? rows : 1u << p.token_shift;
@@ -76,7 +71,7 @@ __kernel void gear_k_append_2_range_tokens(__global const uint *shape, uint is_v
         return;
     }
     __global const uint *job = jobs + row_jobs[row / 64u] * GEAR__JOB_WORDS;
-    __global const uint *entry = gear_entry(table, job, row / 64u);
+    __global const uint *entry = gear_entry_of(table, job, row / 64u);
     gear_pairs p = gear_pairs_of(pool, shape, is_v, HEAD_DIM, entry[GEAR__BLOCK_OFFSET], entry[GEAR__BLOCK_SEGMENT],
                                  job[GEAR__JOB_CLASS], head);
     uint group = all_heads ? HEAD_DIM : min(1u << p.channel_shift, (uint)HEAD_DIM);

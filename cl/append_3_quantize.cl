@@ -19,8 +19,7 @@ gear_k_append_3_quantize(__global const uint *shape, __global uchar *pool, __glo
 {
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
-    __global const uint *entry =
-        table + (job[GEAR__JOB_TABLE] + row_block - job[GEAR__JOB_ROW] / 64u) * (ulong)GEAR__BLOCK_WORDS;
+    __global const uint *entry = gear_entry_of(table, job, row_block);
     uint cls = job[GEAR__JOB_CLASS], block = entry[GEAR__BLOCK_OFFSET];
     __global uint *codes = (__global uint *)(gear_block_head(pool, shape, block, cls, head) +
                                              shape[GEAR_SIDE(IS_V) + GEAR__SIDE_CODES]);

@@ -23,8 +23,7 @@ gear_k_append_5_count(__global const uint *shape, __global uchar *pool, __global
     __local uint part[64];
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
-    __global const uint *entry =
-        table + (job[GEAR__JOB_TABLE] + row_block - job[GEAR__JOB_ROW] / 64u) * (ulong)GEAR__BLOCK_WORDS;
+    __global const uint *entry = gear_entry_of(table, job, row_block);
     uint block = entry[GEAR__BLOCK_OFFSET];
     __global uchar *counts = gear_block_head(pool, shape, block, job[GEAR__JOB_CLASS], head) +
                              shape[GEAR_SIDE(IS_V) + GEAR__SIDE_COUNTS];
@@ -87,8 +86,7 @@ gear_k_append_5_store(__global const uint *shape, __global uchar *pool, __global
     __local uint start[LISTS];
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
-    __global const uint *entry =
-        table + (job[GEAR__JOB_TABLE] + row_block - job[GEAR__JOB_ROW] / 64u) * (ulong)GEAR__BLOCK_WORDS;
+    __global const uint *entry = gear_entry_of(table, job, row_block);
     uint block = entry[GEAR__BLOCK_OFFSET], segment = entry[GEAR__BLOCK_SEGMENT], cls = job[GEAR__JOB_CLASS];
     __global const uchar *counts = gear_block_head(pool, shape, block, cls, head) + shape[GEAR_SIDE(IS_V) + GEAR__SIDE_COUNTS];
     if (lid == 0u) {

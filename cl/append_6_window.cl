@@ -1,7 +1,7 @@
 /* append_6_window: puts the new tokens that stay uncompressed into the window ring, as sanitised halves.
  * Convention: docs/design.md, rule 1. Reference: src/ref/append_6_window.c.
- * Range: (channels, new tokens of the longest sequence, batch x [K, V] x KV heads). `advance` is added to every length and first
- * position of the list, so that a list uploaded once serves many steps. */
+ * Range: (channels, new tokens that stay of the sequence with most, batch x [K, V] x KV heads). `advance` is added to every length of
+ * the list, so that a list uploaded once serves many steps. */
 #include "record.clh"
 #include "source.clh"
 
@@ -15,14 +15,15 @@ __kernel void gear_k_append_6_window(__global const uint *shape, __global const 
                                      ulong v_stride_seq, ulong v_stride_head, ulong v_stride_token, uint v_type,
                                      volatile __global uint *health)
 {
-    uint channel = (uint)get_global_id(0), token = (uint)get_global_id(1), z = (uint)get_global_id(2);
+    uint channel = (uint)get_global_id(0), z = (uint)get_global_id(2);
     uint heads = shape[GEAR__SHAPE_KV_HEADS], head = z % heads, is_v = z / heads % 2u, entry = z / heads / 2u;
     if (channel >= HEAD_DIM || entry >= num_seqs) {
         return;
     }
     __global const uint *seq = seqs + entry * GEAR__SEQ_WORDS;
-    uint position = seq[GEAR__SEQ_LENGTH] + advance + token;
-    if (token >= seq[GEAR__SEQ_COUNT] || position < seq[GEAR__SEQ_FIRST]) {
+    uint length = seq[GEAR__SEQ_LENGTH] + advance, first = max(seq[GEAR__SEQ_FIRST], length);
+    uint position = first + (uint)get_global_id(1), token = position - length;
+    if (token >= seq[GEAR__SEQ_COUNT]) {
         return;
     }
     ulong index = gear_input_index(seq, entry, token, head, channel, is_v ? v_stride_seq : k_stride_seq,

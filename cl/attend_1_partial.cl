@@ -22,20 +22,20 @@
 #define K_HIGH (K_BITS == 3 || K_BITS == 5)
 #define V_HIGH (V_BITS == 3 || V_BITS == 5)
 
-static inline float gear_half_at(__global const ushort *data, uint index)
+GEAR__INLINE float gear_half_at(__global const ushort *data, uint index)
 {
     return vload_half(index, (__global const half *)data);
 }
 
 /* Both codes of a pair: the low one in .x, its neighbour in .y. `bit` addresses the low code of the main plane. */
-static inline uint2 gear_code_pair(__global const uint *words, uint bit, uint width)
+GEAR__INLINE uint2 gear_code_pair(__global const uint *words, uint bit, uint width)
 {
     uint word = words[bit >> 5] >> (bit & 31u), field = (1u << width) - 1u;
     return (uint2)(word & field, (word >> 16) & field);
 }
 
 /* q . (D + S) of one token for every row; the low-rank part is added by the caller. */
-static inline void gear_block_scores(const gear_block_view *v, uint token, __local const float *q, float *score)
+GEAR__INLINE void gear_block_scores(const gear_block_view *v, uint token, __local const float *q, float *score)
 {
     __global const uint *codes = (__global const uint *)v->codes;
 #if K_BITS < 16
@@ -74,7 +74,7 @@ static inline void gear_block_scores(const gear_block_view *v, uint token, __loc
 }
 
 /* p . D of one channel over the block's 64 tokens for every row. */
-static inline void gear_block_values(const gear_block_view *v, uint channel, __local const float *p, float *sum)
+GEAR__INLINE void gear_block_values(const gear_block_view *v, uint channel, __local const float *p, float *sum)
 {
     __global const uint *codes = (__global const uint *)v->codes;
 #if V_BITS < 16
@@ -108,7 +108,7 @@ static inline void gear_block_values(const gear_block_view *v, uint channel, __l
 }
 
 /* start[i] = entries before list i of the block, by 64 work-items; needs a barrier before use. Two calls with a barrier between. */
-static inline void gear_list_sums(const gear_outliers *o, uint lists, __local uint *part, uint lid)
+GEAR__INLINE void gear_list_sums(const gear_outliers *o, uint lists, __local uint *part, uint lid)
 {
     uint per = (lists + 63u) / 64u, sum = 0u;
     for (uint i = lid * per; i < min((lid + 1u) * per, lists); i++) {
@@ -117,7 +117,7 @@ static inline void gear_list_sums(const gear_outliers *o, uint lists, __local ui
     part[lid] = sum;
 }
 
-static inline uint gear_list_start(const gear_outliers *o, uint list, uint lists, __local const uint *part)
+GEAR__INLINE uint gear_list_start(const gear_outliers *o, uint list, uint lists, __local const uint *part)
 {
     uint per = (lists + 63u) / 64u, owner = list / per, sum = o->base;
     for (uint i = 0; i < owner; i++) {

@@ -8,7 +8,7 @@
 #endif
 
 /* Entries before `list` in the block. */
-static inline uint gear_entries_before(const gear_outliers *o, uint list)
+GEAR__INLINE uint gear_entries_before(const gear_outliers *o, uint list)
 {
     uint sum = o->base;
     for (uint i = 0; i < list; i++) {

@@ -15,6 +15,7 @@
 
 #ifdef __OPENCL_C_VERSION__
 typedef uint gear__u32;
+/* Every function of the kernels is inlined: PoCL 3.1 passes wrong local pointers to one that is not. */
 #  define GEAR__INLINE static inline __attribute__((always_inline))
 #else
 #  include <stdint.h>

@@ -167,14 +167,17 @@ typedef struct gear_cache_desc {
     uint32_t capacity_sequences;  /* >= 1: sequences alive at once */
     uint32_t max_query_tokens;    /* largest query count of one sequence in gear_attend; 0: 1 */
     uint64_t capacity_tokens;     /* tokens of all sequences together, per layer */
-    uint64_t max_sequence_tokens; /* of one sequence; 0: capacity_tokens */
+    uint64_t max_sequence_tokens; /* of one sequence; 0: capacity_tokens. Page tables take 16 bytes of device and 28 of host memory for
+                                     each 64 tokens of each possible sequence and layer: set it where sequences are many */
     uint32_t window;              /* n_b: tokens of a decode segment: 1..64 or a multiple of 64 up to 4096. 0: 64 */
     uint32_t recent;              /* newest tokens that are never compressed; zero means none. init writes 64 */
     uint32_t exact_first;         /* first tokens kept exact, 0..64 (zero means none), or GEAR_EXACT_AUTO, which init writes */
     uint32_t max_segment_tokens;  /* prompts are cut into segments of this many tokens: a multiple of 64 up to 16384. 0: 4096 */
     const gear_codec_pair *codecs;/* one per layer, or one for all; copied */
     uint32_t num_codecs;          /* 1 or num_layers */
-    uint64_t pool_bytes;          /* of each layer, for compressed records. 0: enough for capacity_tokens, however they arrive */
+    uint64_t pool_bytes;          /* of each layer, for compressed records. 0: enough for capacity_tokens in any mix of prompts and
+                                     decoding. Records are contiguous: where rank_prompt and rank_decode differ, holes that short
+                                     records left may be too small for long ones, and an append may fail below capacity_tokens */
     uint32_t reserved[9];         /* must be zero */
 } gear_cache_desc;
 
@@ -246,7 +249,7 @@ typedef struct gear_attend_desc {
     size_t struct_size;
     float scale;              /* of q.k before the softmax; 0: 1 / sqrt(head_dim) */
     float soft_cap;           /* scores become cap * tanh(score / cap); 0: none */
-    const gear_view *tail_k;  /* exact tokens after the cached ones, not appended; both NULL: none */
+    const gear_view *tail_k;  /* exact tokens after the cached ones, not appended; both NULL: none. Must be finite: they are not sanitised */
     const gear_view *tail_v;
     const uint32_t *tail_tokens; /* [batch count], NULL: as many as the sequence's queries */
     cl_mem lse;               /* NULL, or receives the natural log-sum-exp of the scores as float [sequence][query head][token], where */

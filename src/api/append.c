@@ -40,7 +40,7 @@ static int take_segment(append_call *call, gear__slot *slot, const gear__plan_se
         return 0;
     }
     uint64_t granules = gear__segment_granules(shape, segment->cls, entries[0], entries[1]);
-    uint32_t record = granules < UINT32_MAX ? gear__heap_take(heap, (uint32_t)granules) : GEAR__HEAP_NONE;
+    uint32_t record = granules < UINT32_MAX ? gear__heap_take_high(heap, (uint32_t)granules) : GEAR__HEAP_NONE;
     if (record == GEAR__HEAP_NONE) {
         return 0;
     }
@@ -73,7 +73,7 @@ static int take_exact(append_call *call, gear__slot *slot, const gear__plan_segm
     if (slot->planned || slot->exact_record != GEAR__HEAP_NONE || !shape->exact_max) {
         return 1;
     }
-    slot->exact_record = gear__heap_take(&call->layer->heap, (shape->exact_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE);
+    slot->exact_record = gear__heap_take_high(&call->layer->heap, (shape->exact_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE);
     if (slot->exact_record == GEAR__HEAP_NONE) {
         return 0;
     }
@@ -278,10 +278,12 @@ static gear_status compress_all(append_call *call, gear_error *error)
 
 static gear_status write_window(append_call *call, uint32_t advance, gear_error *error)
 {
-    uint32_t longest = 0;
+    uint32_t longest = 0; /* new tokens that stay */
     for (uint32_t i = 0; i < call->batch->count; i++) {
-        uint32_t n = new_tokens(call, i);
-        longest = first_after(slot_of(call, i)) < slot_of(call, i)->length + n && n > longest ? n : longest;
+        const gear__slot *slot = slot_of(call, i);
+        uint32_t first = first_after(slot), n = new_tokens(call, i);
+        n -= first > slot->length ? first - slot->length : 0;
+        longest = n > longest ? n : longest;
     }
     if (!longest) {
         return GEAR_OK;

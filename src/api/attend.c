@@ -92,9 +92,14 @@ static gear_status check_lse(const gear_cache *cache, const gear_batch *batch, c
         rows += gear__batch_tokens(batch, i);
     }
     rows *= cache->desc.num_query_heads;
+    cl_context owner = NULL;
     cl_int code = clGetMemObjectInfo(desc->lse, CL_MEM_SIZE, sizeof size, &size, NULL);
+    code = code ? code : clGetMemObjectInfo(desc->lse, CL_MEM_CONTEXT, sizeof owner, &owner, NULL);
     if (code) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.lse is not a buffer (%s)", gear__cl_name(code));
+    }
+    if (owner != cache->context->device.context) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.lse belongs to another OpenCL context");
     }
     if (rows * 4 > size || desc->lse_offset > size - rows * 4) {
         return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.lse has %zu bytes; offset %zu and %llu floats do not fit", size,

@@ -1,4 +1,6 @@
 /* batch.c: checks of the arguments that the verbs share: cache, layer, queue and batch. */
+#include <string.h>
+
 #include "api/internal.h"
 
 gear_status gear__verb_check(const gear_cache *cache, uint32_t layer, const gear_sync *sync, const char *where, gear_error *error)
@@ -27,6 +29,10 @@ gear_status gear__batch_check(gear_cache *cache, const gear_batch *batch, int ne
                           cache->desc.capacity_sequences);
     }
     uint32_t mark = ++cache->batch_mark;
+    if (!mark) { /* wrapped: old marks would look like this batch's */
+        memset(cache->marks, 0, cache->desc.capacity_sequences * sizeof *cache->marks);
+        mark = cache->batch_mark = 1;
+    }
     for (uint32_t i = 0; i < batch->count; i++) {
         uint32_t slot = gear__find_slot(cache, batch->sequences[i]);
         if (slot == UINT32_MAX) {

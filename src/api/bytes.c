@@ -152,7 +152,17 @@ gear_status gear_cache_health(gear_cache *cache, cl_command_queue queue, gear_he
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s is NULL", !cache ? "cache" : !health ? "health" : "queue");
     }
     cl_uint counts[2];
-    cl_int code = clEnqueueReadBuffer(queue, cache->health, CL_TRUE, 0, sizeof counts, counts, 0, NULL, NULL);
+    const gear_sync sync = {.queue = queue};
+    gear__stream stream; /* for its checks of the queue */
+    gear_status status = gear__stream_begin(&stream, &cache->context->device, &sync, where, error);
+    if (status) {
+        return status;
+    }
+    cl_int code = stream.out_of_order ? clEnqueueBarrierWithWaitList(queue, 0, NULL, NULL) : CL_SUCCESS;
+    if (code) {
+        return gear__fail_cl(error, code, "clEnqueueBarrierWithWaitList");
+    }
+    code = clEnqueueReadBuffer(queue, cache->health, CL_TRUE, 0, sizeof counts, counts, 0, NULL, NULL);
     if (code) {
         return gear__fail_cl(error, code, "clEnqueueReadBuffer");
     }

@@ -77,8 +77,7 @@ struct gear_cache {
     cl_mem tensors;
     cl_mem jobs, row_jobs, x, mask, r, a, health, partial, softmax, dummy;
     uint32_t staging_rows;
-    uint32_t target_groups;   /* work-groups that fill the device */
-    uint64_t partial_entries; /* (query row, split) pairs that `partial` holds */
+    uint32_t target_groups; /* work-groups that fill the device */
     gear_bytes scratch_bytes; /* scratch and tables, for the accounting */
 };
 
@@ -107,8 +106,8 @@ gear_status gear__list_update(gear_cache *cache, gear__stream *stream, const gea
 /* Sizes that create and query agree on. */
 typedef struct gear__sizes {
     uint64_t granules;      /* of one pool */
+    uint64_t least_granules; /* the least a pool may have: one segment of one block and an exact record */
     uint64_t pool_bytes, table_bytes, window_bytes;
-    uint64_t partial_entries;
     uint64_t scratch_bytes; /* staging, mask, residual, factors, partials */
     uint64_t list_bytes;    /* work lists, shape words, counters */
     uint64_t staging_rows;

@@ -5,7 +5,8 @@
 
 static const char where[] = "gear_reconstruct";
 
-/* Tiles of the sequence that hold the range: blocks, exact tokens, window, in the order of attend.clh. */
+/* Tiles of the sequence that hold the range: blocks, exact tokens, window, in the order of attend.clh. All up to the end where the range
+ * touches more than blocks. */
 static void tiles_of(const gear__slot *slot, uint32_t first, uint32_t end, uint32_t *first_tile, uint32_t *tiles)
 {
     uint32_t exact = slot->exact && slot->num_blocks ? 1 : 0, window = (slot->length - slot->first + 63) / 64;
@@ -16,6 +17,12 @@ static void tiles_of(const gear__slot *slot, uint32_t first, uint32_t end, uint3
     } else {
         while (lo + 1 < slot->num_blocks && slot->blocks[lo + 1].word[GEAR__BLOCK_FIRST] <= first) {
             lo++;
+        }
+        if (first >= slot->exact && end <= slot->first) {
+            hi = lo + 1;
+            while (hi < slot->num_blocks && slot->blocks[hi].word[GEAR__BLOCK_FIRST] < end) {
+                hi++;
+            }
         }
     }
     *first_tile = lo;

@@ -1,4 +1,6 @@
 /* sequence.c: names of sequences and what a slot holds. Host state only. */
+#include <string.h>
+
 #include "api/internal.h"
 
 uint32_t gear__find_slot(const gear_cache *cache, gear_sequence sequence)
@@ -41,6 +43,9 @@ static void clear_slot(gear_cache *cache, uint32_t slot_index)
         slot->length = 0;
         slot->first = 0;
     }
+    /* Whoever clears after a command failed on the device must not go on with lists that never got there. */
+    cache->append_list.count = cache->attend_list.count = 0;
+    memset(cache->tensor_words, 0xff, sizeof cache->tensor_words);
 }
 
 static gear_status find(const gear_cache *cache, gear_sequence sequence, uint32_t *slot, const char *where, gear_error *error)

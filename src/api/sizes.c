@@ -24,15 +24,14 @@ static uint64_t worst_segment_per_block(const gear_cache_desc *desc, const gear_
     return per > worst ? per : worst;
 }
 
-static uint64_t pool_granules(const gear_cache_desc *desc, const gear__shape *shape)
+static void pool_sizes(const gear_cache_desc *desc, const gear__shape *shape, gear__sizes *sizes)
 {
-    if (desc->pool_bytes) {
-        return desc->pool_bytes / GEAR__GRANULE;
-    }
     uint64_t prompt = gear__block_granules(shape, GEAR__PROMPT), decode = gear__block_granules(shape, GEAR__DECODE);
     uint64_t block = (prompt > decode ? prompt : decode) + worst_segment_per_block(desc, shape);
-    uint64_t exact = round_up(shape->exact_bytes, GEAR__GRANULE) / GEAR__GRANULE * desc->capacity_sequences;
-    return gear__desc_capacity_blocks(desc) * block + exact;
+    uint64_t exact = round_up(shape->exact_bytes, GEAR__GRANULE) / GEAR__GRANULE;
+    sizes->least_granules = block + exact;
+    sizes->granules = desc->pool_bytes ? desc->pool_bytes / GEAR__GRANULE
+                                       : gear__desc_capacity_blocks(desc) * block + exact * desc->capacity_sequences;
 }
 
 uint32_t gear__target_groups(const gear__caps *caps)
@@ -45,7 +44,7 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
 {
     uint64_t values = (uint64_t)desc->num_kv_heads * desc->head_dim, sequences = desc->capacity_sequences;
     uint64_t row = gear__desc_sequence_blocks(desc) + 1;
-    sizes->granules = pool_granules(desc, shape);
+    pool_sizes(desc, shape, sizes);
     sizes->pool_bytes = sizes->granules * GEAR__GRANULE;
     sizes->table_bytes = sequences * row * GEAR__BLOCK_WORDS * 4;
     sizes->window_bytes = sequences * 2 * shape->window_tokens * values * 2;
@@ -60,9 +59,10 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
 
     uint64_t query_rows = sequences * desc->max_query_tokens * desc->num_query_heads;
     uint64_t split_rows = 8ull * gear__target_groups(caps);
-    sizes->partial_entries = query_rows > split_rows ? query_rows : split_rows;
-    sizes->partial_bytes = sizes->partial_entries * desc->head_dim * 4;
-    sizes->softmax_bytes = sizes->partial_entries * 2 * 4;
+    /* gear_attend splits only while work-groups are few, and one has at most 8 rows */
+    uint64_t entries = query_rows > split_rows ? query_rows : split_rows;
+    sizes->partial_bytes = entries * desc->head_dim * 4;
+    sizes->softmax_bytes = entries * 2 * 4;
     sizes->scratch_bytes = sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->partial_bytes +
                            sizes->softmax_bytes;
     sizes->list_bytes = 2 * sequences * GEAR__SEQ_WORDS * 4 + rows / 64 * (GEAR__JOB_WORDS + 1) * 4 +

@@ -1,4 +1,5 @@
-/* heap.c: a sorted list of free extents. A cache has a handful of record sizes, so best fit nearly always finds an exact hole. */
+/* heap.c: a sorted list of free extents. Blocks, of two sizes at most, grow from the low end by best fit; segment records, whose sizes
+ * vary with the outliers, from the high end, so that neither breaks up the other's holes. */
 #include "model/heap.h"
 
 #include <string.h>
@@ -30,7 +31,8 @@ void gear__heap_close(gear__heap *heap)
     memset(heap, 0, sizeof *heap);
 }
 
-uint32_t gear__heap_take(gear__heap *heap, uint32_t count)
+/* The smallest extent that fits: the first such. */
+static uint32_t best_fit(const gear__heap *heap, uint32_t count)
 {
     uint32_t best = UINT32_MAX;
     for (uint32_t i = 0; i < heap->num_free; i++) {
@@ -41,19 +43,43 @@ uint32_t gear__heap_take(gear__heap *heap, uint32_t count)
             }
         }
     }
-    if (best == UINT32_MAX) {
+    return best;
+}
+
+static uint32_t last_fit(const gear__heap *heap, uint32_t count)
+{
+    uint32_t i = heap->num_free;
+    while (i && heap->free[i - 1].count < count) {
+        i--;
+    }
+    return i - 1; /* UINT32_MAX: none */
+}
+
+static uint32_t take(gear__heap *heap, uint32_t index, uint32_t count, int from_end)
+{
+    if (index == UINT32_MAX) {
         return GEAR__HEAP_NONE;
     }
-    gear__extent *extent = &heap->free[best];
-    uint32_t first = extent->first;
-    extent->first += count;
+    gear__extent *extent = &heap->free[index];
+    uint32_t first = from_end ? extent->first + extent->count - count : extent->first;
+    extent->first += from_end ? 0 : count;
     extent->count -= count;
     if (!extent->count) {
         heap->num_free--;
-        memmove(extent, extent + 1, (heap->num_free - best) * sizeof *extent);
+        memmove(extent, extent + 1, (heap->num_free - index) * sizeof *extent);
     }
     heap->used += count;
     return first;
+}
+
+uint32_t gear__heap_take(gear__heap *heap, uint32_t count)
+{
+    return take(heap, best_fit(heap, count), count, 0);
+}
+
+uint32_t gear__heap_take_high(gear__heap *heap, uint32_t count)
+{
+    return take(heap, last_fit(heap, count), count, 1);
 }
 
 void gear__heap_give(gear__heap *heap, uint32_t first, uint32_t count)

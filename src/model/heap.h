@@ -25,6 +25,8 @@ void gear__heap_close(gear__heap *heap);
 #define GEAR__HEAP_NONE UINT32_MAX
 /* Returns the first granule, or GEAR__HEAP_NONE when no free extent is large enough. count >= 1. */
 uint32_t gear__heap_take(gear__heap *heap, uint32_t count);
+/* The same from the high end of the pool. */
+uint32_t gear__heap_take_high(gear__heap *heap, uint32_t count);
 void gear__heap_give(gear__heap *heap, uint32_t first, uint32_t count);
 
 #endif

@@ -13,7 +13,7 @@ static inline size_t gear__round_up_64(uint32_t n)
 static inline gear_status gear__run(gear__stream *stream, cl_kernel kernel, const gear__arg *args, size_t count,
                                     const size_t global[3], gear_error *error)
 {
-    const size_t local[3] = {64, 1, 1};
+    const size_t local[3] = {GEAR__WORK_GROUP, 1, 1};
     gear_status status = gear__set_args(kernel, args, (cl_uint)count, error);
     return status ? status : gear__stream_kernel(stream, kernel, 3, global, local, error);
 }

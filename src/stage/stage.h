@@ -28,6 +28,8 @@ typedef enum gear__kernel_id {
     GEAR__NUM_KERNELS
 } gear__kernel_id;
 
+#define GEAR__WORK_GROUP 64u /* work-items of every work-group */
+
 /* One distinct shape of a cache's layers: its kernels and its shape words on the device. */
 typedef struct gear__variant {
     gear__shape shape;
@@ -80,7 +82,7 @@ gear_status gear__append_3_quantize(gear__stream *stream, const gear__round *rou
 gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_5_store(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 
-/* The new tokens that stay, of both sides. max_tokens: the longest sequence's. */
+/* The new tokens that stay, of both sides. max_tokens: of the sequence with most. */
 gear_status gear__append_6_window(gear__stream *stream, const gear__layer_memory *layer, cl_mem seqs, uint32_t num_seqs,
                                   uint32_t max_tokens, uint32_t advance, const gear__tensor *k, const gear__tensor *v,
                                   cl_mem health, gear_error *error);

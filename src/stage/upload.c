@@ -7,7 +7,7 @@ gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_
                          const uint32_t *words, uint32_t count, gear_error *error)
 {
     cl_kernel kernel = variant->kernel[GEAR__KERNEL_UPLOAD][0];
-    const size_t global[1] = {GEAR__UPLOAD_WORDS}, local[1] = {64};
+    const size_t global[1] = {GEAR__UPLOAD_WORDS}, local[1] = {GEAR__WORK_GROUP};
     for (uint32_t done = 0; done < count;) {
         struct {
             uint32_t word[GEAR__UPLOAD_WORDS];

@@ -103,21 +103,6 @@ uint32_t gear__row_tile(uint32_t head_dim, uint32_t max_rows, int is_cpu)
     return rows < limit ? rows : limit;
 }
 
-static size_t work_group_of(gear__kernel_id id)
-{
-    switch (id) {
-    case GEAR__KERNEL_OUTLIERS_BLOCK:
-    case GEAR__KERNEL_QUANTIZE:
-    case GEAR__KERNEL_LOWRANK:
-    case GEAR__KERNEL_COUNT_OUTLIERS:
-    case GEAR__KERNEL_STORE:
-    case GEAR__KERNEL_PARTIAL:
-    case GEAR__KERNEL_MERGE:
-    case GEAR__KERNEL_RECONSTRUCT: return 64;
-    default: return 1;
-    }
-}
-
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
                                uint32_t max_rows, gear_error *error)
 {
@@ -141,7 +126,7 @@ gear_status gear__variant_init(gear__variant *variant, gear__device *device, con
             }
             gear_status status = gear__program_kernel(device, stem, &options, name, kernel, error);
             if (!status) {
-                status = gear__kernel_check(device, *kernel, name, work_group_of((gear__kernel_id)id), error);
+                status = gear__kernel_check(device, *kernel, name, GEAR__WORK_GROUP, error);
             }
             if (status) {
                 gear__variant_close(variant);

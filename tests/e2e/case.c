@@ -1,7 +1,7 @@
 /* case.c: see the header. What is compared with what, and within which bound:
- *   gear_attend with double-precision attention on the cache as gear_reconstruct gives it (f32). The bound of an output is 1e-5 of the
- *   largest output of its sequence, for sums of products in float32 in another order, plus half an ulp of the output's type, for
- *   its rounding. lse has the same relative bound, of |lse| or 1.
+ *   gear_attend with double-precision attention on the cache as gear_reconstruct gives it (f32). The bound of an output is 1e-5
+ *   of the largest output of its sequence, for sums of products in float32 in another order, plus half an ulp of the output's
+ *   type, for its rounding. lse has the same relative bound, of |lse| or 1.
  *   gear_reconstruct with the input: bit for bit in the window and for exact tokens, and within a coarse bound elsewhere. */
 #include "case.h"
 
@@ -25,43 +25,6 @@ typedef struct run {
     uint32_t seed, tail_seed;
     char name[64];
 } run;
-
-uint32_t case_read(const char *path, uint32_t set, e2e_case *cases)
-{
-    static const char *const names[] = {
-#define CASE_NAME(name) #name,
-        CASE_COLUMNS(CASE_NAME)
-#undef CASE_NAME
-    };
-    const size_t columns = sizeof names / sizeof *names;
-    char line[1024];
-    uint32_t count = 0, row = 0;
-    int has_names = 0;
-    FILE *file = fopen(path, "r");
-    cr_assert_not_null(file, "cannot read %s", path);
-    while (fgets(line, sizeof line, file)) {
-        uint32_t values[sizeof names / sizeof *names];
-        char *word = strtok(line, "\t\n");
-        if (line[0] == '#') {
-            continue;
-        }
-        for (size_t i = 0; i < columns; i++, word = strtok(NULL, "\t\n")) {
-            cr_assert_not_null(word, "%s: row %u has %zu columns", path, row, i);
-            values[i] = (uint32_t)strtoul(word, NULL, 10);
-            cr_assert(has_names || !strcmp(word, names[i]), "%s: column %zu is %s, not %s", path, i, word, names[i]);
-        }
-        if (has_names && values[0] == set) {
-            cr_assert_lt(count, CASE_MAX);
-            memset(&cases[count], 0, sizeof *cases);
-            memcpy(&cases[count], values, sizeof values);
-            cases[count++].row = row;
-        }
-        has_names = 1;
-        row++;
-    }
-    (void)fclose(file);
-    return count;
-}
 
 static gear_codec codec_of(const e2e_case *c, uint32_t bits, int is_v)
 {
@@ -169,8 +132,8 @@ static void append_all(run *r)
         }
         e2e_upload(r->rig, &k);
         e2e_upload(r->rig, &v);
-        e2e_expect(r->rig, gear_append(r->cache, r->layer, &batch, &k.view, &v.view, &r->rig->sync, &r->rig->error), GEAR_OK, r->name,
-                   done[0]);
+        e2e_expect(r->rig, gear_append(r->cache, r->layer, &batch, &k.view, &v.view, &r->rig->sync, &r->rig->error), GEAR_OK,
+                   r->name, done[0]);
         (void)clFinish(r->rig->cl.queue);
         e2e_tensor_close(&k);
         e2e_tensor_close(&v);
@@ -199,8 +162,8 @@ static void check_reconstruction(const run *r, uint32_t seq, const e2e_dense *de
                 float want = gear__float_from_half(gear__half_saturate(e2e_round((gear_type)c->in_type, x)));
                 float y = got[((size_t)h * dense->rows + t) * c->head_dim + d];
                 if (bits == 16 || c->exact_codes || t >= compressed || t < exact) {
-                    cr_assert_eq(y, want, "%s: %c of sequence %u head %u token %u channel %u: %g, not %g", r->name, is_v ? 'V' : 'K',
-                                 seq, h, t, d, (double)y, (double)want);
+                    cr_assert_eq(y, want, "%s: %c of sequence %u head %u token %u channel %u: %g, not %g", r->name,
+                                 is_v ? 'V' : 'K', seq, h, t, d, (double)y, (double)want);
                 }
                 cr_assert(isfinite(y), "%s: %c of sequence %u token %u is %g", r->name, is_v ? 'V' : 'K', seq, t, (double)y);
                 off += ((double)y - (double)want) * ((double)y - (double)want);
@@ -209,8 +172,8 @@ static void check_reconstruction(const run *r, uint32_t seq, const e2e_dense *de
         }
     }
     double coarse = bits == 2 ? 2 : bits == 3 ? 1 : bits == 4 ? 0.5 : 0.03;
-    cr_assert(c->unbounded || off <= coarse * coarse * norm, "%s: %c of sequence %u is off by %g", r->name, is_v ? 'V' : 'K', seq,
-              sqrt(off / norm));
+    cr_assert(c->unbounded || off <= coarse * coarse * norm, "%s: %c of sequence %u is off by %g", r->name, is_v ? 'V' : 'K',
+              seq, sqrt(off / norm));
 }
 
 typedef struct answer {
@@ -247,14 +210,15 @@ static void check_outputs(const run *r, uint32_t seq, const answer *a, uint32_t 
     double most = e2e_attention(&dense, &question, q, out, lse);
     for (uint32_t row = 0; row < rows; row++) {
         double got_lse = (double)a->lse[first_row * r->query_heads + row], by = fabs(lse[row]) > 1 ? fabs(lse[row]) : 1;
-        cr_assert(fabs(got_lse - lse[row]) <= BOUND * by, "%s: lse of sequence %u row %u: %.9g, not %.9g", r->name, seq, row, got_lse,
-                  lse[row]);
+        cr_assert(fabs(got_lse - lse[row]) <= BOUND * by, "%s: lse of sequence %u row %u: %.9g, not %.9g", r->name, seq, row,
+                  got_lse, lse[row]);
         for (uint32_t i = 0; i < d; i++) {
             double got = (double)e2e_get(&a->out, seq, row / m, row % m, i), want = out[(size_t)row * d + i];
             double bound = BOUND * most + e2e_half_ulp((gear_type)c->out_type, fabs(want) + BOUND * most);
-            cr_assert(fabs(got - want) <= bound, "%s: sequence %u (%u tokens, %u queries, tail %u) head %u query %u channel %u: "
-                      "%.9g, not %.9g, bound %.3g", r->name, seq, r->lengths[seq], m, r->tails[seq], row / m, row % m, i, got, want,
-                      bound);
+            cr_assert(fabs(got - want) <= bound,
+                      "%s: sequence %u (%u tokens, %u queries, tail %u) head %u query %u channel %u: "
+                      "%.9g, not %.9g, bound %.3g",
+                      r->name, seq, r->lengths[seq], m, r->tails[seq], row / m, row % m, i, got, want, bound);
         }
     }
     free(q);
@@ -274,12 +238,14 @@ static void attend(run *r)
     for (uint32_t i = 0; i < c->batch; i++) {
         rows += r->queries[i];
     }
-    e2e_tensor_open(r->rig, &a.q, (gear_type)c->q_type, (e2e_layout)((c->out_layout + 1) % 3), r->query_heads, c->head_dim, c->batch,
-                    r->queries);
+    e2e_tensor_open(r->rig, &a.q, (gear_type)c->q_type, (e2e_layout)((c->out_layout + 1) % 3), r->query_heads, c->head_dim,
+                    c->batch, r->queries);
     e2e_tensor_open(r->rig, &a.out, (gear_type)c->out_type, (e2e_layout)c->out_layout, r->query_heads, c->head_dim, c->batch,
                     r->queries);
-    e2e_tensor_open(r->rig, &a.tail_k, (gear_type)c->in_type, (e2e_layout)c->in_layout, c->kv_heads, c->head_dim, c->batch, r->tails);
-    e2e_tensor_open(r->rig, &a.tail_v, (gear_type)c->q_type, (e2e_layout)c->in_layout, c->kv_heads, c->head_dim, c->batch, r->tails);
+    e2e_tensor_open(r->rig, &a.tail_k, (gear_type)c->in_type, (e2e_layout)c->in_layout, c->kv_heads, c->head_dim, c->batch,
+                    r->tails);
+    e2e_tensor_open(r->rig, &a.tail_v, (gear_type)c->q_type, (e2e_layout)c->in_layout, c->kv_heads, c->head_dim, c->batch,
+                    r->tails);
     e2e_fill(r->rig, &a.q, e2e_query, &r->seed, NULL);
     e2e_fill(r->rig, &a.tail_k, e2e_key, &r->tail_seed, NULL);
     e2e_fill(r->rig, &a.tail_v, e2e_value, &r->tail_seed, NULL);
@@ -289,7 +255,8 @@ static void attend(run *r)
     cr_assert_not_null(a.lse);
     memset(a.lse, 0xff, lse_count * sizeof(float));
     gear_attend_desc_init(&desc);
-    desc.lse = clCreateBuffer(r->rig->cl.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, lse_count * sizeof(float), a.lse, &code);
+    desc.lse =
+        clCreateBuffer(r->rig->cl.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, lse_count * sizeof(float), a.lse, &code);
     cr_assert_eq(code, CL_SUCCESS);
     desc.lse_offset = guard * sizeof(float);
     desc.scale = c->fixed_scale != 0 ? (float)c->fixed_scale : c->scale ? 0.2f : 0.0f;
@@ -302,14 +269,15 @@ static void attend(run *r)
     a.scale = desc.scale != 0.0f ? (double)desc.scale : (double)(float)(1 / sqrt(c->head_dim));
     a.soft_cap = (double)desc.soft_cap;
     const gear_batch batch = {c->batch, r->sequences, c->batch > 1 ? r->queries : NULL, r->queries[0]};
-    e2e_expect(r->rig, gear_attend(r->cache, r->layer, &batch, &a.q.view, &desc, &a.out.view, &r->rig->sync, &r->rig->error), GEAR_OK,
-               r->name, 0);
+    e2e_expect(r->rig, gear_attend(r->cache, r->layer, &batch, &a.q.view, &desc, &a.out.view, &r->rig->sync, &r->rig->error),
+               GEAR_OK, r->name, 0);
     e2e_download(r->rig, &a.out, r->name);
     cr_assert_eq(clEnqueueReadBuffer(r->rig->cl.queue, desc.lse, CL_TRUE, 0, lse_count * sizeof(float), a.lse, 0, NULL, NULL),
                  CL_SUCCESS);
     for (size_t i = 0; i < guard * sizeof(float); i++) {
         const unsigned char *bytes = (const unsigned char *)a.lse;
-        cr_assert(bytes[i] == 0xff && bytes[lse_count * sizeof(float) - 1 - i] == 0xff, "%s: a byte around lse has changed", r->name);
+        cr_assert(bytes[i] == 0xff && bytes[lse_count * sizeof(float) - 1 - i] == 0xff, "%s: a byte around lse has changed",
+                  r->name);
     }
     float *all = a.lse;
     a.lse += guard;

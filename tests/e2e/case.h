@@ -1,14 +1,17 @@
-/* case.h: one end-to-end case: a cache, what is appended to it and how, and one attend that is compared with double precision. */
+/* case.h: one end-to-end case: a cache, what is appended to it and how, and one attend that is compared with double
+ * precision. */
 #ifndef CASE_H
 #define CASE_H
 
 #include "e2e_tensor.h"
 
 /* Columns of cases.tsv, in its order; make_cases.py says what the values mean. */
+/* clang-format off */
 #define CASE_COLUMNS(X)                                                                                                     \
     X(set) X(backbone) X(k_bits) X(v_bits) X(group) X(rank_prompt) X(rank_decode) X(factor_bits) X(outliers) X(head_dim)      \
     X(group_heads) X(kv_heads) X(queries) X(slack) X(length) X(batch) X(in_type) X(q_type) X(out_type) X(in_layout)           \
     X(out_layout) X(tail) X(soft_cap) X(scale) X(window) X(recent) X(exact) X(segment) X(arrival)
+/* clang-format on */
 
 typedef struct e2e_case {
 #define CASE_FIELD(name) uint32_t name;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""make_cases.py: writes cases.tsv, the covering array of test_attend.c: every pair of values of every two columns occurs in some
-row. Rows are built greedily, the candidate with the most new pairs first; a kernel that no row so
-far has compiled counts against a candidate, because compiling is what a cold run takes its time for. Deterministic.
+"""make_cases.py: writes cases.tsv, the covering array of test_attend.c: every pair of values of every two columns occurs in
+some row. Deterministic. Compiling is what a cold run takes its time for, and attend is compiled anew for each combination of
+the columns COMPILED, so the array is built in two steps: as few combinations of those columns as have all their pairs, and then
+rows that add the other columns to one of these combinations, the row with the most new pairs first.
 
     make_cases.py > cases.tsv            make_cases.py --check cases.tsv   (exit status 1 when a pair is missing)
 """
@@ -41,6 +42,18 @@ AXES = [
 ]
 NAMES = [name for name, _, _ in AXES]
 AT = {name: i for i, name in enumerate(NAMES)}
+COMPILED = [AT[name] for name in ("backbone", "k_bits", "v_bits", "rank_prompt", "rank_decode", "factor_bits", "outliers",
+                                  "head_dim")]
+FREE = [i for i in range(len(AXES)) if i not in COMPILED]
+
+# Few query rows, for which attend is compiled apart: one and two.
+EXTRA = [
+    "backbone=0 k_bits=2 v_bits=2 rank_prompt=4 rank_decode=2 outliers=1 length=200 queries=1 arrival=4",
+    "backbone=2 k_bits=4 v_bits=3 rank_prompt=8 outliers=2 factor_bits=4 head_dim=80 length=193 queries=2 batch=2 arrival=2",
+    "backbone=1 k_bits=3 v_bits=8 head_dim=256 length=129 queries=1 kv_heads=2 in_type=2 q_type=2 out_type=2 "
+    "tail=2 batch=3 arrival=1",
+    "backbone=0 k_bits=16 v_bits=16 head_dim=128 length=320 queries=2 in_layout=2 out_layout=2 soft_cap=30 recent=64 arrival=3",
+]
 
 # Small enough for a simulator: name=value where it differs from the first value; GEAR_TEST_TINY runs these alone.
 TINY = [
@@ -60,75 +73,79 @@ TINY = [
 
 
 def fix(row):
-    """Queries of a sequence that has fewer tokens need a tail."""
+    """Queries of a sequence that has fewer tokens need a tail; three query rows or more of a KV head share a kernel."""
     if row[AT["queries"]] > row[AT["length"]]:
         row[AT["tail"]] = 1
+    if row[AT["queries"]] * row[AT["group_heads"]] < 3:
+        row[AT["slack"]] = 1
     return row
 
 
-def kernels(row):
-    """The kernels that a row compiles, as far as rows differ in them."""
-    get = lambda name: row[AT[name]]
-    d, rows = get("head_dim"), (17 if get("slack") else get("queries")) * get("group_heads")
-    tile = 8 if rows >= 5 else 4 if rows >= 3 else rows
-    by_token = get("backbone") == 2
-    made = [("partial", d, get("k_bits"), get("v_bits"), by_token and get("k_bits") < 16, tile)] * 6
-    for side in ("k_bits", "v_bits"):
-        made.append(("quantize", d, side, get(side)))
-        if get(side) < 16 and get("outliers"):
-            made += [("store", d, side, get(side))] * 3 + [("outliers", d, side, get("outliers"), by_token)]
-        if get(side) < 16 and get("rank_prompt") + get("rank_decode"):
-            made += [("lowrank", d, side)] * 2
-    return made
+def pairs_of(row, columns):
+    return {(i, row[i], j, row[j]) for i, j in itertools.combinations(columns, 2)}
 
 
-def pairs_of(row):
-    return {(i, row[i], j, row[j]) for i, j in itertools.combinations(range(len(AXES)), 2)}
-
-
-def all_pairs():
+def all_pairs(columns):
     return {(i, x, j, y)
-            for i, j in itertools.combinations(range(len(AXES)), 2)
+            for i, j in itertools.combinations(columns, 2)
             for x, y in itertools.product(AXES[i][1], AXES[j][1])}
 
 
-def build(candidates=60, weight=2.0):
-    rng = random.Random(20)
-    left, rows, compiled = all_pairs(), [], set()
+def complete(row, columns, left, rng):
+    """Gives the columns that are None values, each the one with the most pairs in `left`."""
+    known = [k for k in range(len(row)) if row[k] is not None]
+    order = [k for k in columns if row[k] is None]
+    rng.shuffle(order)
+    for k in order:
+        gain = {}
+        for value in AXES[k][1]:
+            gain[value] = sum(((m, row[m], k, value) if m < k else (k, value, m, row[m])) in left for m in known)
+        most = max(gain.values())
+        row[k] = rng.choice([v for v in AXES[k][1] if gain[v] == most])
+        known.append(k)
+    return row
+
+
+def build_combinations(rng, candidates=40):
+    left, combinations = all_pairs(COMPILED), []
     while left:
-        best, best_score = None, None
-        seeds = rng.sample(sorted(left), min(len(left), candidates))
-        for i, x, j, y in seeds:
+        rows = []
+        for i, x, j, y in rng.sample(sorted(left), min(len(left), candidates)):
             row = [None] * len(AXES)
             row[i], row[j] = x, y
-            order = [k for k in range(len(AXES)) if row[k] is None]
-            rng.shuffle(order)
-            known = [k for k in range(len(AXES)) if row[k] is not None]
-            for k in order:
-                gain = {}
-                for value in AXES[k][1]:
-                    gain[value] = sum(
-                        ((m, row[m], k, value) if m < k else (k, value, m, row[m])) in left for m in known)
-                most = max(gain.values())
-                row[k] = rng.choice([v for v in AXES[k][1] if gain[v] == most])
-                known.append(k)
-            row = fix(row)
-            if row[i] != x or row[j] != y:
+            rows.append(complete(row, COMPILED, left, rng))
+        best = max(rows, key=lambda r: len(pairs_of(r, COMPILED) & left))
+        combinations.append(best)
+        left -= pairs_of(best, COMPILED)
+    return combinations
+
+
+def build(candidates=60):
+    combinations = min((build_combinations(random.Random(seed)) for seed in range(40)), key=len)
+    rng = random.Random(20)
+    everything = list(range(len(AXES)))
+    left, rows = all_pairs(everything), []
+    while left:
+        found = []
+        for i, x, j, y in rng.sample(sorted(left), min(len(left), candidates)):
+            fitting = [c for c in combinations if c[i] in (None, x) and c[j] in (None, y)]
+            if not fitting:
                 continue
-            score = len(pairs_of(row) & left) - weight * sum(k not in compiled for k in kernels(row))
-            if best is None or score > best_score:
-                best, best_score = row, score
-        if best is None:
-            continue
-        rows.append(best)
-        compiled.update(kernels(best))
-        left -= pairs_of(best)
-    # Rows that share kernels stand together.
-    return sorted(rows, key=lambda r: (r[AT["head_dim"]], r[AT["k_bits"]], r[AT["v_bits"]], r[AT["backbone"]]))
+            row = list(rng.choice(fitting))
+            row[i], row[j] = x, y
+            row = fix(complete(row, FREE, left, rng))
+            if row[i] == x and row[j] == y:
+                found.append(row)
+        if found:
+            best = max(found, key=lambda r: len(pairs_of(r, everything) & left))
+            rows.append(best)
+            left -= pairs_of(best, everything)
+    print(len(rows), "rows of", len(combinations), "combinations", file=sys.stderr)
+    return sorted(rows, key=lambda r: [r[k] for k in (AT["head_dim"], AT["k_bits"], AT["v_bits"])])
 
 
-def tiny_rows():
-    for text in TINY:
+def rows_of(texts):
+    for text in texts:
         row = [values[0] for _, values, _ in AXES]
         for word in text.split():
             name, value = word.split("=")
@@ -145,26 +162,18 @@ def read(path):
 
 def main():
     if sys.argv[1:2] == ["--check"]:
-        left = all_pairs()
+        left = all_pairs(range(len(AXES)))
         for row in read(sys.argv[2]):
-            left -= pairs_of(row)
+            left -= pairs_of(row, range(len(AXES)))
         print(len(left), "pairs missing", sorted(left)[:5])
         sys.exit(bool(left))
-    rows = build()
-    print("# Written by make_cases.py. set: 0 the covering array, 1 the tiny cases. Types of columns:")
+    print("# Written by make_cases.py. set: 0 the covering array, 1 the tiny cases. The other columns:")
     for name, values, text in AXES:
         print("#   %-12s %s%s" % (name, " ".join(map(str, values)), "   " + text if text else ""))
     print("\t".join(["set"] + NAMES))
-    for kind, group in ((0, rows), (1, tiny_rows())):
-        for row in group:
+    for kind, rows in ((0, build() + list(rows_of(EXTRA))), (1, rows_of(TINY))):
+        for row in rows:
             print("\t".join(map(str, [kind] + row)))
-    used = set()
-    for row in rows:
-        used.update(kernels(row))
-    counts = {}
-    for kernel in used:
-        counts[kernel[0]] = counts.get(kernel[0], 0) + 1
-    print(len(rows), "rows; kernels", counts, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@
 #include "case.h"
 
 #ifndef E2E_CASES
-#define E2E_CASES "tests/e2e/cases.tsv" /* under test_root() */
+#  define E2E_CASES "tests/e2e/cases.tsv" /* under test_root() */
 #endif
+
 #define FULL_CASES 3000u
 
 static e2e_case cases[CASE_MAX];
@@ -18,10 +19,10 @@ static e2e_case draw(uint32_t count, uint32_t index)
 {
     e2e_case c = cases[0];
     uint32_t values[sizeof(e2e_case) / 4], column = 0;
-#define CASE_DRAW(name)                                                                              \
-    values[column] = (uint32_t)((e2e_noise(index, column, 1, 2, 3) + 1) * 0.5f * (float)count);      \
-    c.name = cases[values[column] < count ? values[column] : count - 1].name;                        \
-    column++;
+#define CASE_DRAW(name)                                                                                                        \
+  values[column] = (uint32_t)((e2e_noise(index, column, 1, 2, 3) + 1) * 0.5f * (float)count);                                  \
+  c.name = cases[values[column] < count ? values[column] : count - 1].name;                                                    \
+  column++;
     CASE_COLUMNS(CASE_DRAW)
 #undef CASE_DRAW
     c.row = 10000 + index;

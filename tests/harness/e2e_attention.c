@@ -27,7 +27,8 @@ void e2e_dense_open(e2e_rig *rig, e2e_dense *dense, gear_cache *cache, uint32_t 
         e2e_download(rig, &t[s], s ? "reconstructed V" : "reconstructed K");
         for (uint32_t h = 0; h < heads; h++) {
             memcpy((s ? dense->v : dense->k) + (size_t)h * dense->rows * dim,
-                   t[s].image + t[s].view.offset + h * t[s].view.stride_head * sizeof(float), (size_t)length * dim * sizeof(float));
+                   t[s].image + t[s].view.offset + h * t[s].view.stride_head * sizeof(float),
+                   (size_t)length * dim * sizeof(float));
         }
         e2e_tensor_close(&t[s]);
     }
@@ -44,7 +45,8 @@ void e2e_dense_close(e2e_dense *dense)
 static double attend_row(const e2e_dense *dense, const e2e_question *question, uint32_t head, uint32_t seen, const float *q,
                          double *p, double *out)
 {
-    const float *k = dense->k + (size_t)head * dense->rows * dense->dim, *v = dense->v + (size_t)head * dense->rows * dense->dim;
+    const float *k = dense->k + (size_t)head * dense->rows * dense->dim,
+                *v = dense->v + (size_t)head * dense->rows * dense->dim;
     double most = -HUGE_VAL, sum = 0;
     for (uint32_t t = 0; t < seen; t++) {
         double x = 0;
@@ -76,8 +78,8 @@ double e2e_attention(const e2e_dense *dense, const e2e_question *question, const
     for (uint32_t j = 0; j < dense->heads * question->group; j++) {
         for (uint32_t i = 0; i < question->queries; i++) {
             size_t row = (size_t)j * question->queries + i;
-            lse[row] = attend_row(dense, question, j / question->group, dense->rows - question->queries + i + 1, q + row * dense->dim,
-                                  p, out + row * dense->dim);
+            lse[row] = attend_row(dense, question, j / question->group, dense->rows - question->queries + i + 1,
+                                  q + row * dense->dim, p, out + row * dense->dim);
             for (uint32_t c = 0; c < dense->dim; c++) {
                 double x = fabs(out[row * dense->dim + c]);
                 most = x > most ? x : most;

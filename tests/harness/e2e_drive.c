@@ -67,7 +67,8 @@ void e2e_attend(e2e_rig *rig, gear_cache *cache, const gear_cache_desc *desc, ge
     e2e_tensor_close(&o);
 }
 
-uint64_t e2e_digest(e2e_rig *rig, gear_cache *cache, const gear_cache_desc *desc, gear_sequence sequence, const e2e_source *source)
+uint64_t e2e_digest(e2e_rig *rig, gear_cache *cache, const gear_cache_desc *desc, gear_sequence sequence,
+                    const e2e_source *source)
 {
     e2e_dense dense;
     uint64_t hash = 14695981039346656037u;

@@ -1,4 +1,5 @@
-/* e2e_drive.h: short forms of the verbs for one sequence and tensors of the simplest layout; every call waits for the device. */
+/* e2e_drive.h: short forms of the verbs for one sequence and tensors of the simplest layout; every call waits for the
+ * device. */
 #ifndef E2E_DRIVE_H
 #define E2E_DRIVE_H
 
@@ -21,12 +22,13 @@ void e2e_append(e2e_rig *rig, gear_cache *cache, const gear_cache_desc *desc, ge
                 uint32_t first, uint32_t count);
 void e2e_flush(e2e_rig *rig, gear_cache *cache, gear_sequence sequence);
 
-/* Floats of gear_attend's output of `queries` query tokens: out[query head][query][dim], in f32. The query of position p is the maker's
- * token p, for the last positions. */
+/* Floats of gear_attend's output of `queries` query tokens: out[query head][query][dim], in f32. The query of position p is the
+ * maker's token p, for the last positions. */
 void e2e_attend(e2e_rig *rig, gear_cache *cache, const gear_cache_desc *desc, gear_sequence sequence, const e2e_source *source,
                 uint32_t queries, float *out);
 
 /* 64-bit hash of K, V and an attend output: what of a sequence a caller can see. */
-uint64_t e2e_digest(e2e_rig *rig, gear_cache *cache, const gear_cache_desc *desc, gear_sequence sequence, const e2e_source *source);
+uint64_t e2e_digest(e2e_rig *rig, gear_cache *cache, const gear_cache_desc *desc, gear_sequence sequence,
+                    const e2e_source *source);
 
 #endif

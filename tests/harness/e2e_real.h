@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-#define E2E_REAL_HEADS 3u
+#define E2E_REAL_HEADS  3u
 #define E2E_REAL_TOKENS 2048u
-#define E2E_REAL_DIM 64u
+#define E2E_REAL_DIM    64u
 #define E2E_REAL_LAYERS 6u
 
 /* [head][token][channel]. */

@@ -9,7 +9,7 @@
 #include "model/half.h"
 
 #define CANARY 0xff
-#define PAD 48u /* elements before and behind */
+#define PAD    48u /* elements before and behind */
 
 static size_t element_of(gear_type type)
 {
@@ -176,9 +176,9 @@ float e2e_query(const void *user, uint32_t seq, uint32_t head, uint32_t token, u
 
 float e2e_round(gear_type type, float x)
 {
-    return type == GEAR_F32    ? x
-           : type == GEAR_F16  ? gear__float_from_half(gear__half_from_float(x))
-                               : gear__float_from_bf16(gear__bf16_from_float(x));
+    return type == GEAR_F32   ? x
+           : type == GEAR_F16 ? gear__float_from_half(gear__half_from_float(x))
+                              : gear__float_from_bf16(gear__bf16_from_float(x));
 }
 
 double e2e_half_ulp(gear_type type, double x)

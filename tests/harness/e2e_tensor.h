@@ -1,5 +1,5 @@
-/* e2e_tensor.h: tensors in device buffers, in every type and layout that a gear_view can describe, surrounded by canary bytes; and
- * deterministic test data for them. */
+/* e2e_tensor.h: tensors in device buffers, in every type and layout that a gear_view can describe, surrounded by canary bytes;
+ * and deterministic test data for them. */
 #ifndef E2E_TENSOR_H
 #define E2E_TENSOR_H
 

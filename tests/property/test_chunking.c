@@ -1,5 +1,5 @@
-/* test_chunking.c: once everything complete is compressed, it does not matter in which pieces the tokens came: always for codecs
- * whose parts are all of one block, and for all codecs where calls cut segments at the same places. */
+/* test_chunking.c: once everything complete is compressed, it does not matter in which pieces the tokens came: always for
+ * codecs whose parts are all of one block, and for all codecs where calls cut segments at the same places. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

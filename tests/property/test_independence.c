@@ -1,5 +1,5 @@
-/* test_independence.c: what must not matter: the order of heads, the other sequences of a batch, asking for several query tokens at
- * once, and the kind of queue. */
+/* test_independence.c: what must not matter: the order of heads, the other sequences of a batch, asking for several query
+ * tokens at once, and the kind of queue. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #define HEADS 3u
 #define GROUP 2u
-#define DIM 64u
+#define DIM   64u
 
 static const uint32_t seed = 9, order[HEADS] = {2, 0, 1};
 
@@ -36,7 +36,8 @@ Test(independence, permuted_heads_permute_outputs)
     e2e_open(&rig);
     for (uint32_t i = 0; i < 3; i++) {
         gear_codec_pair codec = e2e_codec((gear_backbone)i, 2, 2, 0.02f);
-        codec.k.outlier_rule = codec.v.outlier_rule = GEAR_OUTLIER_BLOCK; /* the vector rule breaks ties between heads by their order */
+        codec.k.outlier_rule = codec.v.outlier_rule =
+            GEAR_OUTLIER_BLOCK; /* the vector rule breaks ties between heads by their order */
         gear_cache_desc desc = e2e_desc(&codec, HEADS, HEADS * GROUP, DIM, 230);
         desc.exact_first = 4;
         for (int p = 0; p < 2; p++) {
@@ -60,8 +61,8 @@ Test(independence, permuted_heads_permute_outputs)
     e2e_close(&rig);
 }
 
-/* The attend kernel may split a sequence's tokens between work-groups when the batch alone does not fill the device; then the sums
- * are of another order and the outputs agree within the bound of tests/e2e only. */
+/* The attend kernel may split a sequence's tokens between work-groups when the batch alone does not fill the device; then the
+ * sums are of another order and the outputs agree within the bound of tests/e2e only. */
 static int never_splits(const e2e_rig *rig)
 {
     cl_uint units = 0;
@@ -133,8 +134,10 @@ Test(independence, alone_and_in_a_batch)
         for (uint32_t h = 0; h < HEADS * GROUP; h++) {
             for (uint32_t c = 0; c < DIM; c++) {
                 float x = e2e_get(&o, i, h, 0, c), y = out[i][h * DIM + c];
-                cr_assert(never_splits(&rig) ? x == y : fabsf(x - y) < 2e-5f, "sequence %u head %u channel %u: %.9g in the batch, "
-                          "%.9g alone", i, h, c, (double)x, (double)y);
+                cr_assert(never_splits(&rig) ? x == y : fabsf(x - y) < 2e-5f,
+                          "sequence %u head %u channel %u: %.9g in the batch, "
+                          "%.9g alone",
+                          i, h, c, (double)x, (double)y);
             }
         }
         e2e_dense_close(&a);
@@ -170,7 +173,8 @@ Test(independence, several_queries_at_once)
         for (uint32_t i = 0; i < M; i++) {
             for (uint32_t c = 0; c < DIM; c++) {
                 float x = all[(h * M + i) * DIM + c], y = single[i][h * DIM + c];
-                cr_assert(fabsf(x - y) < 2e-5f, "head %u query %u channel %u: %.9g at once, %.9g alone", h, i, c, (double)x, (double)y);
+                cr_assert(fabsf(x - y) < 2e-5f, "head %u query %u channel %u: %.9g at once, %.9g alone", h, i, c, (double)x,
+                          (double)y);
             }
         }
     }
@@ -200,8 +204,8 @@ static void decode_loop(e2e_rig *rig, cl_command_queue queue, const gear_cache_d
         const gear_batch append = {1, &sequence, NULL, i ? 1 : prompt}, attend = {1, &sequence, NULL, 1};
         cl_event done = NULL, next = NULL;
         gear_sync sync = {queue, chain ? 1 : 0, &chain, &done};
-        E2E_OK(rig, gear_append(cache, 0, &append, i ? &step[0].view : &first[0].view, i ? &step[1].view : &first[1].view, &sync,
-                                &rig->error));
+        E2E_OK(rig, gear_append(cache, 0, &append, i ? &step[0].view : &first[0].view, i ? &step[1].view : &first[1].view,
+                                &sync, &rig->error));
         sync = (gear_sync){queue, 1, &done, &next};
         E2E_OK(rig, gear_attend(cache, 0, &attend, &q.view, NULL, &o.view, &sync, &rig->error));
         (void)clReleaseEvent(done);

@@ -1,5 +1,5 @@
-/* test_quality.c: what the parts of GEAR are for: more rank never raises the error, outliers and low rank lower it on real keys and
- * values, and the low rank is near the best that its rank can do. Errors are those of what gear_reconstruct returns. */
+/* test_quality.c: what the parts of GEAR are for: more rank never raises the error, outliers and low rank lower it on real keys
+ * and values, and the low rank is near the best that its rank can do. Errors are those of what gear_reconstruct returns. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +14,8 @@ typedef struct errors {
     double k, v;
 } errors;
 
-/* Relative errors of a source under a codec, all tokens in one prompt segment. dense (may be NULL) receives the reconstruction. */
+/* Relative errors of a source under a codec, all tokens in one prompt segment. dense (may be NULL) receives the
+ * reconstruction. */
 static errors errors_of(e2e_rig *rig, const gear_codec_pair *codec, const e2e_source *source, uint32_t heads, uint32_t tokens,
                         e2e_dense *keep)
 {
@@ -96,8 +97,8 @@ Test(quality, more_rank_never_raises_the_error)
             gear_codec_pair codec = e2e_codec(data % 2 ? GEAR_BACKBONE_KIVI : GEAR_BACKBONE_TOKEN, 2, rank, 0);
             errors e = errors_of(&rig, &codec, &source, 3, 256, NULL);
             /* Factors are rounded to half: 2^-11 of what they explain. */
-            cr_assert(e.k <= before.k * 1.0005 && e.v <= before.v * 1.0005, "data %u rank %u: K %g after %g, V %g after %g", data, rank,
-                      e.k, before.k, e.v, before.v);
+            cr_assert(e.k <= before.k * 1.0005 && e.v <= before.v * 1.0005, "data %u rank %u: K %g after %g, V %g after %g",
+                      data, rank, e.k, before.k, e.v, before.v);
             before = e;
         }
         e2e_real_close(&real);
@@ -119,10 +120,10 @@ Test(quality, gear_beats_gear_l_beats_the_backbone)
                 gear_codec_pair codec = e2e_codec((gear_backbone)backbone, 2, parts ? 4 : 0, parts == 2 ? 0.02f : 0.0f);
                 e[parts] = errors_of(&rig, &codec, &source, E2E_REAL_HEADS, REAL_TOKENS, NULL);
             }
-            cr_assert(e[2].k <= e[1].k && e[1].k <= e[0].k, "layer %u backbone %u: K %g, +L %g, +L+S %g", layer, backbone, e[0].k,
-                      e[1].k, e[2].k);
-            cr_assert(e[2].v <= e[1].v && e[1].v <= e[0].v, "layer %u backbone %u: V %g, +L %g, +L+S %g", layer, backbone, e[0].v,
-                      e[1].v, e[2].v);
+            cr_assert(e[2].k <= e[1].k && e[1].k <= e[0].k, "layer %u backbone %u: K %g, +L %g, +L+S %g", layer, backbone,
+                      e[0].k, e[1].k, e[2].k);
+            cr_assert(e[2].v <= e[1].v && e[1].v <= e[0].v, "layer %u backbone %u: V %g, +L %g, +L+S %g", layer, backbone,
+                      e[0].v, e[1].v, e[2].v);
         }
         e2e_real_close(&real);
     }
@@ -156,7 +157,8 @@ static double lowrank_ratio(const float *x, const float *d, const float *with_l,
     return sqrt(left / tail_of_spectrum(gram, 64, rank));
 }
 
-/* Residuals of real keys and values: 17 to 30 % and 10 % of their energy is in rank 4. */
+/* Residuals of real keys and values: 17 to 30 % and 10 % of their energy is in rank 4, so their spectra hardly decay, and
+ * beyond rank 4 three passes (the default) are a shade from enough: 1.0201 at rank 8. Four are enough for every rank. */
 Test(quality, lowrank_is_near_the_optimum)
 {
     const uint32_t tokens = 512, head_values = tokens * 64, layers = 3;
@@ -175,6 +177,7 @@ Test(quality, lowrank_is_near_the_optimum)
             gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 0, 0);
             (void)errors_of(&rig, &codec, &source, E2E_REAL_HEADS, tokens, &plain);
             codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, rank, 0);
+            codec.k.power_iterations = codec.v.power_iterations = rank > 4 ? 4 : 3;
             (void)errors_of(&rig, &codec, &source, E2E_REAL_HEADS, tokens, &full);
             for (uint32_t i = 0; i < 2 * E2E_REAL_HEADS; i++) {
                 uint32_t is_v = i % 2, head = i / 2;
@@ -182,7 +185,8 @@ Test(quality, lowrank_is_near_the_optimum)
                 for (uint32_t j = 0; j < head_values; j++) {
                     x[j] = (is_v ? e2e_real_value : e2e_real_key)(&real, 0, head, j / 64, j % 64);
                 }
-                ratios[count++] = lowrank_ratio(x, (is_v ? plain.v : plain.k) + at, (is_v ? full.v : full.k) + at, tokens, rank);
+                ratios[count++] =
+                    lowrank_ratio(x, (is_v ? plain.v : plain.k) + at, (is_v ? full.v : full.k) + at, tokens, rank);
             }
             free(x);
             e2e_dense_close(&plain);

@@ -1,7 +1,6 @@
 /* stage_bench.c: see the header. */
 #include "stage_bench.h"
 
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@
 #include "wrap_cl.h"
 
 #define GARBAGE 0xa5
-#define CANARY 0xc3
+#define CANARY  0xc3
 
 static void show(void *user, gear_log_level level, const char *text)
 {
@@ -64,7 +63,8 @@ void stage_buffer_make(stage_bench *bench, stage_buffer *buffer, size_t bytes)
     cr_assert_not_null(buffer->host);
     memset(buffer->host, GARBAGE, bytes);
     memset(buffer->host + bytes, CANARY, STAGE_CANARY);
-    cr_assert_eq(gear__buffer_create(&bench->device, bytes + STAGE_CANARY, "test", &buffer->mem, &error), GEAR_OK, "%s", error.message);
+    cr_assert_eq(gear__buffer_create(&bench->device, bytes + STAGE_CANARY, "test", &buffer->mem, &error), GEAR_OK, "%s",
+                 error.message);
 }
 
 void stage_buffer_free(stage_buffer *buffer)
@@ -76,7 +76,8 @@ void stage_buffer_free(stage_buffer *buffer)
 
 void stage_put(stage_bench *bench, const stage_buffer *buffer)
 {
-    cl_int code = clEnqueueWriteBuffer(bench->cl.queue, buffer->mem, CL_TRUE, 0, buffer->bytes + STAGE_CANARY, buffer->host, 0, NULL, NULL);
+    cl_int code = clEnqueueWriteBuffer(bench->cl.queue, buffer->mem, CL_TRUE, 0, buffer->bytes + STAGE_CANARY, buffer->host, 0,
+                                       NULL, NULL);
     cr_assert_eq(code, CL_SUCCESS, "write: %d", code);
 }
 
@@ -84,10 +85,11 @@ uint8_t *stage_get(stage_bench *bench, const stage_buffer *buffer)
 {
     uint8_t *got = malloc(buffer->bytes + STAGE_CANARY);
     cr_assert_not_null(got);
-    cl_int code = clEnqueueReadBuffer(bench->cl.queue, buffer->mem, CL_TRUE, 0, buffer->bytes + STAGE_CANARY, got, 0, NULL, NULL);
+    cl_int code =
+        clEnqueueReadBuffer(bench->cl.queue, buffer->mem, CL_TRUE, 0, buffer->bytes + STAGE_CANARY, got, 0, NULL, NULL);
     cr_assert_eq(code, CL_SUCCESS, "read: %d", code);
     for (size_t i = 0; i < STAGE_CANARY; i++) {
-        cr_assert_eq(got[buffer->bytes + i], CANARY, "canary byte %zu", i);
+        STAGE_EXPECT(got[buffer->bytes + i] == CANARY, "canary byte %zu", i);
     }
     return got;
 }
@@ -113,14 +115,14 @@ void stage_same(stage_bench *bench, const stage_buffer *buffer, const char *what
     free(got);
 }
 
-void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__shape *shape, uint32_t table_row, uint32_t max_rows,
-                        uint32_t kernels)
+void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__shape *shape, uint32_t table_row,
+                        uint32_t max_rows, uint32_t kernels)
 {
     uint32_t words[GEAR__SHAPE_WORDS];
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
-    variant->rows = gear__row_tile(shape->head_dim, max_rows, 0);
+    variant->rows = gear__row_tile(shape->head_dim, max_rows, 0); /* 8 rows also on a CPU device */
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(bench->cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     cr_assert_eq(code, CL_SUCCESS);

@@ -1,8 +1,10 @@
-/* stage_bench.h: a device for stage tests, buffers with a canary behind them, and single launches. A test prepares the host copies of
- * all buffers, puts them on the device, launches one stage, makes the same step on the host copies with src/ref, and asks whether
- * device and host agree byte for byte, canaries included: so it also sees what a kernel must not touch. */
+/* stage_bench.h: a device for stage tests, buffers with a canary behind them, and single launches. A test prepares the host
+ * copies of all buffers, puts them on the device, launches one stage, makes the same step on the host copies with src/ref,
+ * and asks whether device and host agree byte for byte, canaries included: so it also sees what a kernel must not touch. */
 #ifndef STAGE_BENCH_H
 #define STAGE_BENCH_H
+
+#include <criterion/criterion.h>
 
 #include "device/device.h"
 #include "open_cl.h"
@@ -29,6 +31,14 @@ void stage_close(stage_bench *bench, const char *name);
 /* GEAR_TEST_TINY=1: the simulator's small shapes. */
 int stage_tiny(void);
 
+/* For checks of single elements: an assertion of Criterion reports also when it holds, which takes microseconds. */
+#define STAGE_EXPECT(condition, ...)                                                                                           \
+  do {                                                                                                                         \
+    if (!(condition)) {                                                                                                        \
+      cr_assert_fail(__VA_ARGS__);                                                                                             \
+    }                                                                                                                          \
+  } while (0)
+
 /* (Re)makes a buffer of at least 4 bytes, host copy filled with garbage. */
 void stage_buffer_make(stage_bench *bench, stage_buffer *buffer, size_t bytes);
 void stage_buffer_free(stage_buffer *buffer);
@@ -41,17 +51,17 @@ void stage_same(stage_bench *bench, const stage_buffer *buffer, const char *what
 void stage_same_bytes(const uint8_t *got, const uint8_t *want, size_t bytes, const char *what);
 
 /* Only the kernels whose bits (1 << gear__kernel_id) are set: compiling is what these tests spend their time on. */
-void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__shape *shape, uint32_t table_row, uint32_t max_rows,
-                        uint32_t kernels);
+void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__shape *shape, uint32_t table_row,
+                        uint32_t max_rows, uint32_t kernels);
 
 /* STAGE_LAUNCH(bench, gear__append_2_range(&stream, &round, is_v, &error)): the call on a stream of its own, waited for. */
-#define STAGE_LAUNCH(bench, call)                     \
-    do {                                              \
-        gear__stream stream;                          \
-        gear_error error;                             \
-        stage_begin(bench, &stream, &error);          \
-        stage_end(bench, &stream, (call), &error);    \
-    } while (0)
+#define STAGE_LAUNCH(bench, call)                                                                                              \
+  do {                                                                                                                         \
+    gear__stream stream;                                                                                                       \
+    gear_error error;                                                                                                          \
+    stage_begin(bench, &stream, &error);                                                                                       \
+    stage_end(bench, &stream, (call), &error);                                                                                 \
+  } while (0)
 void stage_begin(stage_bench *bench, gear__stream *stream, gear_error *error);
 void stage_end(stage_bench *bench, gear__stream *stream, gear_status status, gear_error *error);
 

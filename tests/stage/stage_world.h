@@ -1,6 +1,6 @@
-/* stage_world.h: a layer that grows round by round as the library would make it grow, on the host by src/ref; before each step of a
- * round a test may make the same step on the device. Several sequences of different lengths take part, not all in every round; segments
- * of both classes come about in one round; the window wraps around. */
+/* stage_world.h: a layer that grows round by round as the library would make it grow, on the host by src/ref; before each
+ * step of a round a test may make the same step on the device. Several sequences of different lengths take part, not all in
+ * every round; segments of both classes come about in one round; the window wraps around. */
 #ifndef STAGE_WORLD_H
 #define STAGE_WORLD_H
 

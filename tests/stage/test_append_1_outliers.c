@@ -3,11 +3,14 @@
 
 #include "stage_world.h"
 
-#define KERNELS \
-    (1u << GEAR__KERNEL_OUTLIERS_CHANNELS | 1u << GEAR__KERNEL_OUTLIERS_TOKENS | 1u << GEAR__KERNEL_OUTLIERS_BLOCK)
+#define KERNELS (1u << GEAR__KERNEL_OUTLIERS_CHANNELS | 1u << GEAR__KERNEL_OUTLIERS_TOKENS | 1u << GEAR__KERNEL_OUTLIERS_BLOCK)
 
 static void check(stage_world *world, uint32_t is_v)
 {
+    if (stage_tiny() && is_v && world->shape.side[1].outlier_rule == GEAR_OUTLIER_BLOCK) {
+        stage_ref_step(world, is_v, STAGE_OUTLIERS); /* 30 passes over a block: K's will do in a simulator */
+        return;
+    }
     stage_world_put(world);
     STAGE_LAUNCH(world->bench, gear__append_1_outliers(&stream, &world->round, is_v, &error));
     stage_ref_step(world, is_v, STAGE_OUTLIERS);

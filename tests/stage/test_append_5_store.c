@@ -1,5 +1,5 @@
-/* test_append_5_store.c: list lengths, bases, indices, deltas and headers, bit for bit: the low-rank factors that both sides read here
- * are the reference's. */
+/* test_append_5_store.c: list lengths, bases, indices, deltas and headers, bit for bit: the low-rank factors that both sides
+ * read here are the reference's. */
 #include <criterion/criterion.h>
 
 #include "stage_world.h"

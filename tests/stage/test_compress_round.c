@@ -1,5 +1,5 @@
-/* test_compress_round.c: the stages one behind the other in garbage, as the library runs them: what they leave is the reference's, bit
- * for bit. Without low rank, whose factors are held to a bound: test_append_4_lowrank.c. */
+/* test_compress_round.c: the stages one behind the other in garbage, as the library runs them: what they leave is the
+ * reference's, bit for bit. Without low rank, whose factors are held to a bound: test_append_4_lowrank.c. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,7 @@ Test(compress_round, equals_the_reference)
     uint32_t count;
     const stage_case *cases = stage_cases(&count);
     stage_open(&bench);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < (stage_tiny() ? 1 : count); i++) {
         stage_case plain = cases[i];
         stage_world world;
         plain.k.rank_prompt = plain.k.rank_decode = plain.v.rank_prompt = plain.v.rank_decode = 0;

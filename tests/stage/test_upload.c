@@ -36,7 +36,7 @@ Test(upload, any_count_anywhere)
             stage_same(&bench, &table, "table");
         }
     }
-    /* Two uploads on one stream: the second must not overtake or overwrite the first's words, although both reuse host memory. */
+    /* Two uploads on one stream out of the same host memory: each carries its own words. */
     for (uint32_t n = 0; n < 8; n++) {
         gear__stream stream;
         gear_error error;

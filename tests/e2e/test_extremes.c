@@ -1,0 +1,200 @@
+/* test_extremes.c: inputs and shapes at the edge: all equal, zero, NaN and infinity, the ends of the half range, subnormals,
+ * one token, a window that is exactly full. (Every case of test_attend.c fills its cache to the last token.) */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "case.h"
+#include "e2e_drive.h"
+
+static float zero(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
+{
+    (void)user, (void)seq, (void)head, (void)token, (void)channel;
+    return 0;
+}
+
+static float constant(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
+{
+    (void)user, (void)head, (void)token, (void)channel;
+    return 0.3f + (float)seq;
+}
+
+static float negative_zero(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
+{
+    (void)user, (void)seq, (void)head;
+    return (token + channel) % 2 ? 0.0f : -0.0f;
+}
+
+/* The ends of the range in turn: scale = half(131008 / 3) stays finite, and so must everything that follows. */
+static float ends(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
+{
+    float x = e2e_noise(*(const uint32_t *)user, seq, head, token, channel);
+    return x < 0 ? -65504.0f : 65504.0f;
+}
+
+static float near_the_end(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
+{
+    return 65000.0f + 504.0f * e2e_noise(*(const uint32_t *)user, seq, head, token, channel);
+}
+
+static float subnormal(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
+{
+    return 6e-8f * truncf(20 * e2e_noise(*(const uint32_t *)user, seq, head, token, channel));
+}
+
+/* One large value among small ones. */
+static float spike(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
+{
+    return token % 50 == 7 && channel == 5 ? 30000.0f : 1e-3f * e2e_noise(*(const uint32_t *)user, seq, head, token, channel);
+}
+
+/* What a broken model produces: NaN, infinities, and values beyond half precision. */
+static float broken(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
+{
+    float x = e2e_noise(*(const uint32_t *)user, seq, head, token, channel);
+    return x > 0.99f ? NAN : x > 0.98f ? INFINITY : x > 0.97f ? -INFINITY : x > 0.96f ? 70000.0f : x;
+}
+
+Test(extremes, values)
+{
+    /* exact: comes back as it went in, whatever the codec. */
+    static const struct {
+        const char *name;
+        e2e_maker make;
+        double scale;
+        int exact, unbounded;
+    } kinds[] = {
+        {"zero", zero, 0, 1, 1},
+        {"constant", constant, 0, 1, 0},
+        {"negative zero", negative_zero, 0, 1, 1},
+        {"ends", ends, 1e-6, 0, 1},
+        {"near the end", near_the_end, 1e-6, 0, 0},
+        {"subnormal", subnormal, 0, 0, 1},
+        {"spike", spike, 1e-5, 0, 1},
+        {"broken", broken, 1e-6, 0, 1},
+    };
+    static const uint32_t codecs[][4] = {{2, 4, 1, 16}, {2, 2, 2, 4}, {16, 0, 0, 16}}; /* bits, rank, outliers, factor bits */
+    uint32_t count = 0;
+    e2e_rig rig;
+    e2e_open(&rig);
+    for (uint32_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        for (uint32_t codec = 0; codec < sizeof codecs / sizeof *codecs; codec++) {
+            for (uint32_t backbone = 0; backbone < (codec ? 1u : 3u); backbone++) {
+                e2e_case c = {.backbone = backbone,
+                              .k_bits = codecs[codec][0],
+                              .v_bits = codecs[codec][0],
+                              .group = 64,
+                              .rank_prompt = codecs[codec][1],
+                              .rank_decode = codecs[codec][1],
+                              .factor_bits = codecs[codec][3],
+                              .outliers = codecs[codec][2],
+                              .head_dim = 64,
+                              .group_heads = 3,
+                              .kv_heads = 2,
+                              .queries = 1,
+                              .length = 150,
+                              .batch = 2,
+                              .in_type = GEAR_F32,
+                              .q_type = GEAR_F32,
+                              .out_type = GEAR_F32,
+                              .window = 64,
+                              .exact = 4 * (i % 2),
+                              .segment = 128,
+                              .arrival = 1,
+                              .row = 3 * i + backbone,
+                              .key = kinds[i].make,
+                              .value = kinds[i].make,
+                              .fixed_scale = kinds[i].scale,
+                              .exact_codes = kinds[i].exact,
+                              .unbounded = kinds[i].unbounded};
+                if (e2e_tiny() && (i + codec + backbone) % 6) {
+                    continue;
+                }
+                case_run(&rig, &c);
+                count++;
+            }
+        }
+    }
+    printf("extremes: %u cases\n", count);
+    e2e_close(&rig);
+}
+
+/* Lengths around what the window holds, with every window and recent, and one token alone. */
+Test(extremes, lengths)
+{
+    static const uint32_t windows[] = {1, 20, 64, 128}, recents[] = {0, 1, 64};
+    uint32_t count = 0;
+    e2e_rig rig;
+    e2e_open(&rig);
+    for (uint32_t w = 0; w < 4; w++) {
+        for (uint32_t r = 0; r < 3; r++) {
+            uint32_t ring = recents[r] + (windows[w] > 64 ? windows[w] : 64);
+            const uint32_t lengths[] = {1, ring - 1, ring, ring + 1, recents[r] + windows[w]};
+            for (uint32_t i = 0; i < 5; i++) {
+                for (uint32_t arrival = 0; arrival < 5; arrival++) {
+                    e2e_case c = {.k_bits = 2,
+                                  .v_bits = 2,
+                                  .group = 64,
+                                  .rank_prompt = 4,
+                                  .rank_decode = 2,
+                                  .factor_bits = 16,
+                                  .outliers = 1,
+                                  .head_dim = 64,
+                                  .group_heads = 3,
+                                  .kv_heads = 1,
+                                  .queries = 1,
+                                  .length = lengths[i],
+                                  .batch = 1,
+                                  .out_type = GEAR_F32,
+                                  .window = windows[w],
+                                  .recent = recents[r],
+                                  .exact = 99,
+                                  .segment = 64,
+                                  .arrival = arrival,
+                                  .row = 100 + i};
+                    if (e2e_tiny() && (w + r + i + arrival) % 12) {
+                        continue;
+                    }
+                    case_run(&rig, &c);
+                    count++;
+                }
+            }
+        }
+    }
+    printf("lengths: %u cases\n", count);
+    e2e_close(&rig);
+}
+
+/* Each NaN and each infinity is counted once, whether it goes to a block or to the window. */
+Test(extremes, health)
+{
+    const uint32_t seed = 31, heads = 2, tokens = 150;
+    e2e_rig rig;
+    gear_health health;
+    uint64_t nan_values = 0, inf_values = 0;
+    e2e_open(&rig);
+    gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 2, 0.02f);
+    gear_cache_desc desc = e2e_desc(&codec, heads, heads, 64, tokens);
+    desc.exact_first = 4;
+    gear_cache *cache = e2e_cache(&rig, &desc);
+    gear_sequence sequence = e2e_add(&rig, cache);
+    const e2e_source source = {broken, broken, e2e_query, &seed, 0};
+    E2E_OK(&rig, gear_cache_health(cache, rig.cl.queue, &health, &rig.error));
+    cr_assert(health.nan_values == 0 && health.inf_values == 0);
+    for (uint32_t done = 0; done < tokens; done += 50) {
+        e2e_append(&rig, cache, &desc, sequence, &source, done, 50); /* as f16: 70000 is infinite already */
+    }
+    for (uint32_t i = 0; i < heads * tokens * 64; i++) {
+        float x = broken(&seed, 0, i / 64 / tokens, i / 64 % tokens, i % 64);
+        nan_values += isnan(x) ? 2 : 0; /* K and V */
+        inf_values += fabsf(x) > 65520 ? 2 : 0;
+    }
+    e2e_flush(&rig, cache, sequence);
+    E2E_OK(&rig, gear_cache_health(cache, rig.cl.queue, &health, &rig.error));
+    cr_assert_eq(health.nan_values, nan_values, "%llu NaN counted, not %llu", (unsigned long long)health.nan_values,
+                 (unsigned long long)nan_values);
+    cr_assert_eq(health.inf_values, inf_values, "%llu infinities counted, not %llu", (unsigned long long)health.inf_values,
+                 (unsigned long long)inf_values);
+    gear_cache_destroy(cache);
+    e2e_close(&rig);
+}

@@ -1,0 +1,307 @@
+/* test_attend_1_partial.c: partial results over the finished layers, joined on the host and on the device, against attention
+ * in double precision on the reconstructed cache: 1e-5 of the largest output. Where no token is exact a split is a range of
+ * positions, and each partial result is compared by itself. Ragged batches, tails, soft-cap, splits that get nothing, lists
+ * some tokens old. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stage_world.h"
+
+#define BOUND 1e-5
+
+/* How a call differs from the plain one. */
+typedef struct variation {
+    uint32_t splits, advance;
+    float scale, soft_cap;
+    int tails, strided;
+} variation;
+
+typedef struct attention {
+    stage_world *world;
+    const variation *how;
+    uint32_t queries[STAGE_SEQS], tails[STAGE_SEQS], most, rows;
+    stage_buffer list, tensors, q, tail[2], partial, softmax, out, lse;
+    gear__attend_call call;
+    gear__ref_attention ref[STAGE_SEQS];
+} attention;
+
+/* A tensor [sequence][token][head][d] and for each sequence its floats [head][token][d]; total tokens 0: a dummy. */
+static gear__tensor make_tensor(attention *t, stage_buffer *buffer, uint32_t heads, const uint32_t *tokens, gear_type type,
+                                uint32_t seed, float *dense[STAGE_SEQS])
+{
+    uint32_t d = t->world->c->head_dim, total = 0, longest = 0, gap = t->how->strided ? 3 : 0, row = 0;
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        total += tokens[i];
+        longest = tokens[i] > longest ? tokens[i] : longest;
+    }
+    gear__tensor out = {.offset = gap * stage_element(type), .stride_head = d + gap, .type = (cl_uint)type};
+    out.stride_token = heads * out.stride_head;
+    out.stride_seq = gap ? longest * out.stride_token + gap : 0;
+    uint64_t elements = gap ? STAGE_SEQS * out.stride_seq : total * out.stride_token;
+    stage_buffer_make(t->world->bench, buffer, (size_t)(out.offset + elements * stage_element(type)));
+    for (uint32_t i = 0; i < STAGE_SEQS; row += tokens[i], i++) {
+        uint64_t start = gap ? i * out.stride_seq : row * out.stride_token;
+        dense[i] = malloc((heads * tokens[i] * d + 1u) * sizeof(float));
+        cr_assert_not_null(dense[i]);
+        for (uint32_t n = 0; n < heads * tokens[i] * d; n++) {
+            uint64_t at = start + n / d % tokens[i] * out.stride_token + n / d / tokens[i] * out.stride_head + n % d;
+            stage_store(buffer->host + out.offset, at, type, stage_normal(stage_hash(seed, i, n)));
+            dense[i][n] = stage_load(buffer->host + out.offset, at, type);
+        }
+    }
+    stage_put(t->world->bench, buffer);
+    out.mem = buffer->mem;
+    return out;
+}
+
+static void make_list(attention *t)
+{
+    uint32_t row = 0, tail_row = 0;
+    stage_buffer_make(t->world->bench, &t->list, STAGE_SEQS * GEAR__SEQ_WORDS * 4);
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        uint32_t words[GEAR__SEQ_WORDS];
+        stage_seq_words(&t->world->seqs[i], words);
+        words[GEAR__SEQ_LENGTH] -= t->how->advance;
+        words[GEAR__SEQ_COUNT] = t->queries[i];
+        words[GEAR__SEQ_ROW] = row;
+        words[GEAR__SEQ_TAIL] = t->tails[i];
+        words[GEAR__SEQ_TAIL_ROW] = tail_row;
+        memcpy(t->list.host + i * sizeof words, words, sizeof words);
+        row += t->queries[i];
+        tail_row += t->tails[i];
+    }
+    t->rows = row * t->world->shape.query_heads;
+    stage_put(t->world->bench, &t->list);
+}
+
+static float *reconstructed(const stage_world *w, const stage_seq *seq, uint32_t is_v)
+{
+    uint32_t words[GEAR__SEQ_WORDS];
+    gear__ref_store store = stage_ref_store(w);
+    float *out = malloc(((size_t)seq->length * w->c->kv_heads * w->c->head_dim + 1) * sizeof *out);
+    cr_assert_not_null(out);
+    stage_seq_words(seq, words);
+    gear__ref_reconstruct(&store, words, is_v, 0, seq->length, out);
+    return out;
+}
+
+static void attention_open(attention *t, stage_world *w, const variation *how)
+{
+    static const gear_type types[] = {GEAR_F32, GEAR_F16, GEAR_BF16};
+    uint32_t heads = w->shape.query_heads, kv = w->c->kv_heads, d = w->c->head_dim;
+    float *q[STAGE_SEQS], *tail_k[STAGE_SEQS], *tail_v[STAGE_SEQS];
+    memset(t, 0, sizeof *t);
+    t->world = w;
+    t->how = how;
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        const uint32_t long_tail = stage_tiny() ? 5 : 70, wanted = i + 1 + how->splits;
+        t->tails[i] = how->tails ? (i == 1 ? long_tail : i) : 0;
+        t->queries[i] = 1 + wanted % w->c->max_queries;
+        uint32_t total = w->seqs[i].length + t->tails[i];
+        t->queries[i] = t->queries[i] < total ? t->queries[i] : total;
+        t->most = t->queries[i] > t->most ? t->queries[i] : t->most;
+    }
+    make_list(t);
+    t->call = (gear__attend_call){.layer = &w->layer,
+                                  .seqs = t->list.mem,
+                                  .num_seqs = STAGE_SEQS,
+                                  .max_queries = t->most,
+                                  .advance = how->advance,
+                                  .splits = how->splits,
+                                  .soft_cap = how->soft_cap,
+                                  .has_lse = 1};
+    t->call.scale = how->scale > 0 ? how->scale : (float)(1 / sqrt((double)d));
+    t->call.q = make_tensor(t, &t->q, heads, t->queries, types[how->splits % 3], 11, q);
+    t->call.tail_k = make_tensor(t, &t->tail[0], kv, t->tails, types[(how->splits + 1) % 3], 12, tail_k);
+    t->call.tail_v = make_tensor(t, &t->tail[1], kv, t->tails, types[(how->splits + 2) % 3], 13, tail_v);
+    stage_buffer_make(w->bench, &t->partial, (size_t)t->rows * how->splits * d * 4);
+    stage_buffer_make(w->bench, &t->softmax, (size_t)t->rows * how->splits * 8);
+    stage_buffer_make(w->bench, &t->out, (size_t)t->rows * d * 4);
+    stage_buffer_make(w->bench, &t->lse, (size_t)t->rows * 4);
+    stage_put(w->bench, &t->partial);
+    stage_put(w->bench, &t->softmax);
+    stage_put(w->bench, &t->out);
+    stage_put(w->bench, &t->lse);
+    stage_buffer_make(w->bench, &t->tensors, GEAR__CALL_WORDS * 4);
+    gear__attend_tensors(&t->call, (uint32_t *)(void *)t->tensors.host);
+    stage_put(w->bench, &t->tensors);
+    t->call.tensors = t->tensors.mem;
+    t->call.partial = t->partial.mem;
+    t->call.softmax = t->softmax.mem;
+    t->call.lse = t->lse.mem;
+    t->call.out = (gear__tensor){t->out.mem, 0, 0, d, (cl_ulong)heads * d, GEAR_F32};
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        t->ref[i] = (gear__ref_attention){.head_dim = d,
+                                          .kv_heads = kv,
+                                          .query_heads = heads,
+                                          .tokens = w->seqs[i].length,
+                                          .tail = t->tails[i],
+                                          .queries = t->queries[i],
+                                          .k = reconstructed(w, &w->seqs[i], 0),
+                                          .v = reconstructed(w, &w->seqs[i], 1),
+                                          .tail_k = tail_k[i],
+                                          .tail_v = tail_v[i],
+                                          .q = q[i],
+                                          .scale = (double)t->call.scale,
+                                          .soft_cap = (double)how->soft_cap};
+    }
+}
+
+static void attention_close(attention *t)
+{
+    stage_buffer *buffers[] = {&t->list,    &t->tensors, &t->q,   &t->tail[0], &t->tail[1],
+                               &t->partial, &t->softmax, &t->out, &t->lse};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
+        stage_buffer_free(buffers[i]);
+    }
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        const float *memory[] = {t->ref[i].k, t->ref[i].v, t->ref[i].tail_k, t->ref[i].tail_v, t->ref[i].q};
+        for (size_t n = 0; n < sizeof memory / sizeof *memory; n++) {
+            free((void *)(uintptr_t)memory[n]);
+        }
+    }
+}
+
+/* First position of tile `index` of a sequence without exact tokens; the length of all for the end. */
+static uint32_t tile_start(const attention *t, uint32_t s, uint32_t index)
+{
+    const stage_world *w = t->world;
+    const stage_seq *seq = &w->seqs[s];
+    const uint32_t *row = (const uint32_t *)(const void *)w->table.host + (size_t)seq->slot * w->table_row * GEAR__BLOCK_WORDS;
+    uint32_t window = (seq->length - seq->first + 63) / 64;
+    if (index < seq->blocks) {
+        return row[(1 + index) * GEAR__BLOCK_WORDS + GEAR__BLOCK_FIRST];
+    }
+    index -= seq->blocks;
+    uint32_t at = index < window ? seq->first + 64 * index : seq->length + 64 * (index - window);
+    return at < seq->length + t->tails[s] ? at : seq->length + t->tails[s];
+}
+
+static uint32_t num_tiles(const attention *t, uint32_t s)
+{
+    const stage_seq *seq = &t->world->seqs[s];
+    return seq->blocks + (seq->length - seq->first + 63) / 64 + (t->tails[s] + 63) / 64;
+}
+
+/* Where the device keeps (sequence, query head, query, split). */
+static size_t entry_of(const attention *t, uint32_t s, uint32_t row, uint32_t split)
+{
+    const uint32_t *words = (const uint32_t *)(const void *)t->list.host + s * GEAR__SEQ_WORDS;
+    uint32_t head = row / t->queries[s], query = row % t->queries[s];
+    return ((size_t)(words[GEAR__SEQ_ROW] + query) * t->world->shape.query_heads + head) * t->how->splits + split;
+}
+
+/* One sequence: partials one by one (no exact tokens), then joined on the host; `merged` and `lse` are the device's. */
+static void check_sequence(const attention *t, uint32_t s, const float *partial, const float *softmax, const float *merged,
+                           const float *lse)
+{
+    const gear__ref_attention *ref = &t->ref[s];
+    const uint32_t d = ref->head_dim, rows = ref->query_heads * ref->queries, splits = t->how->splits;
+    const uint32_t *words = (const uint32_t *)(const void *)t->list.host + s * GEAR__SEQ_WORDS;
+    size_t n = (size_t)rows * splits, values = (size_t)rows * d;
+    double *memory = calloc(n * (d + 2) + 3 * values + 4 * rows, sizeof *memory), largest = 0;
+    cr_assert_not_null(memory);
+    double *max = memory, *sum = max + n, *sums = sum + n, *want = sums + n * d, *joined = want + values,
+           *range = joined + values;
+    double *want_lse = range + values, *joined_lse = want_lse + rows, *range_max = joined_lse + rows,
+           *range_sum = range_max + rows;
+    gear__ref_attend(ref, want, want_lse);
+    for (size_t i = 0; i < values; i++) {
+        largest = fmax(largest, fabs(want[i]));
+    }
+    for (uint32_t split = 0; split < splits; split++) {
+        uint32_t tiles = num_tiles(t, s), per = (tiles + splits - 1) / splits, lo = split * per, hi = lo + per;
+        int alone = !t->world->shape.exact_max;
+        if (alone) {
+            gear__ref_attend_1_partial(ref, tile_start(t, s, lo < tiles ? lo : tiles),
+                                       tile_start(t, s, hi < tiles ? hi : tiles), range_max, range_sum, range);
+        }
+        for (uint32_t row = 0; row < rows; row++) {
+            size_t at = entry_of(t, s, row, split), to = (size_t)split * rows + row;
+            max[to] = softmax[2 * at] > -1e29f ? (double)softmax[2 * at] : -INFINITY;
+            sum[to] = (double)softmax[2 * at + 1];
+            for (uint32_t c = 0; c < d; c++) {
+                sums[to * d + c] = (double)partial[at * d + c];
+            }
+            if (alone && range_sum[row] <= 0) {
+                STAGE_EXPECT(sum[to] == 0, "%s: row %u saw something in split %u", t->world->c->name, row, split);
+            } else if (alone) {
+                double scale = range_sum[row], top = range_max[row], v_most = 0;
+                for (uint32_t c = 0; c < d; c++) {
+                    v_most = fmax(v_most, fabs(range[row * d + c]));
+                }
+                STAGE_EXPECT(fabs(max[to] - top) <= BOUND * fmax(1, fabs(top)), "%s: largest score %g, not %g",
+                             t->world->c->name, max[to], top);
+                double shift = exp(max[to] - top);
+                STAGE_EXPECT(fabs(sum[to] * shift - scale) <= 10 * BOUND * scale, "%s: sum", t->world->c->name);
+                for (uint32_t c = 0; c < d; c++) {
+                    STAGE_EXPECT(fabs(sums[to * d + c] * shift - range[row * d + c]) <= BOUND * fmax(v_most, scale),
+                                 "%s: partial", t->world->c->name);
+                }
+            }
+        }
+    }
+    gear__ref_attend_2_merge(splits, rows, d, max, sum, sums, joined, joined_lse);
+    for (uint32_t row = 0; row < rows; row++) {
+        uint32_t head = row / ref->queries, query = row % ref->queries;
+        const float *out = merged + ((size_t)(words[GEAR__SEQ_ROW] + query) * ref->query_heads + head) * d;
+        double device_lse = (double)lse[(size_t)words[GEAR__SEQ_ROW] * ref->query_heads + row];
+        STAGE_EXPECT(fabs(joined_lse[row] - want_lse[row]) <= BOUND * fmax(1, fabs(want_lse[row])), "%s: lse",
+                     t->world->c->name);
+        STAGE_EXPECT(fabs(device_lse - want_lse[row]) <= BOUND * fmax(1, fabs(want_lse[row])), "%s: lse of the merge",
+                     t->world->c->name);
+        for (uint32_t c = 0; c < d; c++) {
+            double wanted = want[(size_t)row * d + c], on_host = joined[(size_t)row * d + c];
+            STAGE_EXPECT(fabs(on_host - wanted) <= BOUND * largest, "%s, sequence %u, row %u, channel %u: %g, not %g",
+                         t->world->c->name, s, row, c, on_host, wanted);
+            STAGE_EXPECT(fabs((double)out[c] - wanted) <= BOUND * largest,
+                         "%s, sequence %u, row %u, channel %u, merged: %g, not %g", t->world->c->name, s, row, c,
+                         (double)out[c], wanted);
+        }
+    }
+    free(memory);
+}
+
+static void attend(stage_world *w, const variation *how)
+{
+    attention t;
+    attention_open(&t, w, how);
+    STAGE_LAUNCH(w->bench, gear__attend_1_partial(&stream, &t.call, &error));
+    STAGE_LAUNCH(w->bench, gear__attend_2_merge(&stream, &t.call, &error));
+    uint8_t *partial = stage_get(w->bench, &t.partial), *softmax = stage_get(w->bench, &t.softmax);
+    uint8_t *out = stage_get(w->bench, &t.out), *lse = stage_get(w->bench, &t.lse);
+    for (uint32_t s = 0; s < STAGE_SEQS; s++) {
+        check_sequence(&t, s, (float *)(void *)partial, (float *)(void *)softmax, (float *)(void *)out, (float *)(void *)lse);
+    }
+    stage_same(w->bench, &t.list, "list");
+    stage_same(w->bench, &t.q, "q");
+    free(partial);
+    free(softmax);
+    free(out);
+    free(lse);
+    attention_close(&t);
+}
+
+Test(attend_1_partial, equals_the_reference)
+{
+    static const variation variations[] = {
+        {1, 0, 0, 0, 0, 0}, {3, 2, 0.2f, 8.0f, 1, 1}, {40, 0, 0.05f, 0, 1, 0}, {2, 5, 0, 0, 0, 1}};
+    stage_bench bench;
+    uint32_t count;
+    const stage_case *cases = stage_cases(&count);
+    stage_open(&bench);
+    for (uint32_t i = 0; i < count; i++) {
+        stage_world world;
+        stage_world_open(&world, &bench, &cases[i], STAGE_SMOOTH, 1u << GEAR__KERNEL_PARTIAL | 1u << GEAR__KERNEL_MERGE);
+        stage_world_run(&world, STAGE_NONE, NULL);
+        stage_world_put(&world);
+        for (size_t v = 0; v < (stage_tiny() ? 2 : sizeof variations / sizeof *variations); v++) {
+            attend(&world, &variations[v]);
+        }
+        stage_world_same(&world, "read only");
+        stage_world_close(&world);
+    }
+    stage_close(&bench, "attend_1_partial");
+}

@@ -1,0 +1,97 @@
+/* list_options.c: prints "STEM<TAB>OPTIONS" for the kernels that a representative set of layers uses, as the library itself
+ * forms them, so that kernel lint and the offline gates look at what users get. No OpenCL call is made. */
+#include <stdio.h>
+#include <string.h>
+
+#include "stage/stage.h"
+
+#define KIVI  GEAR_BACKBONE_KIVI
+#define KCVT  GEAR_BACKBONE_KCVT
+#define TOKEN GEAR_BACKBONE_TOKEN
+
+/* A layer: backbone and bits of K and V; factor bits, 0 for no low-rank part; outliers of both sides; query rows of a KV
+ * head; all its kernels, or only that of attention, which has the most options. */
+static const struct {
+    uint32_t head_dim;
+    gear_backbone backbone;
+    uint32_t k_bits, v_bits, factor_bits;
+    int outliers;
+    uint32_t rows;
+    int all;
+} layers[] = {
+    {64, KIVI, 2, 2, 16, 1, 8, 1},  {64, KIVI, 2, 2, 0, 0, 1, 0},   {64, KCVT, 4, 4, 16, 1, 4, 0},
+    {128, KIVI, 3, 3, 16, 1, 4, 1}, {128, KIVI, 2, 2, 0, 0, 8, 0},  {128, KIVI, 2, 2, 16, 1, 1, 0},
+    {128, KIVI, 4, 4, 8, 1, 8, 0},  {128, TOKEN, 4, 4, 0, 1, 1, 0}, {128, KIVI, 16, 16, 0, 0, 4, 0},
+    {80, KIVI, 3, 3, 4, 1, 4, 0},   {96, TOKEN, 4, 8, 8, 1, 8, 0},  {256, KIVI, 8, 4, 16, 1, 4, 1},
+};
+
+#define MOST_LINES 512u
+
+static char lines[MOST_LINES][256];
+static uint32_t num_lines;
+
+static void add(const char *stem, const char *options)
+{
+    char line[sizeof lines[0]];
+    (void)snprintf(line, sizeof line, "%s\t%s", stem, options);
+    for (uint32_t i = 0; i < num_lines; i++) {
+        if (!strcmp(lines[i], line)) {
+            return;
+        }
+    }
+    if (num_lines < MOST_LINES) {
+        memcpy(lines[num_lines++], line, sizeof line);
+    }
+}
+
+/* Options that belong to the runtime's compiler rather than to the kernel: the checks give their own language version. */
+static const char *without_language(const char *options)
+{
+    const char *defines = strstr(options, "-D");
+    return defines ? defines : "";
+}
+
+static void add_layer(size_t index)
+{
+    gear_codec codec[2];
+    gear_cache_desc desc;
+    gear__shape shape;
+    gear_cache_desc_init(&desc);
+    desc.head_dim = layers[index].head_dim;
+    desc.num_kv_heads = 8;
+    for (int is_v = 0; is_v < 2; is_v++) {
+        uint32_t bits = is_v ? layers[index].v_bits : layers[index].k_bits;
+        gear_codec_init(&codec[is_v]);
+        codec[is_v].backbone = layers[index].backbone;
+        codec[is_v].bits = bits;
+        codec[is_v].factor_bits = layers[index].factor_bits;
+        codec[is_v].rank_prompt = codec[is_v].rank_decode = layers[index].factor_bits ? 4 : 0;
+        codec[is_v].outlier_fraction = layers[index].outliers ? 0.02f : 0.0f;
+    }
+    const gear_codec_pair pair = {codec[0], codec[1]};
+    gear__shape_init(&shape, &desc, &pair);
+    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
+        for (uint32_t is_v = 0; is_v < 2; is_v++) {
+            uint32_t rows = gear__row_tile(shape.head_dim, layers[index].rows, 0);
+            const char *stem, *name;
+            gear__options options;
+            if (!layers[index].all && id != GEAR__KERNEL_PARTIAL) {
+                continue;
+            }
+            if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, rows, &stem, &name, &options)) {
+                add(stem, without_language(options.text));
+            }
+        }
+    }
+}
+
+int main(void)
+{
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        add_layer(i);
+    }
+    for (uint32_t i = 0; i < num_lines; i++) {
+        puts(lines[i]);
+    }
+    return 0;
+}
