@@ -33,7 +33,7 @@ static void check_range(dense *t, const stage_seq *seq, uint32_t is_v, uint32_t 
     gear__tensor out = {
         .offset = 3 * element, .stride_token = d + 5, .stride_head = (d + 5) * count + 2, .type = (cl_uint)type};
     uint32_t blocks = first < seq->first ? seq->blocks : 0;
-    uint32_t dense = first < seq->first ? blocks : tiles_of(seq) - (seq->length - seq->first + 63) / 64;
+    uint32_t others = first < seq->first ? blocks : tiles_of(seq) - (seq->length - seq->first + 63) / 64;
     gear__ref_store store = stage_ref_store(w);
     float largest = 0;
     stage_seq_words(seq, words);
@@ -42,8 +42,8 @@ static void check_range(dense *t, const stage_seq *seq, uint32_t is_v, uint32_t 
     stage_put(w->bench, &t->out);
     out.mem = t->out.mem;
     /* Blocks last: a block that wrote exact tokens would be seen. One tile too many must do nothing. */
-    STAGE_LAUNCH(w->bench, gear__reconstruct(&stream, &w->layer, t->list.mem, is_v, first, count, dense,
-                                             tiles_of(seq) - dense + 1, &out, &error));
+    STAGE_LAUNCH(w->bench, gear__reconstruct(&stream, &w->layer, t->list.mem, is_v, first, count, others,
+                                             tiles_of(seq) - others + 1, &out, &error));
     STAGE_LAUNCH(w->bench, gear__reconstruct(&stream, &w->layer, t->list.mem, is_v, first, count, 0, blocks, &out, &error));
     for (uint32_t i = 0; i < heads * count * d; i++) {
         largest = fmaxf(largest, fabsf(t->values[i]));
