@@ -1,6 +1,7 @@
 /* test_capacity.c: requests that do not fit: tokens of a sequence, of a layer, sequences, the pool. Nothing changes, and what
  * fits still works. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "rig_cache.h"
@@ -82,20 +83,28 @@ Test(capacity, pool)
     e2e_close(&rig);
 }
 
-/* A pool of 64 bytes holds no block; the window still works. Too much for the device is a status as well. */
+/* A pool that cannot hold one block is refused by name; one of the least size runs full. Too much for the device is a status as well. */
 Test(capacity, extremes)
 {
     e2e_rig rig;
     e2e_open(&rig);
     gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 0, 0);
     gear_cache_desc desc = e2e_desc(&codec, 2, 2, 64, 1000);
+    gear_cache *cache = NULL;
     desc.pool_bytes = 64;
-    gear_cache *cache = e2e_cache(&rig, &desc);
+    cr_assert_eq(gear_cache_create(rig.context, &desc, &cache, &rig.error), GEAR_ERROR_ARGUMENT);
+    cr_assert_not_null(strstr(rig.error.message, "pool_bytes is 64"), "%s", rig.error.message);
+    cr_assert_null(cache);
+    unsigned least = 0;
+    cr_assert_eq(sscanf(strstr(rig.error.message, "at least"), "at least %u", &least), 1);
+    desc.pool_bytes = least;
+    cache = e2e_cache(&rig, &desc);
     gear_sequence sequence = e2e_add(&rig, cache);
     const e2e_source source = e2e_synthetic(&seed, 0);
     e2e_append(&rig, cache, &desc, sequence, &source, 0, 64);
-    e2e_expect(&rig, e2e_try_append(&rig, cache, &desc, sequence, &source, 64, 1), GEAR_ERROR_CAPACITY, "append", 64);
-    cr_assert_eq(e2e_length(&rig, cache, 0, sequence, NULL), 64);
+    e2e_append(&rig, cache, &desc, sequence, &source, 64, 64);
+    e2e_expect(&rig, e2e_try_append(&rig, cache, &desc, sequence, &source, 128, 1), GEAR_ERROR_CAPACITY, "append", 128);
+    cr_assert_eq(e2e_length(&rig, cache, 0, sequence, NULL), 128);
     gear_cache_destroy(cache);
 
     gear_cache *huge = NULL;
