@@ -18,7 +18,7 @@ typedef struct gear_gather {
 } gear_gather;
 
 /* The half at a position of the sequence; *bad reports a replaced input value. */
-static inline uint gear_read(const gear_gather *g, uint position, uint *bad)
+GEAR__INLINE uint gear_read(const gear_gather *g, uint position, uint *bad)
 {
     uint length = g->seq[GEAR__SEQ_LENGTH];
     *bad = 0u;
@@ -32,7 +32,7 @@ static inline uint gear_read(const gear_gather *g, uint position, uint *bad)
 }
 
 /* Stand-in of exact token `position`: token exact + position, else the mean of the segment's other tokens. */
-static inline uint gear_stand_in(const gear_gather *g, uint position, uint exact, uint first, uint tokens)
+GEAR__INLINE uint gear_stand_in(const gear_gather *g, uint position, uint exact, uint first, uint tokens)
 {
     uint bad, end = first + tokens;
     if (exact + position >= first && exact + position < end) {

@@ -2,7 +2,7 @@
  * Convention: docs/design.md, rule 4. Reference: src/ref/append_1_outliers.c.
  * Values compare by a 16-bit key, so the k-th largest is found by 16 counting passes, bit by bit, with no sort. */
 #include "exact.clh"
-#include "record.clh"
+#include "mixed.clh"
 #include "reduce.clh"
 
 #ifndef HEAD_DIM
@@ -10,7 +10,7 @@
 #endif
 
 /* Order of halves as unsigned numbers; -0 equals +0. */
-static inline uint gear_key(uint half_bits)
+GEAR__INLINE uint gear_key(uint half_bits)
 {
     uint h = half_bits == 0x8000u ? 0u : half_bits;
     return h & 0x8000u ? 0xffffu & ~h : h | 0x8000u;
@@ -25,7 +25,7 @@ typedef struct gear_vector {
 } gear_vector;
 
 /* Marks the k values of largest (flip = 0) or smallest (flip = 0xffff) key that no mark excludes; equal keys by lower index. */
-static inline void gear_mark_extremes(const gear_vector *v, uint k, uint flip)
+GEAR__INLINE void gear_mark_extremes(const gear_vector *v, uint k, uint flip)
 {
     if (!k) {
         return;
@@ -58,7 +58,7 @@ static inline void gear_mark_extremes(const gear_vector *v, uint k, uint flip)
     }
 }
 
-static inline void gear_mark_both_ends(const gear_vector *v, uint per_end)
+GEAR__INLINE void gear_mark_both_ends(const gear_vector *v, uint per_end)
 {
     gear_mark_extremes(v, per_end, 0u);
     gear_mark_extremes(v, per_end, 0xffffu);
@@ -93,15 +93,34 @@ __kernel void gear_k_append_1_outliers_tokens(uint per_end, uint num_rows, uint 
 
 GEAR_REDUCE_64(gear_sum_64, uint, GEAR_ADD)
 
+/* Where the block rule finds the middle and the scale of a value's group. */
+typedef struct gear_groups {
+    gear_pairs pairs;
+    __global const uint *side;
+    __global const uchar *record;
+    uint is_v, mixed;
+    float half_top;
+} gear_groups;
+
 /* Distance from the middle of the group in units of its scale; a float >= 0 compares like its bits. */
-static inline uint gear_distance_key(const gear_pairs *p, uint half_x, uint token, uint channel, float half_top)
+GEAR__INLINE uint gear_distance_key(const gear_groups *g, uint half_x, uint token, uint channel)
 {
-    uint i = gear_pair_index(p, token, channel), scale_bits = p->data[i];
+    float x = gear_float_from_half(half_x);
+    if (g->mixed) {
+        const gear_segment_view segment = gear_segment_of(g->side, channel);
+        float2 pair = gear_mixed_pair(g->record, g->side, g->is_v, segment.index, token, channel);
+        __global const ushort *supers = (__global const ushort *)(g->record + g->side[GEAR__SIDE_SUPERS]);
+        uint super = supers[g->is_v ? 0u : 3u * segment.index];
+        uint steps = (uint)rint(pair.x * gear_inverse(super)); /* pair.x is that many super scales */
+        return as_uint(fabs(x - pair.y) * (gear_inverse(super) * gear_inverse_count(max(steps, 1u))));
+    }
+    uint i = gear_pair_index(&g->pairs, token, channel), scale_bits = g->pairs.data[i];
     if (!scale_bits) {
         return 0u;
     }
-    float scale = gear_float_from_half(scale_bits), middle = fma(half_top, scale, gear_float_from_half(p->data[i + p->zero]));
-    return as_uint(fabs(gear_float_from_half(half_x) - middle) * gear_inverse(scale_bits));
+    float scale = gear_float_from_half(scale_bits);
+    float middle = fma(g->half_top, scale, gear_float_from_half(g->pairs.data[i + g->pairs.zero]));
+    return as_uint(fabs(x - middle) * gear_inverse(scale_bits));
 }
 
 /* Block rule: a budget for each (KV head, block). Range: 64 work-items, one a token, for each (staging block, KV head).
@@ -117,8 +136,16 @@ gear_k_append_1_outliers_block(__global const uint *shape, uint is_v, __global u
     __global const uint *entry =
         table + (job[GEAR__JOB_TABLE] + row_block - job[GEAR__JOB_ROW] / 64u) * (ulong)GEAR__BLOCK_WORDS;
     uint cls = job[GEAR__JOB_CLASS];
-    gear_pairs p = gear_pairs_of(pool, shape, is_v, HEAD_DIM, entry[GEAR__BLOCK_OFFSET], entry[GEAR__BLOCK_SEGMENT], cls, head);
-    float half_top = 0.5f * (float)((1u << shape[GEAR_SIDE(is_v) + GEAR__SIDE_BITS]) - 1u);
+    __global const uint *side = shape + GEAR_SIDE(is_v);
+    const uint axis = side[GEAR__SIDE_AXIS], bits = side[GEAR__SIDE_BITS];
+    const gear_groups g = {
+        gear_pairs_of(pool, shape, is_v, HEAD_DIM, entry[GEAR__BLOCK_OFFSET], entry[GEAR__BLOCK_SEGMENT], cls, head),
+        side,
+        gear_block_head(pool, shape, entry[GEAR__BLOCK_OFFSET], cls, head),
+        is_v,
+        axis == GEAR__AXIS_MIXED_CHANNEL || axis == GEAR__AXIS_MIXED_TOKEN,
+        0.5f * (float)((1u << bits) - 1u),
+    };
     ulong at = ((ulong)head * num_rows + row_block * 64u + token) * HEAD_DIM;
     __global const ushort *values = x + at;
     __global uchar *marks = mask + at;
@@ -128,7 +155,7 @@ gear_k_append_1_outliers_block(__global const uint *shape, uint is_v, __global u
     for (uint bit = 0x40000000u; bit; bit >>= 1) {
         uint candidate = threshold | bit, count = 0u;
         for (uint c = 0; c < HEAD_DIM; c++) {
-            count += marks[c] == 0 && gear_distance_key(&p, values[c], token, c, half_top) >= candidate;
+            count += marks[c] == 0 && gear_distance_key(&g, values[c], token, c) >= candidate;
         }
         count = gear_sum_64(part, token, count);
         if (count >= k) {
@@ -139,7 +166,7 @@ gear_k_append_1_outliers_block(__global const uint *shape, uint is_v, __global u
     }
     uint equal = 0u;
     for (uint c = 0; c < HEAD_DIM; c++) {
-        equal += marks[c] == 0 && gear_distance_key(&p, values[c], token, c, half_top) == threshold;
+        equal += marks[c] == 0 && gear_distance_key(&g, values[c], token, c) == threshold;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     part[token] = equal;
@@ -153,7 +180,7 @@ gear_k_append_1_outliers_block(__global const uint *shape, uint is_v, __global u
         if (marks[c] != 0 || !k) {
             continue;
         }
-        uint key = gear_distance_key(&p, values[c], token, c, half_top);
+        uint key = gear_distance_key(&g, values[c], token, c);
         if (key > threshold || (key == threshold && before < ties)) {
             marks[c] = GEAR__MASK_OUTLIER;
         }

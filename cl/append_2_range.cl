@@ -12,7 +12,7 @@ typedef struct gear_range {
     uint kept;
 } gear_range;
 
-static inline void gear_widen(gear_range *r, uint half_x, uint mask)
+GEAR__INLINE void gear_widen(gear_range *r, uint half_x, uint mask)
 {
     if (mask & (GEAR__MASK_OUTLIER | GEAR__MASK_PADDING)) {
         return;
@@ -24,18 +24,18 @@ static inline void gear_widen(gear_range *r, uint half_x, uint mask)
 }
 
 /* Writes the pair: scale, and the zero `zero` halves further. */
-static inline void gear_put_pair(__global ushort *at, uint zero, const gear_range *r, float reciprocal)
+GEAR__INLINE void gear_put_pair(__global ushort *at, uint zero, const gear_range *r, float reciprocal)
 {
     at[0] = (ushort)gear_half_from_float((r->hi - r->lo) * reciprocal);
     at[zero] = (ushort)gear_half_from_float(r->lo);
 }
 
-static inline float gear_reciprocal_of_top(uint bits)
+GEAR__INLINE float gear_reciprocal_of_top(uint bits)
 {
     return bits == 2u ? 0x1.555556p-2f : bits == 3u ? 0x1.24924ap-3f : bits == 4u ? 0x1.111112p-4f : 0x1.010102p-8f;
 }
 
-static inline __global const uint *gear_entry(__global const uint *table, __global const uint *job, uint row_block)
+GEAR__INLINE __global const uint *gear_entry(__global const uint *table, __global const uint *job, uint row_block)
 {
     return table + (job[GEAR__JOB_TABLE] + row_block - job[GEAR__JOB_ROW] / 64u) * (ulong)GEAR__BLOCK_WORDS;
 }

@@ -14,7 +14,7 @@
 #define MAX_RANK 8
 
 /* Start basis: the same numbers for every head and sequence. */
-static inline float gear_start(uint row, uint column)
+GEAR__INLINE float gear_start(uint row, uint column)
 {
     uint h = row * 0x9e3779b1u + column * 0x85ebca77u + 0x165667b1u;
     h ^= h >> 16;
@@ -31,7 +31,7 @@ GEAR_REDUCE_64(gear_max_64, float, fmax)
 /* Modified Gram-Schmidt, two rounds, on `rank` columns of `length` floats `stride` apart. A column that the earlier ones explain to
  * float precision becomes 0. Column j takes 2 j + 2 dot products: itself, the earlier ones twice, itself again; one loop over all of them
  * keeps a single reduction in the code. */
-static inline void gear_orthonormalise(__global float *m, uint rank, uint length, ulong stride, __local float *part, uint lid)
+GEAR__INLINE void gear_orthonormalise(__global float *m, uint rank, uint length, ulong stride, __local float *part, uint lid)
 {
     for (uint j = 0; j < rank; j++) {
         __global float *column = m + j * stride;
@@ -57,13 +57,13 @@ static inline void gear_orthonormalise(__global float *m, uint rank, uint length
 }
 
 /* Scale of a column of factors in 8 or 4 bits. */
-static inline uint gear_factor_scale(float largest, uint bits)
+GEAR__INLINE uint gear_factor_scale(float largest, uint bits)
 {
     return gear_half_saturate(largest * (bits == 8u ? 0x1.020408p-7f : 0x1.24924ap-3f));
 }
 
 /* Symmetric code of one factor. */
-static inline int gear_factor_code(float value, uint scale_bits, uint bits)
+GEAR__INLINE int gear_factor_code(float value, uint scale_bits, uint bits)
 {
     float top = bits == 8u ? 127.0f : 7.0f;
     int code = scale_bits ? (int)gear_code(fabs(value), gear_float_from_half(scale_bits), gear_inverse(scale_bits), top) : 0;
@@ -71,7 +71,7 @@ static inline int gear_factor_code(float value, uint scale_bits, uint bits)
 }
 
 /* One stored factor: a half, or a code of 8 or 4 bits. */
-static inline uint gear_factor_word(float value, uint scale_bits, uint bits)
+GEAR__INLINE uint gear_factor_word(float value, uint scale_bits, uint bits)
 {
     if (bits == 16u) {
         return gear_half_saturate(value);

@@ -31,8 +31,8 @@ static uint64_t pool_granules(const gear_cache_desc *desc, const gear__shape *sh
     }
     uint64_t prompt = gear__block_granules(shape, GEAR__PROMPT), decode = gear__block_granules(shape, GEAR__DECODE);
     uint64_t block = (prompt > decode ? prompt : decode) + worst_segment_per_block(desc, shape);
-    uint64_t exact = round_up(shape->exact_bytes, GEAR__GRANULE) / GEAR__GRANULE * desc->capacity_sequences;
-    return gear__desc_capacity_blocks(desc) * block + exact;
+    uint64_t exact = round_up(shape->exact_bytes, GEAR__GRANULE) + round_up(shape->order_bytes, GEAR__GRANULE);
+    return gear__desc_capacity_blocks(desc) * block + exact / GEAR__GRANULE * desc->capacity_sequences;
 }
 
 uint32_t gear__target_groups(const gear__caps *caps)
