@@ -2,7 +2,7 @@
  * Convention: docs/design.md, rule 4. Reference: src/ref/append_1_outliers.c.
  * Values compare by a 16-bit key, so the k-th largest is found by 16 counting passes, bit by bit, with no sort. */
 #include "exact.clh"
-#include "record.clh"
+#include "mixed.clh"
 #include "reduce.clh"
 
 #ifndef HEAD_DIM
@@ -93,15 +93,34 @@ __kernel void gear_k_append_1_outliers_tokens(uint per_end, uint num_rows, uint 
 
 GEAR_REDUCE_64(gear_sum_64, uint, GEAR_ADD)
 
+/* Where the block rule finds the middle and the scale of a value's group. */
+typedef struct gear_groups {
+    gear_pairs pairs;
+    __global const uint *side;
+    __global const uchar *record;
+    uint is_v, mixed;
+    float half_top;
+} gear_groups;
+
 /* Distance from the middle of the group in units of its scale; a float >= 0 compares like its bits. */
-GEAR__INLINE uint gear_distance_key(const gear_pairs *p, uint half_x, uint token, uint channel, float half_top)
+GEAR__INLINE uint gear_distance_key(const gear_groups *g, uint half_x, uint token, uint channel)
 {
-    uint i = gear_pair_index(p, token, channel), scale_bits = p->data[i];
+    float x = gear_float_from_half(half_x);
+    if (g->mixed) {
+        const gear_segment_view segment = gear_segment_of(g->side, channel);
+        float2 pair = gear_mixed_pair(g->record, g->side, g->is_v, segment.index, token, channel);
+        __global const ushort *supers = (__global const ushort *)(g->record + g->side[GEAR__SIDE_SUPERS]);
+        uint super = supers[g->is_v ? 0u : 3u * segment.index];
+        uint steps = (uint)rint(pair.x * gear_inverse(super)); /* pair.x is that many super scales */
+        return as_uint(fabs(x - pair.y) * (gear_inverse(super) * gear_inverse_count(max(steps, 1u))));
+    }
+    uint i = gear_pair_index(&g->pairs, token, channel), scale_bits = g->pairs.data[i];
     if (!scale_bits) {
         return 0u;
     }
-    float scale = gear_float_from_half(scale_bits), middle = fma(half_top, scale, gear_float_from_half(p->data[i + p->zero]));
-    return as_uint(fabs(gear_float_from_half(half_x) - middle) * gear_inverse(scale_bits));
+    float scale = gear_float_from_half(scale_bits);
+    float middle = fma(g->half_top, scale, gear_float_from_half(g->pairs.data[i + g->pairs.zero]));
+    return as_uint(fabs(x - middle) * gear_inverse(scale_bits));
 }
 
 /* Block rule: a budget for each (KV head, block). Range: 64 work-items, one a token, for each (staging block, KV head).
@@ -116,8 +135,16 @@ gear_k_append_1_outliers_block(__global const uint *shape, uint is_v, __global u
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     __global const uint *entry = gear_entry_of(table, job, row_block);
     uint cls = job[GEAR__JOB_CLASS];
-    gear_pairs p = gear_pairs_of(pool, shape, is_v, HEAD_DIM, entry[GEAR__BLOCK_OFFSET], entry[GEAR__BLOCK_SEGMENT], cls, head);
-    float half_top = 0.5f * (float)((1u << shape[GEAR_SIDE(is_v) + GEAR__SIDE_BITS]) - 1u);
+    __global const uint *side = shape + GEAR_SIDE(is_v);
+    const uint axis = side[GEAR__SIDE_AXIS], bits = side[GEAR__SIDE_BITS];
+    const gear_groups g = {
+        gear_pairs_of(pool, shape, is_v, HEAD_DIM, entry[GEAR__BLOCK_OFFSET], entry[GEAR__BLOCK_SEGMENT], cls, head),
+        side,
+        gear_block_head(pool, shape, entry[GEAR__BLOCK_OFFSET], cls, head),
+        is_v,
+        axis == GEAR__AXIS_MIXED_CHANNEL || axis == GEAR__AXIS_MIXED_TOKEN,
+        0.5f * (float)((1u << bits) - 1u),
+    };
     ulong at = ((ulong)head * num_rows + row_block * 64u + token) * HEAD_DIM;
     __global const ushort *values = x + at;
     __global uchar *marks = mask + at;
@@ -127,7 +154,7 @@ gear_k_append_1_outliers_block(__global const uint *shape, uint is_v, __global u
     for (uint bit = 0x40000000u; bit; bit >>= 1) {
         uint candidate = threshold | bit, count = 0u;
         for (uint c = 0; c < HEAD_DIM; c++) {
-            count += marks[c] == 0 && gear_distance_key(&p, values[c], token, c, half_top) >= candidate;
+            count += marks[c] == 0 && gear_distance_key(&g, values[c], token, c) >= candidate;
         }
         count = gear_sum_64(part, token, count);
         if (count >= k) {
@@ -138,7 +165,7 @@ gear_k_append_1_outliers_block(__global const uint *shape, uint is_v, __global u
     }
     uint equal = 0u;
     for (uint c = 0; c < HEAD_DIM; c++) {
-        equal += marks[c] == 0 && gear_distance_key(&p, values[c], token, c, half_top) == threshold;
+        equal += marks[c] == 0 && gear_distance_key(&g, values[c], token, c) == threshold;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     part[token] = equal;
@@ -152,7 +179,7 @@ gear_k_append_1_outliers_block(__global const uint *shape, uint is_v, __global u
         if (marks[c] != 0 || !k) {
             continue;
         }
-        uint key = gear_distance_key(&p, values[c], token, c, half_top);
+        uint key = gear_distance_key(&g, values[c], token, c);
         if (key > threshold || (key == threshold && before < ties)) {
             marks[c] = GEAR__MASK_OUTLIER;
         }

@@ -4,23 +4,27 @@
  * Paper, section 4 ("GEAR inference"); layout in docs/format.md. Reference: src/ref/attend_1_partial.c.
  * 64 work-items for each (split, KV head x row tile, sequence): a token each for q.K, channels lid, lid + 64, ... for p.V. */
 #include "attend.clh"
+#include "rotate.clh"
 
-#if !defined HEAD_DIM || !defined ROWS || !defined K_BITS || !defined K_BY_TOKEN || !defined K_FACTOR_BITS || !defined K_OUTLIERS
-#error "HEAD_DIM, ROWS, K_BITS, K_BY_TOKEN, K_FACTOR_BITS or K_OUTLIERS is missing"
+#if !defined HEAD_DIM || !defined ROWS || !defined K_BY_TOKEN || !defined K_MIXED || !defined K_FACTOR_BITS || !defined K_OUTLIERS
+#error "HEAD_DIM, ROWS, K_BY_TOKEN, K_MIXED, K_FACTOR_BITS or K_OUTLIERS is missing"
 #endif
-#if !defined V_BITS || !defined V_BY_TOKEN || !defined V_FACTOR_BITS || !defined V_OUTLIERS
-#error "V_BITS, V_BY_TOKEN, V_FACTOR_BITS or V_OUTLIERS is missing"
+#if !defined K_BITS_0 || !defined K_CHANNELS_0 || !defined K_BITS_1 || !defined K_CHANNELS_1 || !defined K_BITS_2 ||             \
+    !defined K_CHANNELS_2 || !defined K_BITS_3 || !defined K_CHANNELS_3
+#error "K_BITS_i or K_CHANNELS_i is missing"
+#endif
+#if !defined V_BITS || !defined V_BY_TOKEN || !defined V_MIXED || !defined V_NORMAL || !defined V_ROTATE ||                      \
+    !defined V_FACTOR_BITS || !defined V_OUTLIERS
+#error "V_BITS, V_BY_TOKEN, V_MIXED, V_NORMAL, V_ROTATE, V_FACTOR_BITS or V_OUTLIERS is missing"
 #endif
 
-#define STEPS (HEAD_DIM / 16)
 #define OWNED ((HEAD_DIM + 63) / 64)
 #define MAX_RANK 8
 #define NEVER (-1e30f)
 
-#define K_WIDTH (K_BITS == 3 ? 2 : K_BITS == 5 ? 4 : K_BITS)
 #define V_WIDTH (V_BITS == 3 ? 2 : V_BITS == 5 ? 4 : V_BITS)
-#define K_HIGH (K_BITS == 3 || K_BITS == 5)
 #define V_HIGH (V_BITS == 3 || V_BITS == 5)
+#define FOLD (64 * OWNED) /* pairs of a side of a block of the mixed backbone: channels of K, or channel groups x tokens of V */
 
 GEAR__INLINE float gear_half_at(__global const ushort *data, uint index)
 {
@@ -34,36 +38,47 @@ GEAR__INLINE uint2 gear_code_pair(__global const uint *words, uint bit, uint wid
     return (uint2)(word & field, (word >> 16) & field);
 }
 
-/* q . (D + S) of one token for every row; the low-rank part is added by the caller. */
-GEAR__INLINE void gear_block_scores(const gear_block_view *v, uint token, __local const float *q, float *score)
+/* q . D of one token over a segment of channels for every row. words: where its planes start. All but the first, `pairs`, `fold`, `token`
+ * and `q` are compile-time constants. fold: scales, then zeros, of the mixed backbone. */
+GEAR__INLINE void gear_segment_scores(__global const uint *codes, const gear_pairs *layout, __local const float *fold, uint token,
+                                       __local const float *q, float *score, uint bits, uint channels, uint first_channel, uint words)
 {
-    __global const uint *codes = (__global const uint *)v->codes;
-#if K_BITS < 16
-    __global const ushort *pairs = v->pairs.data + (token >> v->pairs.token_shift) * v->pairs.token_step;
+    const uint steps = channels / 16u, width = gear__main_plane(bits), high = gear__high_plane(bits);
+#if !K_MIXED && K_BITS_0 < 16
+    __global const ushort *pairs = layout->data + (token >> layout->token_shift) * layout->token_step;
+#else
+    (void)layout;
+#endif
+    codes += words;
+#if !K_MIXED
+    (void)fold;
 #endif
 #pragma unroll 1
-    for (uint step = 0; step < STEPS; step++) {
-        uint group = gear__group_size(STEPS, step), first = gear__group_first(STEPS, step);
-#if K_BITS < 16 && K_BY_TOKEN
-        uint pair_at = (step * 16u >> v->pairs.channel_shift) * v->pairs.channel_step;
-        float scale = gear_half_at(pairs, pair_at), zero = gear_half_at(pairs, pair_at + v->pairs.zero);
+    for (uint step = 0; step < steps; step++) {
+        uint group = gear__group_size(steps, step), first = gear__group_first(steps, step), c0 = first_channel + step * 16u;
+#if K_BY_TOKEN && !K_MIXED && K_BITS_0 < 16
+        uint pair_at = (c0 >> layout->channel_shift) * layout->channel_step;
+        float scale = gear_half_at(pairs, pair_at), zero = gear_half_at(pairs, pair_at + layout->zero);
 #endif
 #pragma unroll 1
         for (uint i = 0; i < 8u; i++) { /* quarter i / 2, pair i % 2 */
             uint lane = 4u * (token & 7u) + (i >> 1), pair = (token >> 3) * 2u * group + (step - first) * 2u + (i & 1u);
-            uint bit = first * 1024u * K_WIDTH + gear__pair_bit(K_WIDTH, group * K_WIDTH, lane, pair), c = step * 16u + 2u * i;
-            uint2 code = gear_code_pair(codes, bit, K_WIDTH);
-#if K_HIGH
-            bit = first * 1024u + gear__pair_bit(1u, group, lane, pair);
-            code |= gear_code_pair(codes + HEAD_DIM * 2 * K_WIDTH, bit, 1u) << (uint)K_WIDTH;
-#endif
-#if K_BITS == 16
+            uint bit = first * 1024u * width + gear__pair_bit(width, group * width, lane, pair), c = c0 + 2u * i;
+            uint2 code = gear_code_pair(codes, bit, width);
+            if (high) {
+                bit = first * 1024u + gear__pair_bit(1u, group, lane, pair);
+                code |= gear_code_pair(codes + channels * 2u * width, bit, 1u) << width;
+            }
+#if K_BITS_0 == 16
             float x = gear_float_from_half(code.x), y = gear_float_from_half(code.y);
+#elif K_MIXED
+            float x = fma((float)code.x, fold[c], fold[FOLD + c]);
+            float y = fma((float)code.y, fold[c + 1u], fold[FOLD + c + 1u]);
 #elif K_BY_TOKEN
             float x = fma((float)code.x, scale, zero), y = fma((float)code.y, scale, zero);
 #else
-            float x = fma((float)code.x, gear_half_at(pairs, c), gear_half_at(pairs, c + v->pairs.zero));
-            float y = fma((float)code.y, gear_half_at(pairs, c + 1u), gear_half_at(pairs, c + 1u + v->pairs.zero));
+            float x = fma((float)code.x, gear_half_at(pairs, c), gear_half_at(pairs, c + layout->zero));
+            float y = fma((float)code.y, gear_half_at(pairs, c + 1u), gear_half_at(pairs, c + 1u + layout->zero));
 #endif
 #pragma unroll
             for (uint r = 0; r < ROWS; r++) {
@@ -73,11 +88,33 @@ GEAR__INLINE void gear_block_scores(const gear_block_view *v, uint token, __loca
     }
 }
 
-/* p . D of one channel over the block's 64 tokens for every row. */
-GEAR__INLINE void gear_block_values(const gear_block_view *v, uint channel, __local const float *p, float *sum)
+GEAR__INLINE void gear_block_scores(const gear_block_view *v, __local const float *fold, uint token, __local const float *q,
+                                     float *score)
 {
     __global const uint *codes = (__global const uint *)v->codes;
-#if V_BITS < 16
+    gear_segment_scores(codes, &v->pairs, fold, token, q, score, K_BITS_0, K_CHANNELS_0, 0u, 0u);
+#if K_CHANNELS_1
+    gear_segment_scores(codes, &v->pairs, fold, token, q, score, K_BITS_1, K_CHANNELS_1, K_CHANNELS_0, 2u * K_CHANNELS_0 * K_BITS_0);
+#endif
+#if K_CHANNELS_2
+    gear_segment_scores(codes, &v->pairs, fold, token, q, score, K_BITS_2, K_CHANNELS_2, K_CHANNELS_0 + K_CHANNELS_1,
+                        2u * (K_CHANNELS_0 * K_BITS_0 + K_CHANNELS_1 * K_BITS_1));
+#endif
+#if K_CHANNELS_3
+    gear_segment_scores(codes, &v->pairs, fold, token, q, score, K_BITS_3, K_CHANNELS_3, K_CHANNELS_0 + K_CHANNELS_1 + K_CHANNELS_2,
+                        2u * (K_CHANNELS_0 * K_BITS_0 + K_CHANNELS_1 * K_BITS_1 + K_CHANNELS_2 * K_BITS_2));
+#endif
+}
+
+/* p . D of one channel over the block's 64 tokens for every row. */
+GEAR__INLINE void gear_block_values(const gear_block_view *v, __local const float *fold, uint channel, __local const float *p,
+                                     float *sum)
+{
+    __global const uint *codes = (__global const uint *)v->codes;
+#if !V_MIXED
+    (void)fold;
+#endif
+#if V_BITS < 16 && !V_MIXED
     __global const ushort *pairs = v->pairs.data + (channel >> v->pairs.channel_shift) * v->pairs.channel_step;
 #endif
     uint base = (channel >> 4) * 1024u, half_row = ((channel >> 3) & 1u) * 8u;
@@ -92,6 +129,15 @@ GEAR__INLINE void gear_block_values(const gear_block_view *v, uint channel, __lo
 #endif
 #if V_BITS == 16
         float x = gear_float_from_half(code.x), y = gear_float_from_half(code.y);
+#elif V_MIXED
+        uint at = (channel & ~63u) + t;
+#if V_NORMAL
+        float x = fma(gear_normal_level(V_BITS, code.x), fold[at], fold[FOLD + at]);
+        float y = fma(gear_normal_level(V_BITS, code.y), fold[at + 1u], fold[FOLD + at + 1u]);
+#else
+        float x = fma((float)code.x, fold[at], fold[FOLD + at]);
+        float y = fma((float)code.y, fold[at + 1u], fold[FOLD + at + 1u]);
+#endif
 #elif V_BY_TOKEN
         float x = fma((float)code.x, gear_half_at(pairs, t), gear_half_at(pairs, t + v->pairs.zero));
         float y = fma((float)code.y, gear_half_at(pairs, t + 1u), gear_half_at(pairs, t + 1u + v->pairs.zero));
@@ -129,6 +175,32 @@ GEAR__INLINE uint gear_list_start(const gear_outliers *o, uint list, uint lists,
     return sum;
 }
 
+#if K_MIXED
+/* Scales and zeros of the block's channels; needs a barrier before use. */
+GEAR__INLINE void gear_fold_k(const gear_block_view *v, __local float *fold, uint lid)
+{
+    for (uint c = lid; c < HEAD_DIM; c += 64u) {
+        const gear_segment_view segment = gear_segment_of(v->side, c);
+        float2 pair = gear_mixed_affine(gear_mixed_pair(v->record, v->side, 0u, segment.index, 0u, c), segment.bits);
+        fold[c] = pair.x;
+        fold[FOLD + c] = pair.y;
+    }
+}
+#endif
+
+#if V_MIXED
+/* Scales and zeros of the block's tokens and channel groups. */
+GEAR__INLINE void gear_fold_v(const gear_block_view *v, __local float *fold, uint lid)
+{
+    for (uint i = lid; i < FOLD; i += 64u) {
+        float2 pair = gear_mixed_pair(v->record, v->side, 1u, 0u, i & 63u, i & ~63u);
+        pair = V_NORMAL ? pair : gear_mixed_affine(pair, V_BITS);
+        fold[i] = pair.x;
+        fold[FOLD + i] = pair.y;
+    }
+}
+#endif
+
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
 gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
                         uint advance, __global const ushort *window, __global const ulong *call, __global const uchar *q,
@@ -137,6 +209,10 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
                         __global float *partial, __global float *softmax)
 {
     __local float query[ROWS * HEAD_DIM], p[ROWS * 64], u[ROWS * MAX_RANK], w[ROWS * MAX_RANK], maxima[ROWS * 8];
+    __local float fold[K_MIXED | V_MIXED ? 2 * FOLD : 1];
+#if K_MIXED
+    __local float stored_query[ROWS * HEAD_DIM];
+#endif
     __local uint part[64];
     const uint lid = (uint)get_local_id(0), split = (uint)get_group_id(0), splits = (uint)get_num_groups(0);
     const uint head = (uint)get_group_id(1) / row_tiles, row0 = (uint)get_group_id(1) % row_tiles * ROWS;
@@ -160,6 +236,11 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
     }
 
     float m[ROWS], l[ROWS], out[OWNED][ROWS];
+#if V_ROTATE /* what comes from dense tiles is not rotated */
+    float plain[OWNED][ROWS];
+#else
+#define plain out
+#endif
 #pragma unroll
     for (uint r = 0; r < ROWS; r++) {
         m[r] = NEVER;
@@ -167,9 +248,22 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
 #pragma unroll
         for (uint i = 0; i < OWNED; i++) {
             out[i][r] = 0.0f;
+            plain[i][r] = 0.0f;
         }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
+#if K_MIXED /* q in the stored channel order, for blocks */
+    if (s.blocks) {
+        __global const uchar *order = gear_record(pool, s.row[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
+        for (uint i = lid; i < ROWS * HEAD_DIM; i += 64u) {
+            stored_query[i] = query[i - i % HEAD_DIM + order[i % HEAD_DIM]];
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    __local const float *block_query = stored_query;
+#else
+    __local const float *block_query = query;
+#endif
 
     uint per = (s.tiles + splits - 1u) / splits, tile_end = min(s.tiles, (split + 1u) * per);
     uint segment = 0xffffffffu;
@@ -195,7 +289,7 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
                     uint r = i / v.rank, j = i % v.rank;
                     float sum = 0.0f;
                     for (uint c = 0; c < HEAD_DIM; c++) {
-                        sum = fma(query[r * HEAD_DIM + c], gear_factor_b(&v, j, c, HEAD_DIM), sum);
+                        sum = fma(block_query[r * HEAD_DIM + c], gear_factor_b(&v, j, c, HEAD_DIM), sum);
                     }
                     u[r * MAX_RANK + j] = sum;
                 }
@@ -203,9 +297,14 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
             if (outliers) {
                 gear_list_sums(&o, 64u * lists, part, lid);
             }
+#if K_MIXED
+            if (is_block) {
+                gear_fold_k(&v, fold, lid);
+            }
+#endif
             barrier(CLK_LOCAL_MEM_FENCE);
             if (valid && is_block) {
-                gear_block_scores(&v, lid, query, score);
+                gear_block_scores(&v, fold, lid, block_query, score);
                 for (uint j = 0; j < v.rank; j++) {
                     float a = gear_factor_a(&v, j, lid);
 #pragma unroll
@@ -221,7 +320,7 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
                     float delta = gear_half_at(o.deltas, e);
 #pragma unroll
                     for (uint r = 0; r < ROWS; r++) {
-                        score[r] = fma(delta, query[r * HEAD_DIM + o.indices[e]], score[r]);
+                        score[r] = fma(delta, block_query[r * HEAD_DIM + o.indices[e]], score[r]);
                     }
                 }
             } else if (valid) {
@@ -268,6 +367,9 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
 #pragma unroll
             for (uint i = 0; i < OWNED; i++) {
                 out[i][r] *= shrink;
+#if V_ROTATE
+                plain[i][r] *= shrink;
+#endif
             }
         }
         barrier(CLK_LOCAL_MEM_FENCE);
@@ -289,12 +391,17 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
             if (outliers) {
                 gear_list_sums(&o, HEAD_DIM, part, lid);
             }
+#if V_MIXED
+            if (is_block) {
+                gear_fold_v(&v, fold, lid);
+            }
+#endif
             barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll
             for (uint i = 0; i < OWNED; i++) {
                 const uint channel = lid + 64u * i;
                 if (channel < HEAD_DIM && is_block) {
-                    gear_block_values(&v, channel, p, out[i]);
+                    gear_block_values(&v, fold, channel, p, out[i]);
                     for (uint j = 0; j < v.rank; j++) {
                         float b = gear_factor_b(&v, j, channel, HEAD_DIM);
 #pragma unroll
@@ -317,7 +424,7 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
                         float x = gear_load(d.data, gear_dense_row(&d, t) + channel, d.type);
 #pragma unroll
                         for (uint r = 0; r < ROWS; r++) {
-                            out[i][r] = fma(p[r * 64u + t], x, out[i][r]);
+                            plain[i][r] = fma(p[r * 64u + t], x, plain[i][r]);
                         }
                     }
                 }
@@ -329,6 +436,13 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
 #pragma unroll
     for (uint r = 0; r < ROWS; r++) {
         p[r * 64u + lid] = l[r];
+#if V_ROTATE
+        for (uint i = 0; i < OWNED; i++) {
+            if (lid + 64u * i < HEAD_DIM) {
+                query[r * HEAD_DIM + lid + 64u * i] = out[i][r];
+            }
+        }
+#endif
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll
@@ -341,7 +455,12 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
 #pragma unroll
         for (uint i = 0; i < OWNED; i++) {
             if (lid + 64u * i < HEAD_DIM) {
-                partial[at * HEAD_DIM + lid + 64u * i] = out[i][r];
+#if V_ROTATE
+                float value = gear_rotate_back(query + r * HEAD_DIM, lid + 64u * i) + plain[i][r];
+#else
+                float value = out[i][r];
+#endif
+                partial[at * HEAD_DIM + lid + 64u * i] = value;
             }
         }
         if (lid == 0u) {

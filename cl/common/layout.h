@@ -36,6 +36,9 @@ typedef uint32_t gear__u32;
 #define GEAR__AXIS_CHANNEL_SEGMENT 3u/* one channel over the segment; segment record, per head [scale, zero][head_dim] */
 #define GEAR__AXIS_TOKEN_ALL 4u      /* one token over all heads; block record, shared part [scale, zero][64] */
 
+#define GEAR__AXIS_MIXED_CHANNEL 5u  /* 64 tokens of one channel; supers by segment [S, Z0, Zs], pairs of 6 + 6 bits, 12 a channel */
+#define GEAR__AXIS_MIXED_TOKEN 6u    /* 64 channels of one token; super [S], pairs of 6 + 4 bits, 10 a token, group after group */
+
 /* Record classes: a segment is of the prompt or of decoding; they differ in the rank of L and so in record size. */
 #define GEAR__PROMPT 0u
 #define GEAR__DECODE 1u
@@ -105,7 +108,7 @@ typedef uint32_t gear__u32;
 #define GEAR__SHAPE_EXACT_MAX 13u
 #define GEAR__SHAPE_TABLE_ROW 14u      /* entries of a slot's page table row: 1 + blocks */
 #define GEAR__SHAPE_SIDE 16u           /* first word of side 0; side 1 follows */
-#define GEAR__SHAPE_SIDE_WORDS 24u
+#define GEAR__SHAPE_SIDE_WORDS 32u
 #define GEAR__SIDE_AXIS 0u
 #define GEAR__SIDE_BITS 1u
 #define GEAR__SIDE_GROUP_SHIFT 2u      /* log2 of the group; 7 for a single group of up to 128 channels */
@@ -121,11 +124,17 @@ typedef uint32_t gear__u32;
 #define GEAR__SIDE_FACTORS 16u         /* by class */
 #define GEAR__SIDE_FACTOR_BITS 18u
 #define GEAR__SIDE_ITERATIONS 19u
+#define GEAR__SIDE_SUPERS 20u          /* mixed: halves of the super scales */
+#define GEAR__SIDE_ROTATE 21u
+#define GEAR__SIDE_NORMAL 22u          /* Lloyd-Max levels */
+#define GEAR__SIDE_SEGMENTS 23u        /* number of channel segments, at least 1 */
+#define GEAR__SIDE_SEGMENT 24u         /* by segment: channels | bits << 16 */
 #define GEAR__SHAPE_WORDS (GEAR__SHAPE_SIDE + 2u * GEAR__SHAPE_SIDE_WORDS)
 
 /* A slot's page table row starts with the sequence header: the exact record (granules) and the number of exact tokens. */
 #define GEAR__HEADER_EXACT 0u
 #define GEAR__HEADER_TOKENS 1u
+#define GEAR__HEADER_ORDER 2u          /* channel order record (granules), bytes [head][head_dim]: channel at each stored place */
 
 /* Words that one upload launch carries as an argument. */
 #define GEAR__UPLOAD_WORDS 192u
@@ -184,6 +193,12 @@ GEAR__INLINE gear__u32 gear__main_plane(gear__u32 bits)
 GEAR__INLINE gear__u32 gear__high_plane(gear__u32 bits)
 {
     return bits == 3u || bits == 5u ? 1u : 0u;
+}
+
+/* 1 / sqrt(size) of the Hadamard parts 16 to 256. */
+GEAR__INLINE float gear__rotation_scale(gear__u32 size)
+{
+    return size == 256u ? 0.0625f : size == 128u ? 0x1.6a09e6p-4f : size == 64u ? 0.125f : size == 32u ? 0x1.6a09e6p-3f : 0.25f;
 }
 
 /* Outlier lists of a (KV head, block): K one per token and 128 channels, V one per channel; a list's length fits a byte. */

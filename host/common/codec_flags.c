@@ -6,7 +6,8 @@
 
 #include "args.h"
 
-static const char *const backbones[] = {"kivi", "kcvt", "token"};
+static const char *const backbones[] = {"kivi", "kcvt", "token", "mixed"};
+static const char *const levels[] = {"uniform", "normal"};
 static const char *const rules[] = {"vector", "block"};
 
 enum {
@@ -22,12 +23,15 @@ enum {
     KEY_RULE,
     KEY_EXACT,
     KEY_WINDOW,
-    KEY_RECENT
+    KEY_RECENT,
+    KEY_SEGMENTS,
+    KEY_ROTATE,
+    KEY_LEVELS
 };
 
 static const struct argp_option options[] = {
     {0, 0, NULL, 0, "One codec, for K and V:", 10},
-    {"backbone", KEY_BACKBONE, "NAME", 0, "kivi, kcvt or token [kivi]", 0},
+    {"backbone", KEY_BACKBONE, "NAME", 0, "kivi, kcvt, token or mixed [kivi]", 0},
     {"k-bits", KEY_K_BITS, "N", 0, "Bits of K: 2, 3, 4, 8 or 16 [2]", 0},
     {"v-bits", KEY_V_BITS, "N", 0, "Bits of V [2]", 0},
     {"group", KEY_GROUP, "N", 0, "Values that share a scale: 16, 32, 64; along channels also 128 [64]", 0},
@@ -37,6 +41,9 @@ static const struct argp_option options[] = {
     {"factor-bits", KEY_FACTOR_BITS, "N", 0, "Storage of the low-rank factors: 16, 8 or 4 [16]", 0},
     {"outliers", KEY_OUTLIERS, "FRACTION", 0, "Share of the values kept exact, 0 to 0.10 [0]", 0},
     {"outlier-rule", KEY_RULE, "RULE", 0, "vector (the paper's) or block [vector]", 0},
+    {"k-segments", KEY_SEGMENTS, "LIST", 0, "mixed: channels x bits of K by importance, such as 16x4,48x2; bits 1 to 5 or 8", 0},
+    {"rotate-v", KEY_ROTATE, NULL, 0, "mixed: rotate V by a Hadamard matrix along head_dim", 0},
+    {"levels", KEY_LEVELS, "NAME", 0, "mixed: levels of V, uniform or normal (Lloyd-Max) [uniform]", 0},
     {0, 0, NULL, 0, "What is not compressed, for any codec:", 11},
     {"exact-first", KEY_EXACT, "N", 0, "First tokens kept exact, 0 to 64 [0]", 0},
     {"window", KEY_WINDOW, "N", 0, "Tokens of a decode segment [64]", 0},
@@ -60,13 +67,29 @@ static void set_decode_rank(codec_flags *flags, uint32_t decode)
     flags->pair.k.rank_decode = flags->pair.v.rank_decode = decode;
 }
 
+/* "16x4,48x2"; the library checks the numbers. */
+static void parse_segments(gear_codec *k, const char *text, struct argp_state *state)
+{
+    const char *at = text;
+    for (unsigned i = 0; *at; i++) {
+        unsigned channels, bits;
+        int used = 0;
+        if (i == GEAR_MAX_SEGMENTS || sscanf(at, "%5ux%1u%n", &channels, &bits, &used) != 2 || (at[used] && at[used] != ',')) {
+            argp_error(state, "--k-segments %s: expected up to %u of CHANNELSxBITS with commas between", text, GEAR_MAX_SEGMENTS);
+            return;
+        }
+        k->segments[i] = (gear_segment){(uint16_t)channels, (uint16_t)bits};
+        at += used + (at[used] == ',');
+    }
+}
+
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     codec_flags *flags = state->input;
     gear_codec *k = &flags->pair.k, *v = &flags->pair.v;
     switch (key) {
     case KEY_BACKBONE:
-        k->backbone = v->backbone = (gear_backbone)args_choice("backbone", text, backbones, 3, state);
+        k->backbone = v->backbone = (gear_backbone)args_choice("backbone", text, backbones, 4, state);
         break;
     case KEY_K_BITS:
         k->bits = args_u32("k-bits", text, state);
@@ -95,6 +118,15 @@ static error_t parse(int key, char *text, struct argp_state *state)
         break;
     case KEY_RULE:
         k->outlier_rule = v->outlier_rule = (gear_outlier_rule)args_choice("outlier-rule", text, rules, 2, state);
+        break;
+    case KEY_SEGMENTS:
+        parse_segments(k, text, state);
+        break;
+    case KEY_ROTATE:
+        v->rotate = 1;
+        break;
+    case KEY_LEVELS:
+        v->levels = (gear_levels)args_choice("levels", text, levels, 2, state);
         break;
     case KEY_EXACT:
         flags->exact_first = args_u32("exact-first", text, state);
@@ -136,6 +168,15 @@ void codec_name(const gear_codec_pair *pair, char *out, size_t size)
     char bits[32], group[24] = "";
     if (k->bits == 16 && v->bits == 16) {
         snprintf(out, size, "16-bit");
+        return;
+    }
+    if (k->backbone == GEAR_BACKBONE_MIXED) {
+        size_t used = (size_t)snprintf(out, size, "mixed");
+        for (unsigned i = 0; i < GEAR_MAX_SEGMENTS && k->segments[i].channels && used < size; i++)
+            used += (size_t)snprintf(out + used, size - used, "%c%ux%u", i ? '+' : '-', k->segments[i].channels, k->segments[i].bits);
+        if (used < size)
+            snprintf(out + used, size - used, " v%u%s%s", v->bits, k->rank_prompt || v->rank_prompt ? " +L" : "",
+                     k->outlier_fraction > 0 || v->outlier_fraction > 0 ? "+S" : "");
         return;
     }
     if (k->bits == v->bits)

@@ -119,7 +119,9 @@ GEAR_API void gear_context_destroy(gear_context *context);
 typedef enum gear_backbone {
     GEAR_BACKBONE_KIVI = 0,  /* K: `group` tokens of one channel; V: `group` channels of one token and head (Liu et al., 2024) */
     GEAR_BACKBONE_KCVT = 1,  /* K: one channel over the whole segment; V: one token over all heads. `group` is ignored */
-    GEAR_BACKBONE_TOKEN = 2  /* K and V: `group` channels of one token and head (FlexGen, Sheng et al., 2023) */
+    GEAR_BACKBONE_TOKEN = 2, /* K and V: `group` channels of one token and head (FlexGen, Sheng et al., 2023) */
+    GEAR_BACKBONE_MIXED = 3  /* K: channel segments of different bits in order of importance, 64 tokens of one channel share a scale;
+                                V: 64 channels of one token, rotated if wished; scales of 6 bits (docs/algorithm.md) */
 } gear_backbone;
 
 typedef enum gear_outlier_rule {
@@ -127,6 +129,18 @@ typedef enum gear_outlier_rule {
                                 segment (a token over all heads on the token backbone); V: a token over all heads */
     GEAR_OUTLIER_BLOCK = 1   /* round(fraction x 64 x head_dim) per KV head and block, by distance from the middle of the group */
 } gear_outlier_rule;
+
+typedef enum gear_levels {
+    GEAR_LEVELS_UNIFORM = 0,
+    GEAR_LEVELS_NORMAL = 1 /* Lloyd-Max levels of a normal distribution; V of the mixed backbone, 3 and 4 bits */
+} gear_levels;
+
+#define GEAR_MAX_SEGMENTS 4u
+/* Channels of equal width in the stored channel order, the most important first. */
+typedef struct gear_segment {
+    uint16_t channels; /* a multiple of 16 */
+    uint16_t bits;     /* 1, 2, 3, 4, 5, 8 */
+} gear_segment;
 
 /* How one side (K or V) of one layer is stored. */
 typedef struct gear_codec {
@@ -140,7 +154,10 @@ typedef struct gear_codec {
     uint32_t factor_bits;        /* 16, 8, 4: storage of A and B; 0: 16 */
     float outlier_fraction;      /* 0..0.10; 0: no outliers */
     gear_outlier_rule outlier_rule;
-    uint32_t reserved[8];        /* must be zero */
+    gear_segment segments[GEAR_MAX_SEGMENTS]; /* mixed backbone, K: their channels add up to head_dim; `bits` is ignored. Unused: 0 */
+    uint32_t rotate;             /* mixed backbone, V: 1: Hadamard along head_dim, undone on the output; 0: none, or folded into the weights */
+    gear_levels levels;          /* mixed backbone, V */
+    uint32_t reserved[2];        /* must be zero */
 } gear_codec;
 
 /* Writes the plain 2-bit KIVI codec with groups of 64. */
@@ -149,6 +166,10 @@ GEAR_API void gear_codec_init(gear_codec *codec);
 typedef struct gear_codec_pair {
     gear_codec k, v;
 } gear_codec_pair;
+
+/* Presets, in the order of their bits per value; docs/quality.md has what each is worth. gear_preset_name(i) is NULL behind the last. */
+#define GEAR_PRESET_DEFAULT "gear_2_6"
+GEAR_API const char *gear_preset_name(uint32_t index);
 
 /* ============================================================ 4. Cache ========================================================== */
 
@@ -182,6 +203,10 @@ typedef struct gear_cache_desc {
 } gear_cache_desc;
 
 GEAR_API void gear_cache_desc_init(gear_cache_desc *desc);
+
+/* Fills *codecs by name for desc->head_dim, and makes it the only codec of `desc` with the window, recent and exact_first that go with
+ * it. `codecs` is borrowed by `desc`. name NULL: GEAR_PRESET_DEFAULT. */
+GEAR_API GEAR_NODISCARD gear_status gear_preset(const char *name, gear_cache_desc *desc, gear_codec_pair *codecs, gear_error *error);
 
 /* Compiles every kernel that the verbs may need and allocates all device memory. */
 GEAR_API GEAR_NODISCARD gear_status gear_cache_create(gear_context *context, const gear_cache_desc *desc, gear_cache **cache,
@@ -240,6 +265,20 @@ typedef struct gear_sync {
  * GEAR_ERROR_CAPACITY: no room; nothing changed. */
 GEAR_API GEAR_NODISCARD gear_status gear_append(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_view *k,
                                                 const gear_view *v, const gear_sync *sync, gear_error *error);
+
+typedef struct gear_append_desc {
+    size_t struct_size;
+    cl_mem query_squares;        /* NULL, or the mean square of each query channel over the prompt and the query heads of a KV head, */
+    size_t query_squares_offset; /* float [sequence of the batch][KV head][head_dim]: weighs the channel order of the mixed backbone */
+    uintptr_t reserved[6];       /* when this call opens it; bytes, multiple of 4 */
+} gear_append_desc;
+
+GEAR_API void gear_append_desc_init(gear_append_desc *desc);
+
+/* gear_append with a descriptor, which may be NULL. */
+GEAR_API GEAR_NODISCARD gear_status gear_append_weighted(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_view *k,
+                                                         const gear_view *v, const gear_append_desc *desc, const gear_sync *sync,
+                                                         gear_error *error);
 
 /* Compresses every complete decode segment of the window, all but the newest `recent` tokens. batch->tokens is ignored. */
 GEAR_API GEAR_NODISCARD gear_status gear_flush(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_sync *sync,

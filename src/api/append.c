@@ -11,6 +11,7 @@ typedef struct append_call {
     int is_flush;
     const char *where;
     gear__tensor k, v;
+    const gear_append_desc *weights; /* NULL: the channel order follows the variance alone */
     gear__stream stream;
 } append_call;
 
@@ -65,11 +66,17 @@ static int take_segment(append_call *call, gear__slot *slot, const gear__plan_se
     return 1;
 }
 
-/* Takes the exact record when the first segment of a sequence is about to be compressed. */
-static int take_exact(append_call *call, gear__slot *slot, const gear__plan_segment *segment)
+/* Takes the channel order and the exact record when the first segment of a sequence is about to be compressed. */
+static int take_sequence_records(append_call *call, gear__slot *slot, const gear__plan_segment *segment)
 {
     const gear__shape *shape = &call->layer->memory.variant->shape;
     uint32_t wanted = call->cache->desc.exact_first;
+    if (!slot->planned && slot->order_record == GEAR__HEAP_NONE && shape->order_bytes) {
+        slot->order_record = gear__heap_take_high(&call->layer->heap, (shape->order_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE);
+        if (slot->order_record == GEAR__HEAP_NONE) {
+            return 0;
+        }
+    }
     if (slot->planned || slot->exact_record != GEAR__HEAP_NONE || !shape->exact_max) {
         return 1;
     }
@@ -88,7 +95,7 @@ static int plan_sequence(append_call *call, uint32_t i)
     gear__plan_segment segment;
     gear__plan_begin(&plan, slot->first, slot->length, new_tokens(call, i));
     while (gear__plan_next(&plan, &call->cache->rules, &segment)) {
-        if (!take_exact(call, slot, &segment) || !take_segment(call, slot, &segment)) {
+        if (!take_sequence_records(call, slot, &segment) || !take_segment(call, slot, &segment)) {
             return 0;
         }
     }
@@ -171,6 +178,7 @@ static gear_status upload_tables(append_call *call, gear_error *error)
             memset(w, 0, GEAR__BLOCK_WORDS * sizeof *w);
             w[GEAR__HEADER_EXACT] = slot->exact ? slot->exact_record : 0;
             w[GEAR__HEADER_TOKENS] = slot->exact;
+            w[GEAR__HEADER_ORDER] = slot->order_record != GEAR__HEAP_NONE ? slot->order_record : 0;
             w += GEAR__BLOCK_WORDS;
         } else {
             at += (1 + slot->num_blocks) * GEAR__BLOCK_WORDS;
@@ -191,6 +199,7 @@ static gear_status upload_tables(append_call *call, gear_error *error)
 typedef struct job_list {
     uint32_t *jobs, *row_jobs; /* parts of cache->words */
     uint32_t num_jobs, num_rows;
+    uint32_t opens; /* some job is the first of its sequence */
 } job_list;
 
 static gear_status run_round(append_call *call, job_list *list, gear_error *error)
@@ -206,6 +215,10 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
                                .r = cache->r,
                                .a = cache->a,
                                .health = cache->health,
+                               .weights = call->weights ? call->weights->query_squares : cache->dummy,
+                               .weights_offset = call->weights ? call->weights->query_squares_offset / 4 : 0,
+                               .has_weights = call->weights != NULL,
+                               .opens = list->opens,
                                .num_jobs = list->num_jobs,
                                .num_rows = list->num_rows};
     if (!list->num_jobs) {
@@ -214,7 +227,7 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
     gear_status status = gear__upload(&call->stream, variant, cache->jobs, 0, list->jobs, list->num_jobs * GEAR__JOB_WORDS, error);
     status = status ? status : gear__upload(&call->stream, variant, cache->row_jobs, 0, list->row_jobs, list->num_rows / 64, error);
     status = status ? status : gear__compress_round(&call->stream, &round, &call->k, &call->v, error);
-    list->num_jobs = list->num_rows = 0;
+    list->num_jobs = list->num_rows = list->opens = 0;
     return status;
 }
 
@@ -247,6 +260,7 @@ static void add_job(append_call *call, job_list *list, uint32_t i, uint32_t b, u
     for (uint32_t n = 0; n < blocks; n++) {
         list->row_jobs[list->num_rows / 64 + n] = list->num_jobs;
     }
+    list->opens |= first == 0;
     list->num_jobs++;
     list->num_rows += 64 * blocks;
 }
@@ -337,16 +351,54 @@ static gear_status append_or_flush(append_call *call, const gear_sync *sync, gea
     return GEAR_OK;
 }
 
+void gear_append_desc_init(gear_append_desc *desc)
+{
+    if (desc) {
+        memset(desc, 0, sizeof *desc);
+        desc->struct_size = sizeof *desc;
+    }
+}
+
+static gear_status check_weights(const gear_cache *cache, const gear_batch *batch, const gear_append_desc *desc, const char *where,
+                                 gear_error *error)
+{
+    size_t size = 0, wanted = (size_t)batch->count * cache->desc.num_kv_heads * cache->desc.head_dim * 4;
+    if (desc->struct_size != sizeof *desc) {
+        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "desc.struct_size is %zu, not %zu (gear_append_desc_init sets it)",
+                          desc->struct_size, sizeof *desc);
+    }
+    if (!desc->query_squares) {
+        return GEAR_OK;
+    }
+    cl_int code = clGetMemObjectInfo(desc->query_squares, CL_MEM_SIZE, sizeof size, &size, NULL);
+    if (code) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.query_squares is not a buffer (%s)", gear__cl_name(code));
+    }
+    if (desc->query_squares_offset % 4 || wanted > size || desc->query_squares_offset > size - wanted) {
+        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.query_squares has %zu bytes; %zu at offset %zu do not fit", size, wanted,
+                          desc->query_squares_offset);
+    }
+    return GEAR_OK;
+}
+
 gear_status gear_append(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_view *k, const gear_view *v,
                         const gear_sync *sync, gear_error *error)
+{
+    return gear_append_weighted(cache, layer, batch, k, v, NULL, sync, error);
+}
+
+gear_status gear_append_weighted(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_view *k, const gear_view *v,
+                                 const gear_append_desc *desc, const gear_sync *sync, gear_error *error)
 {
     static const char where[] = "gear_append";
     gear_status status = gear__verb_check(cache, layer, sync, where, error);
     status = status ? status : gear__batch_check(cache, batch, 1, where, error);
+    status = status || !desc ? status : check_weights(cache, batch, desc, where, error);
     if (status) {
         return status;
     }
     append_call call = {.cache = cache, .layer = &cache->layers[layer], .batch = batch, .where = where};
+    call.weights = desc && desc->query_squares ? desc : NULL;
     uint32_t heads = cache->desc.num_kv_heads;
     status = gear__view_check(cache, k, "k", heads, batch->count, batch->tokens, batch->tokens_each, where, &call.k, error);
     status = status ? status

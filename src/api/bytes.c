@@ -29,6 +29,12 @@ static void count_slot(const gear__shape *shape, const gear__slot *slot, gear_by
         gear__count_segment(shape, cls, end - b, slot->blocks[b].outliers[0], slot->blocks[b].outliers[1], bytes);
         b = end;
     }
+    if (slot->order_record != GEAR__HEAP_NONE) {
+        uint64_t granules = (shape->order_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE * GEAR__GRANULE;
+        bytes->scales += shape->order_bytes;
+        bytes->tables += granules - shape->order_bytes;
+        bytes->total += granules;
+    }
     if (slot->exact_record != GEAR__HEAP_NONE) {
         uint64_t granules = (shape->exact_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE * GEAR__GRANULE;
         bytes->exact += shape->exact_bytes;

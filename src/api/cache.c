@@ -98,7 +98,7 @@ static gear_status create_layer(gear_cache *cache, uint32_t index, const gear__s
                           (unsigned long long)cache->desc.pool_bytes, index, (unsigned long long)sizes->least_granules * GEAR__GRANULE);
     }
     uint64_t blocks = gear__desc_capacity_blocks(&cache->desc);
-    uint64_t records = 2 * blocks + cache->desc.capacity_sequences;
+    uint64_t records = 2 * blocks + 2ull * cache->desc.capacity_sequences;
     if (!gear__heap_init(&layer->heap, &device->allocator, (uint32_t)sizes->granules, (uint32_t)records)) {
         return gear__fail_memory(error, where, (size_t)records * sizeof(gear__extent));
     }
@@ -107,6 +107,7 @@ static gear_status create_layer(gear_cache *cache, uint32_t index, const gear__s
         size_t at = ((size_t)index * cache->desc.capacity_sequences + s) * cache->max_blocks;
         layer->slots[s].blocks = cache->block_storage + at;
         layer->slots[s].exact_record = GEAR__HEAP_NONE;
+        layer->slots[s].order_record = GEAR__HEAP_NONE;
     }
     gear_status status = variant_for(cache, shape, &layer->memory.variant, error);
     status = status ? status : gear__buffer_create(device, sizes->pool_bytes, "pool of a layer", &layer->memory.pool, error);

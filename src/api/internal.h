@@ -35,6 +35,7 @@ typedef struct gear__slot {
     uint32_t length, first; /* tokens; position of the oldest in the window */
     uint32_t num_blocks, planned;
     uint32_t exact, exact_record; /* tokens in the exact record and where it is; GEAR__HEAP_NONE: none yet */
+    uint32_t order_record;        /* channel order; GEAR__HEAP_NONE: none yet */
     gear__block *blocks;          /* [max_blocks] */
 } gear__slot;
 

@@ -25,6 +25,10 @@ void gear__slot_release(gear__layer *layer, gear__slot *slot, uint32_t keep)
         gear__heap_give(&layer->heap, block->word[GEAR__BLOCK_OFFSET], gear__block_granules(shape, cls));
     }
     slot->planned = keep;
+    if (!keep && slot->order_record != GEAR__HEAP_NONE) {
+        gear__heap_give(&layer->heap, slot->order_record, (shape->order_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE);
+        slot->order_record = GEAR__HEAP_NONE;
+    }
     if (!keep && slot->exact_record != GEAR__HEAP_NONE) {
         gear__heap_give(&layer->heap, slot->exact_record, (shape->exact_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE);
         slot->exact_record = GEAR__HEAP_NONE;

@@ -28,10 +28,10 @@ static void pool_sizes(const gear_cache_desc *desc, const gear__shape *shape, ge
 {
     uint64_t prompt = gear__block_granules(shape, GEAR__PROMPT), decode = gear__block_granules(shape, GEAR__DECODE);
     uint64_t block = (prompt > decode ? prompt : decode) + worst_segment_per_block(desc, shape);
-    uint64_t exact = round_up(shape->exact_bytes, GEAR__GRANULE) / GEAR__GRANULE;
-    sizes->least_granules = block + exact;
+    uint64_t of_sequence = (round_up(shape->exact_bytes, GEAR__GRANULE) + round_up(shape->order_bytes, GEAR__GRANULE)) / GEAR__GRANULE;
+    sizes->least_granules = block + of_sequence;
     sizes->granules = desc->pool_bytes ? desc->pool_bytes / GEAR__GRANULE
-                                       : gear__desc_capacity_blocks(desc) * block + exact * desc->capacity_sequences;
+                                       : gear__desc_capacity_blocks(desc) * block + of_sequence * desc->capacity_sequences;
 }
 
 uint32_t gear__target_groups(const gear__caps *caps)

@@ -47,8 +47,8 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
         return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "%s.struct_size is %zu, not %zu (gear_codec_init sets it)", name,
                           codec->struct_size, sizeof *codec);
     }
-    if ((int)codec->backbone < 0 || codec->backbone > GEAR_BACKBONE_TOKEN) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.backbone is %d; it must be 0 to 2", name, (int)codec->backbone);
+    if ((int)codec->backbone < 0 || codec->backbone > GEAR_BACKBONE_MIXED) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.backbone is %d; it must be 0 to 3", name, (int)codec->backbone);
     }
     if (!is_one_of(codec->bits, bits, 6)) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.bits is %u; it must be 2, 3, 4, 8 or 16", name, codec->bits);
@@ -77,16 +77,60 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
         snprintf(field, sizeof field, "%.30s.power_iterations", name);
         status = in_range(field, codec->power_iterations, 0, 16, where, error);
     }
-    return status ? status : reserved_is_zero(codec->reserved, 8, name, where, error);
+    return status ? status : reserved_is_zero(codec->reserved, 2, name, where, error);
 }
 
-static gear_status check_codec(const gear_codec *codec, uint32_t index, int is_v, const char *where, gear_error *error)
+/* Channel segments of K on the mixed backbone. */
+static gear_status check_segments(const gear_codec *codec, uint32_t head_dim, const char *name, const char *where, gear_error *error)
+{
+    static const uint32_t bits[] = {1, 2, 3, 4, 5, 8};
+    uint32_t sum = 0, ended = 0;
+    for (uint32_t i = 0; i < GEAR_MAX_SEGMENTS; i++) {
+        gear_segment s = codec->segments[i];
+        if (!s.channels && !s.bits) {
+            ended = 1;
+            continue;
+        }
+        if (ended || s.channels % 16 || !s.channels || !is_one_of(s.bits, bits, 6)) {
+            return gear__fail(error, GEAR_ERROR_ARGUMENT, where,
+                              "%s.segments[%u] is %ux%u; channels come in multiples of 16, bits are 1, 2, 3, 4, 5 or 8, without gaps", name,
+                              i, s.channels, s.bits);
+        }
+        sum += s.channels;
+    }
+    if (sum != head_dim) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.segments have %u channels; head_dim is %u", name, sum, head_dim);
+    }
+    return GEAR_OK;
+}
+
+static gear_status check_mixed(const gear_codec *codec, uint32_t head_dim, int is_v, const char *name, const char *where,
+                               gear_error *error)
+{
+    if (!is_v) {
+        return check_segments(codec, head_dim, name, where, error);
+    }
+    if (codec->bits && codec->bits != 2 && codec->bits != 3 && codec->bits != 4) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.bits is %u; V of the mixed backbone takes 2, 3 or 4", name, codec->bits);
+    }
+    if (codec->rotate > 1 || (codec->levels != GEAR_LEVELS_UNIFORM && codec->levels != GEAR_LEVELS_NORMAL)) {
+        int rotate = codec->rotate > 1;
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.%s is %d; it must be 0 or 1", name, rotate ? "rotate" : "levels",
+                          rotate ? (int)codec->rotate : (int)codec->levels);
+    }
+    return GEAR_OK;
+}
+
+static gear_status check_codec(const gear_codec *codec, uint32_t head_dim, uint32_t index, int is_v, const char *where, gear_error *error)
 {
     char name[32];
     snprintf(name, sizeof name, "codecs[%u].%s", index, is_v ? "v" : "k");
     gear_status status = check_codec_values(codec, name, where, error);
     if (status) {
         return status;
+    }
+    if (codec->backbone == GEAR_BACKBONE_MIXED) {
+        return check_mixed(codec, head_dim, is_v, name, where, error);
     }
     if (codec->bits == 16 && (codec->rank_prompt || codec->rank_decode || codec->outlier_fraction > 0.0f)) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.bits is 16, which leaves no residual: ranks and outlier_fraction must be 0",
@@ -164,8 +208,8 @@ gear_status gear__desc_check(const gear_cache_desc *desc, const char *where, gea
                           desc->num_layers);
     }
     for (uint32_t i = 0; i < desc->num_codecs && !status; i++) {
-        status = check_codec(&desc->codecs[i].k, i, 0, where, error);
-        status = status ? status : check_codec(&desc->codecs[i].v, i, 1, where, error);
+        status = check_codec(&desc->codecs[i].k, desc->head_dim, i, 0, where, error);
+        status = status ? status : check_codec(&desc->codecs[i].v, desc->head_dim, i, 1, where, error);
     }
     return status;
 }

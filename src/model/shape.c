@@ -15,6 +15,7 @@ static uint32_t axis_of(const gear_codec *codec, uint32_t bits, int is_v)
         return GEAR__AXIS_NONE;
     }
     switch (codec->backbone) {
+    case GEAR_BACKBONE_MIXED: return is_v ? GEAR__AXIS_MIXED_TOKEN : GEAR__AXIS_MIXED_CHANNEL;
     case GEAR_BACKBONE_KCVT: return is_v ? GEAR__AXIS_TOKEN_ALL : GEAR__AXIS_CHANNEL_SEGMENT;
     case GEAR_BACKBONE_TOKEN: return GEAR__AXIS_TOKEN_GROUP;
     default: return is_v ? GEAR__AXIS_TOKEN_GROUP : GEAR__AXIS_CHANNEL_GROUP;
@@ -24,13 +25,28 @@ static uint32_t axis_of(const gear_codec *codec, uint32_t bits, int is_v)
 static void resolve_side(gear__side *side, const gear_codec *codec, uint32_t head_dim, int is_v)
 {
     side->is_v = (uint32_t)is_v;
-    side->bits = or_default(codec->bits, 2);
+    int segmented = codec->backbone == GEAR_BACKBONE_MIXED && !is_v;
+    side->bits = segmented ? codec->segments[0].bits : or_default(codec->bits, 2);
     side->axis = axis_of(codec, side->bits, is_v);
+    side->num_segments = 1;
+    side->segments[0] = (gear_segment){(uint16_t)head_dim, (uint16_t)side->bits};
+    if (segmented) {
+        memcpy(side->segments, codec->segments, sizeof side->segments);
+        while (side->num_segments < GEAR_MAX_SEGMENTS && side->segments[side->num_segments].channels) {
+            side->num_segments++;
+        }
+        side->ordered = 1;
+    }
+    side->rotate = side->axis == GEAR__AXIS_MIXED_TOKEN && codec->rotate;
+    side->levels = side->axis == GEAR__AXIS_MIXED_TOKEN && side->bits > 2 ? (uint32_t)codec->levels : 0;
     side->group = or_default(codec->group, 64);
+    if (side->axis == GEAR__AXIS_MIXED_TOKEN) {
+        side->group = 64;
+    }
     if (side->axis == GEAR__AXIS_TOKEN_GROUP && side->group > head_dim) {
         side->group = head_dim;
     }
-    if (side->axis != GEAR__AXIS_TOKEN_GROUP && side->axis != GEAR__AXIS_CHANNEL_GROUP) {
+    if (side->axis != GEAR__AXIS_TOKEN_GROUP && side->axis != GEAR__AXIS_CHANNEL_GROUP && side->axis != GEAR__AXIS_MIXED_TOKEN) {
         side->group = 0;
     }
     side->rank[GEAR__PROMPT] = codec->rank_prompt;
@@ -60,8 +76,19 @@ static uint32_t pair_bytes(const gear__side *side, uint32_t head_dim)
     switch (side->axis) {
     case GEAR__AXIS_CHANNEL_GROUP: return 64 / side->group * head_dim * 4;
     case GEAR__AXIS_TOKEN_GROUP: return (head_dim + side->group - 1) / side->group * 64 * 4;
+    case GEAR__AXIS_MIXED_CHANNEL: return head_dim * 12 / 8;
+    case GEAR__AXIS_MIXED_TOKEN: return (head_dim + 63) / 64 * 64 * 10 / 8;
     default: return 0;
     }
+}
+
+static uint32_t code_bytes(const gear__side *side)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < side->num_segments; i++) {
+        bytes += 8u * side->segments[i].channels * side->segments[i].bits;
+    }
+    return bytes;
 }
 
 static void place_block(gear__shape *shape)
@@ -79,9 +106,16 @@ static void place_block(gear__shape *shape)
     cursor = 0;
     for (int s = 0; s < 2; s++) {
         gear__side *side = &shape->side[s];
-        side->codes_bytes = 8 * d * side->bits;
+        side->codes_bytes = code_bytes(side);
         side->codes = place(&cursor, side->codes_bytes);
     }
+    for (int s = 0; s < 2; s++) { /* the few super scales of both sides share one aligned place */
+        gear__side *side = &shape->side[s];
+        side->supers_bytes = side->axis == GEAR__AXIS_MIXED_CHANNEL ? side->num_segments * 6 : side->axis == GEAR__AXIS_MIXED_TOKEN ? 2 : 0;
+        side->supers = cursor;
+        cursor += side->supers_bytes;
+    }
+    cursor = aligned(cursor);
     for (int s = 0; s < 2; s++) {
         gear__side *side = &shape->side[s];
         side->pairs_bytes = pair_bytes(side, d);
@@ -135,6 +169,7 @@ void gear__shape_init(gear__shape *shape, const gear_cache_desc *desc, const gea
     uint32_t window = or_default(desc->window, 64);
     shape->window_tokens = desc->recent + (window > 64 ? window : 64);
     shape->exact_max = desc->exact_first == GEAR_EXACT_AUTO ? 4 : desc->exact_first;
+    shape->order_bytes = shape->side[0].ordered ? shape->kv_heads * shape->head_dim : 0;
     shape->exact_bytes = shape->exact_max * shape->kv_heads * shape->head_dim * 4;
 }
 
@@ -213,7 +248,7 @@ void gear__count_segment(const gear__shape *shape, uint32_t cls, uint32_t blocks
     for (int s = 0; s < 2; s++) {
         const gear__side *side = &shape->side[s];
         add.codes += n * h * side->codes_bytes;
-        add.scales += n * (h * side->pairs_bytes + side->shared_pairs_bytes) + h * side->seg_pairs_bytes;
+        add.scales += n * (h * (side->pairs_bytes + side->supers_bytes) + side->shared_pairs_bytes) + h * side->seg_pairs_bytes;
         add.lowrank += n * h * side->a_bytes[cls] + h * (side->b_bytes[cls] + side->factors_bytes[cls]);
         add.outliers += n * h * side->counts_bytes;
     }

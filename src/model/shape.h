@@ -19,11 +19,16 @@ typedef struct gear__side {
     uint32_t factor_bits;
     double outlier_fraction;
     uint32_t outlier_rule; /* gear_outlier_rule */
+    uint32_t num_segments; /* of channels, at least 1 */
+    gear_segment segments[GEAR_MAX_SEGMENTS];
+    uint32_t ordered; /* channels are stored in order of importance */
+    uint32_t rotate, levels;
     uint32_t outlier_axis; /* vector rule: GEAR__AXIS_CHANNEL_SEGMENT or GEAR__AXIS_TOKEN_ALL */
 
     /* Byte offsets in a head record of a block (all multiples of 16); 0 bytes where a part is absent. */
     uint32_t codes, codes_bytes;
     uint32_t pairs, pairs_bytes;   /* AXIS_CHANNEL_GROUP, AXIS_TOKEN_GROUP */
+    uint32_t supers, supers_bytes; /* AXIS_MIXED_*: halves */
     uint32_t counts, counts_bytes; /* outlier list lengths, one byte each */
     uint32_t a[2], a_bytes[2];     /* low-rank rows, column by column: [rank][64] */
     /* Byte offset in the shared part of a block record. */
@@ -46,6 +51,7 @@ typedef struct gear__shape {
     uint32_t seg_head_first, seg_head_stride[2], seg_bytes[2]; /* seg_bytes: without outliers */
     uint32_t window_tokens; /* ring size: recent + max(window, 64) */
     uint32_t exact_max;     /* 0..64: size of the exact record, tokens */
+    uint32_t order_bytes;   /* channel order record, 0 when no side is ordered */
     uint32_t exact_bytes;   /* [K, V][head][exact_max][head_dim] halves, 0 when exact_max is 0 */
 } gear__shape;
 

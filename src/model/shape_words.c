@@ -43,6 +43,13 @@ void gear__shape_to_words(const gear__shape *shape, uint32_t table_row, uint32_t
         out[GEAR__SIDE_COUNTS] = side->counts;
         out[GEAR__SIDE_FACTOR_BITS] = side->factor_bits;
         out[GEAR__SIDE_ITERATIONS] = side->iterations;
+        out[GEAR__SIDE_SUPERS] = side->supers;
+        out[GEAR__SIDE_ROTATE] = side->rotate;
+        out[GEAR__SIDE_NORMAL] = side->levels;
+        out[GEAR__SIDE_SEGMENTS] = side->num_segments;
+        for (uint32_t i = 0; i < side->num_segments; i++) {
+            out[GEAR__SIDE_SEGMENT + i] = side->segments[i].channels | (uint32_t)side->segments[i].bits << 16;
+        }
         for (uint32_t cls = 0; cls < 2; cls++) {
             out[GEAR__SIDE_SEG_PAIRS + cls] = side->seg_pairs[cls];
             out[GEAR__SIDE_RANK + cls] = side->rank[cls];

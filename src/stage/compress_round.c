@@ -1,19 +1,28 @@
 /* compress_round.c: the order of the compressor's stages. */
 #include "stage/stage.h"
 
+/* Scales and zeros of every group. */
+static gear_status find_pairs(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error)
+{
+    uint32_t axis = round->layer->variant->shape.side[is_v].axis;
+    int mixed = axis == GEAR__AXIS_MIXED_CHANNEL || axis == GEAR__AXIS_MIXED_TOKEN;
+    return mixed ? gear__append_2_fit(stream, round, is_v, error) : gear__append_2_range(stream, round, is_v, error);
+}
+
 static gear_status compress_side(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
                                  gear_error *error)
 {
     const gear__side *side = &round->layer->variant->shape.side[is_v];
     int outliers = side->outlier_fraction > 0;
     gear_status status = gear__append_0_gather(stream, round, is_v, input, error);
+    status = status ? status : gear__append_1_transform(stream, round, is_v, error);
     if (!status && outliers && side->outlier_rule == GEAR_OUTLIER_BLOCK) { /* the rule measures distances in units of the scale */
-        status = gear__append_2_range(stream, round, is_v, error);
+        status = find_pairs(stream, round, is_v, error);
     }
     if (!status && outliers) {
         status = gear__append_1_outliers(stream, round, is_v, error);
     }
-    status = status ? status : gear__append_2_range(stream, round, is_v, error);
+    status = status ? status : find_pairs(stream, round, is_v, error);
     status = status ? status : gear__append_3_quantize(stream, round, is_v, error);
     if (!status && (side->rank[0] || side->rank[1])) {
         status = gear__append_4_lowrank(stream, round, is_v, error);

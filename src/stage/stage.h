@@ -11,11 +11,14 @@
 typedef enum gear__kernel_id {
     GEAR__KERNEL_UPLOAD,
     GEAR__KERNEL_GATHER,
+    GEAR__KERNEL_ORDER,
+    GEAR__KERNEL_TRANSFORM,
     GEAR__KERNEL_OUTLIERS_CHANNELS,
     GEAR__KERNEL_OUTLIERS_TOKENS,
     GEAR__KERNEL_OUTLIERS_BLOCK,
     GEAR__KERNEL_RANGE_CHANNELS,
     GEAR__KERNEL_RANGE_TOKENS,
+    GEAR__KERNEL_FIT,
     GEAR__KERNEL_QUANTIZE,
     GEAR__KERNEL_LOWRANK,
     GEAR__KERNEL_COUNT_OUTLIERS,
@@ -69,6 +72,10 @@ typedef struct gear__round {
     const gear__layer_memory *layer;
     cl_mem seqs, jobs, row_jobs;
     cl_mem x, mask, r, a, health;
+    cl_mem weights; /* of the channel order, [sequence][KV head][head_dim] floats; a placeholder without */
+    cl_ulong weights_offset; /* floats */
+    cl_uint has_weights;
+    uint32_t opens;          /* some job opens its sequence */
     uint32_t num_jobs, num_rows;
 } gear__round;
 
@@ -77,6 +84,8 @@ gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_
 gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
                                   gear_error *error);
 gear_status gear__append_1_outliers(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+gear_status gear__append_1_transform(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+gear_status gear__append_2_fit(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_2_range(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_3_quantize(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);

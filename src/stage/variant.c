@@ -20,11 +20,14 @@ static const struct {
 } kernels[GEAR__NUM_KERNELS] = {
     [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", 0},
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
+    [GEAR__KERNEL_ORDER] = {"append_1_transform", "gear_k_append_1_order", OPT_DIM},
+    [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
@@ -38,7 +41,13 @@ static const struct {
 
 static int is_along_tokens(const gear__side *side)
 {
-    return side->axis == GEAR__AXIS_CHANNEL_GROUP || side->axis == GEAR__AXIS_CHANNEL_SEGMENT;
+    return side->axis == GEAR__AXIS_CHANNEL_GROUP || side->axis == GEAR__AXIS_CHANNEL_SEGMENT ||
+           side->axis == GEAR__AXIS_MIXED_CHANNEL;
+}
+
+static int is_mixed(const gear__side *side)
+{
+    return side->axis == GEAR__AXIS_MIXED_CHANNEL || side->axis == GEAR__AXIS_MIXED_TOKEN;
 }
 
 static int has_use(gear__kernel_id id, const gear__side *side)
@@ -48,8 +57,11 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_OUTLIERS_CHANNELS: return outliers && !block_rule && side->outlier_axis == GEAR__AXIS_CHANNEL_SEGMENT;
     case GEAR__KERNEL_OUTLIERS_TOKENS: return outliers && !block_rule && side->outlier_axis == GEAR__AXIS_TOKEN_ALL;
     case GEAR__KERNEL_OUTLIERS_BLOCK: return outliers && block_rule;
-    case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side);
-    case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side);
+    case GEAR__KERNEL_ORDER: return side->ordered != 0;
+    case GEAR__KERNEL_TRANSFORM: return side->ordered || side->rotate;
+    case GEAR__KERNEL_FIT: return is_mixed(side);
+    case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !is_mixed(side);
+    case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !is_mixed(side);
     case GEAR__KERNEL_LOWRANK: return side->rank[0] || side->rank[1];
     case GEAR__KERNEL_COUNT_OUTLIERS:
     case GEAR__KERNEL_BASES:
@@ -58,13 +70,27 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     }
 }
 
-/* What the attend kernels know of a side when compiling. */
-static void attend_side(gear__options *options, const gear__side *side, const char *const names[4])
+/* What the attend kernels know when compiling: of K, whose channels may lie in segments, and of V. */
+static void attend_options(gear__options *options, const gear__shape *shape)
 {
-    gear__options_int(options, names[0], (long)side->bits);
-    gear__options_int(options, names[1], !is_along_tokens(side));
-    gear__options_int(options, names[2], side->rank[0] || side->rank[1] ? (long)side->factor_bits : 0);
-    gear__options_int(options, names[3], side->outlier_fraction > 0);
+    static const char *const channels[] = {"K_CHANNELS_0", "K_CHANNELS_1", "K_CHANNELS_2", "K_CHANNELS_3"};
+    static const char *const bits[] = {"K_BITS_0", "K_BITS_1", "K_BITS_2", "K_BITS_3"};
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    for (uint32_t i = 0; i < GEAR_MAX_SEGMENTS; i++) {
+        gear__options_int(options, channels[i], k->segments[i].channels);
+        gear__options_int(options, bits[i], k->segments[i].bits);
+    }
+    gear__options_int(options, "K_MIXED", k->axis == GEAR__AXIS_MIXED_CHANNEL);
+    gear__options_int(options, "K_BY_TOKEN", !is_along_tokens(k));
+    gear__options_int(options, "K_FACTOR_BITS", k->rank[0] || k->rank[1] ? (long)k->factor_bits : 0);
+    gear__options_int(options, "K_OUTLIERS", k->outlier_fraction > 0);
+    gear__options_int(options, "V_BITS", (long)v->bits);
+    gear__options_int(options, "V_MIXED", v->axis == GEAR__AXIS_MIXED_TOKEN);
+    gear__options_int(options, "V_NORMAL", (long)v->levels);
+    gear__options_int(options, "V_ROTATE", (long)v->rotate);
+    gear__options_int(options, "V_BY_TOKEN", !is_along_tokens(v));
+    gear__options_int(options, "V_FACTOR_BITS", v->rank[0] || v->rank[1] ? (long)v->factor_bits : 0);
+    gear__options_int(options, "V_OUTLIERS", v->outlier_fraction > 0);
 }
 
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, uint32_t rows, const char **stem,
@@ -85,11 +111,10 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
         gear__options_int(options, "IS_V", (long)is_v);
     }
     if (uses & OPT_BITS) {
-        gear__options_int(options, "BITS", (long)side->bits);
+        gear__options_int(options, "BITS", is_mixed(side) ? 0 : (long)side->bits);
     }
     if (uses & OPT_ATTEND) {
-        attend_side(options, &shape->side[0], (const char *const[]){"K_BITS", "K_BY_TOKEN", "K_FACTOR_BITS", "K_OUTLIERS"});
-        attend_side(options, &shape->side[1], (const char *const[]){"V_BITS", "V_BY_TOKEN", "V_FACTOR_BITS", "V_OUTLIERS"});
+        attend_options(options, shape);
         gear__options_int(options, "ROWS", (long)rows);
     }
     return 1;
