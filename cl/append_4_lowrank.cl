@@ -116,12 +116,16 @@ gear_k_append_4_lowrank(__global const uint *shape, uint is_v, __global uchar *p
             float sum[MAX_RANK] = {0.0f};
             for (uint n = 0; n < length; n++) {
                 float value = from[n * step];
+#pragma unroll
                 for (uint j = 0; j < MAX_RANK; j++) { /* columns beyond `usable` read what is there and are dropped */
                     sum[j] = fma(value, basis[j * basis_stride + n], sum[j]);
                 }
             }
-            for (uint j = 0; j < usable; j++) {
-                to[j * to_stride] = sum[j];
+#pragma unroll
+            for (uint j = 0; j < MAX_RANK; j++) { /* no running index into sum: it would go to scratch memory */
+                if (j < usable) {
+                    to[j * to_stride] = sum[j];
+                }
             }
         }
         barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
