@@ -13,8 +13,16 @@
 #define TOKEN GEAR_BACKBONE_TOKEN
 #define VECTOR GEAR_OUTLIER_VECTOR
 #define BLOCK GEAR_OUTLIER_BLOCK
+#define MIXED GEAR_BACKBONE_MIXED
 #define CODEC(kind, width, size, prompt, decode, passes, stored, share, rule) \
-    {sizeof(gear_codec), kind, width, size, prompt, decode, passes, stored, share, rule, {0}}
+    {.struct_size = sizeof(gear_codec), .backbone = kind, .bits = width, .group = size, .rank_prompt = prompt, \
+     .rank_decode = decode, .power_iterations = passes, .factor_bits = stored, .outlier_fraction = share, .outlier_rule = rule}
+#define MIXED_K(prompt, decode, stored, share, rule, ...) \
+    {.struct_size = sizeof(gear_codec), .backbone = MIXED, .bits = 2, .rank_prompt = prompt, .rank_decode = decode, \
+     .factor_bits = stored, .outlier_fraction = share, .outlier_rule = rule, .segments = {__VA_ARGS__}}
+#define MIXED_V(width, turned, kind, share, rule) \
+    {.struct_size = sizeof(gear_codec), .backbone = MIXED, .bits = width, .outlier_fraction = share, .outlier_rule = rule, \
+     .rotate = turned, .levels = kind}
 
 static const stage_case cases[] = {
     {"kivi2 d64", 64, 2, 1, 1, 64, 0, 0, GEAR_F16, 0,
@@ -39,6 +47,16 @@ static const stage_case cases[] = {
      CODEC(TOKEN, 4, 16, 0, 0, 0, 0, 0.02f, BLOCK), CODEC(TOKEN, 2, 128, 5, 6, 3, 16, 0.02f, VECTOR)},
     {"half d96", 96, 3, 1, 1, 64, 0, 4, GEAR_F16, 0,
      CODEC(TOKEN, 16, 0, 0, 0, 0, 0, 0, VECTOR), CODEC(KCVT, 16, 0, 0, 0, 0, 0, 0, VECTOR)},
+    {"mixed42 d64", 64, 2, 3, 1, 64, 64, 4, GEAR_F16, 0,
+     MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {48, 2}), MIXED_V(2, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
+    {"mixed421 d80 n20", 80, 2, 1, 2, 20, 0, 1, GEAR_BF16, 1,
+     MIXED_K(0, 2, 8, 0.02f, BLOCK, {16, 4}, {16, 2}, {48, 1}), MIXED_V(3, 1, GEAR_LEVELS_NORMAL, 0.02f, BLOCK)},
+    {"mixed54 d96", 96, 1, 4, 1, 64, 0, 0, GEAR_F32, 1,
+     MIXED_K(0, 0, 16, 0.02f, VECTOR, {32, 5}, {64, 4}), MIXED_V(4, 1, GEAR_LEVELS_UNIFORM, 0.01f, VECTOR)},
+    {"mixed8532 d128", 128, 2, 1, 3, 33, 10, 4, GEAR_F16, 0,
+     MIXED_K(2, 1, 16, 0, VECTOR, {16, 8}, {32, 5}, {32, 3}, {48, 2}), MIXED_V(4, 0, GEAR_LEVELS_NORMAL, 0, VECTOR)},
+    {"mixed31 d256", 256, 1, 2, 1, 64, 0, 2, GEAR_F32, 0,
+     MIXED_K(0, 0, 16, 0.05f, BLOCK, {64, 3}, {192, 1}), MIXED_V(3, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
 };
 
 const stage_case *stage_cases(uint32_t *count)
