@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Puts measured tables into the documents: update_tables.py TABLE.txt RECENT.json
+"""Puts measured tables into the documents: update_tables.py TABLE.txt RECENT.json EXACT4.json VARIANCE.json
 
-TABLE.txt    what ci/quickstart.sh printed; goes between the markers of README.md as it is
-RECENT.json  what `ci/quickstart.sh --recent 64 --json FILE` wrote; becomes the table of docs/quality.md
+TABLE.txt      what ci/quickstart.sh printed; goes between the markers of README.md as it is
+RECENT.json    what `ci/quickstart.sh --recent 64 --json FILE` wrote; becomes the table of docs/quality.md
+EXACT4.json    the same with `--exact-first 4`: a column of it, for the recipes that keep no token exact
+VARIANCE.json  the same as RECENT.json with `--order variance`: a column of it, for the codecs that have a channel order
+ci/quality_plot.py draws the figure from RECENT.json and EXACT4.json.
 """
 import json
 import re
@@ -23,13 +26,18 @@ def number(value, digits):
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def quality_table(report):
-    lines = ["| codec | bits/value | K | V | attention | energy in L, K | energy in L, V |", "|---|---|---|---|---|---|---|"]
+def quality_table(report, exact, variance):
+    exact, variance = ({row["name"]: row for row in other["rows"]} for other in (exact, variance))
+    head = ["codec", "preset", "bits/value", "K", "V", "attention", "4 tokens exact", "order by variance", "L, K", "L, V"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in report["rows"]:
-        cells = [number(row["bits_per_value"], 2)]
+        name = row["name"]
+        cells = [name, f"**{row['preset']}**" if row["preset"] else "-", number(row["bits_per_value"], 2)]
         cells += [number(row[key], 4) for key in ("rel_k", "rel_v", "rel_attention")]
+        cells.append(number(exact[name]["rel_attention"], 4))
+        cells.append(number(variance[name]["rel_attention"] if row["order"] else None, 4))
         cells += [number(row[key], 3) for key in ("lowrank_energy_k", "lowrank_energy_v")]
-        lines.append(f"| {row['name']} | " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -39,18 +47,21 @@ def ordering(report):
     broken = []
     for name, row in rows.items():
         for part, base in (("+L", name.removesuffix(" +L")), ("+L+S", name.removesuffix("+S"))):
-            if name.endswith(" " + part):
+            if name.endswith(" " + part) and base in rows:
                 broken += [f"{name} {key}" for key in ("rel_k", "rel_v", "rel_attention") if row[key] > rows[base][key]]
-    return "It holds in every row." if not broken else "It does not hold for: " + ", ".join(broken) + "."
+    return "L lowers every error of its row without L, and S every error of the row without S." if not broken else\n    "L and S lower every error but: " + ", ".join(broken) + "."
 
 
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         between_markers("README.md", "```\n" + file.read().rstrip() + "\n```")
-    with open(sys.argv[2], encoding="utf-8") as file:
-        report = json.load(file)
+    reports = []
+    for path in sys.argv[2:5]:
+        with open(path, encoding="utf-8") as file:
+            reports.append(json.load(file))
+    report = reports[0]
     device = f"Measured on {report['device']['name']} through {report['device']['platform']}."
-    between_markers("docs/quality.md", quality_table(report) + "\n\n" + ordering(report) + " " + device)
+    between_markers("docs/quality.md", quality_table(*reports) + "\n\n" + ordering(report) + " " + device)
 
 
 if __name__ == "__main__":

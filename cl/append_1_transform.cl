@@ -41,7 +41,8 @@ gear_k_append_1_order(__global const uint *shape, __global uchar *pool, __global
             squares += d * d;
         }
         float weight = has_weights ? weights[weights_offset + ((ulong)entry * heads + head) * HEAD_DIM + c] : 1.0f;
-        importance[c] = squares * inverse * weight;
+        float product = squares * inverse * weight;
+        importance[c] = product > 0.0f ? product : 0.0f; /* a NaN among the weights must not break the permutation */
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     if (job[GEAR__JOB_FIRST] != 0u) {

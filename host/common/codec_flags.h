@@ -1,18 +1,20 @@
-/* codec_flags.h: the codec flags that gear-pack and gear-info share, and the short name of a codec. */
+/* codec_flags.h: the codec flags that gear-pack and gear-info share. */
 #ifndef HOST_CODEC_FLAGS_H
 #define HOST_CODEC_FLAGS_H
 
 #include <argp.h>
-#include <stdbool.h>
 
-#include "gear/gear.h"
+#include "recipe.h"
 
 typedef struct codec_flags {
-    gear_codec_pair pair;
-    uint32_t exact_first, window, recent;
-    bool codec_given; /* a flag other than --exact-first, --window and --recent was given */
-    bool given;       /* any of the flags was given */
-    bool decode_rank_given;
+    recipe plain;       /* what the flags other than --preset say */
+    const char *preset; /* --preset; excludes the flags of one codec */
+    uint32_t v_rank, scale_bits;
+    float v_outliers;
+    const char *segments; /* --k-segments */
+    bool codec_given;     /* a flag of one codec was given */
+    bool exact_given, window_given, recent_given;
+    bool k_bits_given, decode_rank_given, v_rank_given, v_outliers_given;
 } codec_flags;
 
 /* The plain 2-bit KIVI codec, nothing exact, a window of 64, recent 0. */
@@ -21,10 +23,11 @@ void codec_flags_init(codec_flags *flags);
 /* A child parser; its input is a codec_flags. */
 extern const struct argp codec_argp;
 
-/* The part of a cache's descriptor that the flags decide; the codec is borrowed from `pair`. */
-void codec_flags_apply(const codec_flags *flags, const gear_codec_pair *pair, gear_cache_desc *desc);
+/* Whether the flags name one recipe, and whether any flag was given at all. */
+bool codec_flags_one(const codec_flags *flags);
+bool codec_flags_any(const codec_flags *flags);
 
-/* "kivi-2 +L+S", "kcvt-k2v4 +L", "16-bit"; a group other than 64 is named where the backbone has one. */
-void codec_name(const gear_codec_pair *pair, char *out, size_t size);
+/* The recipe that the flags name, for this head_dim: the preset with what --exact-first, --window and --recent change, or `plain`. */
+bool codec_flags_recipe(const codec_flags *flags, uint32_t head_dim, recipe *out, host_error *error);
 
 #endif

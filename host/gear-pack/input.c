@@ -17,6 +17,11 @@ size_t input_query_values(const input *in)
     return (size_t)in->query_heads * in->queries * in->head_dim;
 }
 
+uint32_t input_first_half(const input *in)
+{
+    return in->queries / 2;
+}
+
 /* Reads one file as [heads, tokens, channels] of finite values. */
 static bool read_tensor(const char *path, npy_array *array, float **value, host_error *error)
 {
@@ -70,6 +75,32 @@ static cl_mem output(size_t values, const device *dev, host_error *error)
     return cl_ok(code, "clCreateBuffer", error) ? mem : NULL;
 }
 
+/* Fills in->squares_mem: what a caller of gear_append_weighted would gather over its prompt. */
+static bool upload_squares(input *in, const device *dev, host_error *error)
+{
+    uint32_t half = input_first_half(in), share = in->query_heads / in->kv_heads;
+    if (!half)
+        return true;
+    size_t count = (size_t)in->kv_heads * in->head_dim;
+    float *mean = malloc(count * sizeof *mean);
+    if (!mean)
+        return fail(error, EXIT_DEVICE, "host memory exhausted");
+    for (size_t i = 0; i < count; ++i) {
+        size_t head = i / in->head_dim, channel = i % in->head_dim;
+        double sum = 0;
+        for (size_t h = head * share; h < (head + 1) * share; ++h)
+            for (size_t t = 0; t < half; ++t) {
+                double q = (double)in->q_value[(h * in->queries + t) * in->head_dim + channel];
+                sum += q * q;
+            }
+        mean[i] = (float)(sum / ((double)half * share));
+    }
+    cl_int code = CL_SUCCESS;
+    in->squares_mem = clCreateBuffer(dev->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, count * sizeof *mean, mean, &code);
+    free(mean);
+    return cl_ok(code, "clCreateBuffer", error);
+}
+
 bool input_load(input *in, const char *k, const char *v, const char *q, float scale, const device *dev, host_error *error)
 {
     if (!read_tensor(k, &in->k, &in->k_value, error) || !read_tensor(v, &in->v, &in->v_value, error) ||
@@ -91,7 +122,7 @@ bool input_load(input *in, const char *k, const char *v, const char *q, float sc
     in->q_mem = upload(&in->q, dev, error);
     in->out_mem = in->q_mem ? output(input_query_values(in), dev, error) : NULL;
     in->exact = in->out_mem ? malloc(input_query_values(in) * sizeof *in->exact) : NULL;
-    if (!in->out_mem)
+    if (!in->out_mem || !upload_squares(in, dev, error))
         return false;
     if (!in->exact || !exact_attention(in))
         return fail(error, EXIT_DEVICE, "host memory exhausted");
@@ -116,6 +147,7 @@ void input_free(input *in)
     release(in->k_mem);
     release(in->v_mem);
     release(in->q_mem);
+    release(in->squares_mem);
     release(in->dense_mem);
     release(in->out_mem);
     memset(in, 0, sizeof *in);

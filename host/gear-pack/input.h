@@ -13,6 +13,7 @@ typedef struct input {
     uint64_t tokens;
     float scale;
     cl_mem k_mem, v_mem, q_mem;
+    cl_mem squares_mem; /* float [KV heads][head_dim]: mean square of the first half of the queries; NULL with fewer than two */
     cl_mem dense_mem; /* float [KV heads][tokens][head_dim]: what gear_reconstruct writes */
     cl_mem out_mem;   /* float [query heads][m][head_dim] */
 } input;
@@ -24,5 +25,8 @@ void input_free(input *in);
 /* Elements of K (and of V), and of Q (and of the output). */
 size_t input_values(const input *in);
 size_t input_query_values(const input *in);
+
+/* Queries of the first half: those whose mean square `squares_mem` holds. The last ones of an odd number are in the second. */
+uint32_t input_first_half(const input *in);
 
 #endif

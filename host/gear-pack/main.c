@@ -1,4 +1,4 @@
-/* gear-pack: compresses K and V of .npy files and shows what each codec costs and loses, beside exact attention. */
+/* gear-pack: compresses K and V of .npy files and shows what each recipe costs and loses, beside exact attention. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,30 +14,39 @@ typedef struct paths {
 typedef struct options {
     paths k, v, q;
     float scale;
+    uint32_t order; /* index in orders[], or ORDER_DEFAULT */
     const char *json;
     device_flags device;
     codec_flags codec;
 } options;
 
-enum { KEY_K = 0x600, KEY_V, KEY_Q, KEY_SCALE, KEY_JSON };
+enum { KEY_K = 0x600, KEY_V, KEY_Q, KEY_SCALE, KEY_ORDER, KEY_JSON };
+
+static const char *const orders[] = {"variance", "queries"};
+enum { ORDER_VARIANCE, ORDER_QUERIES, ORDER_DEFAULT };
 
 static const struct argp_option option_table[] = {
     {"k", KEY_K, "FILE", 0, "Keys [KV heads, tokens, head_dim], .npy of float16 or float32, as the model caches them", 1},
     {"v", KEY_V, "FILE", 0, "Values, of the same shape", 0},
     {"q", KEY_Q, "FILE", 0, "Queries [query heads, m, head_dim] of the last m positions", 0},
     {"scale", KEY_SCALE, "S", 0, "Factor of q.k before the softmax [1 / sqrt(head_dim)]", 0},
+    {"order", KEY_ORDER, "BY", 0,
+     "Channel order of the mixed backbone: variance (of the keys alone) or queries (times their mean square) [queries with --q]", 0},
     {"json", KEY_JSON, "FILE", 0, "Also write the rows here", 2},
     {0}};
 
 static const char doc[] =
     "Compresses keys and values and prints what each codec costs and loses."
     "\v"
-    "Without codec flags there is a row for 16 bits and, for each backbone at 2, 3 and 4 bits, for the backbone alone, with a "
-    "low-rank part (+L: rank 4) and with outliers too (+L+S: 2 %). --exact-first, --window and --recent hold for every row. "
-    "--k, --v and --q may be repeated, once a layer: errors, energies and times are then means over the layers, bytes are "
-    "sums.\n\n"
+    "Without codec flags there is a row for 16 bits, for each of the paper's backbones at 2, 3 and 4 bits alone, with a "
+    "low-rank part (+L: rank 4) and with outliers too (+L+S: 2 %), and for each preset, sorted by bits per value. There --window and "
+    "--recent (0 unless given) hold for every row, --exact-first for every row if given. --k, --v and --q may be repeated, once "
+    "a layer: errors, energies and times are then means over the layers, bytes are sums.\n\n"
     "All tokens are appended in one call: the whole blocks of 64, but the newest --recent tokens, become a prompt segment and "
     "the rest stays in the 16-bit window.\n\n"
+    "The mixed backbone orders the channels of K. With two or more queries the order is made with the first half of them (as if they "
+    "were the prompt's), and the attention of every row of the table is scored with the second half, whatever --order says, so that "
+    "rows compare; --json has the error over all queries too. A table without a mixed row scores all queries.\n\n"
     "bits/value counts all that compressed tokens occupy (codes, scales, low rank, outliers, exact tokens, tables) over the "
     "compressed tokens, and again with the window over all tokens. rel K, V and attention are Frobenius norms of the error "
     "over those of the exact tensor, over all tokens; exact attention is computed in double precision from the files, "
@@ -77,6 +86,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_JSON:
         o->json = text;
         return 0;
+    case KEY_ORDER:
+        o->order = args_choice("order", text, orders, 2, state);
+        return 0;
     case KEY_SCALE:
         o->scale = args_float("scale", text, state);
         if (!(o->scale > 0))
@@ -91,6 +103,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
         if (o->v.count != o->k.count || (o->q.count && o->q.count != o->k.count))
             argp_failure(state, EXIT_INPUT, 0, "--k, --v and --q must be given equally often (%zu, %zu, %zu)", o->k.count,
                          o->v.count, o->q.count);
+        if (o->order == ORDER_QUERIES && !o->q.count)
+            argp_failure(state, EXIT_INPUT, 0, "--order queries needs --q");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -102,25 +116,52 @@ static bool load_inputs(const options *o, const device *dev, input *inputs, host
     for (size_t i = 0; i < o->k.count; ++i)
         if (!input_load(&inputs[i], o->k.items[i], o->v.items[i], o->q.count ? o->q.items[i] : NULL, o->scale, dev, error))
             return false;
+    for (size_t i = 0; o->order == ORDER_QUERIES && i < o->k.count; ++i)
+        if (!input_first_half(&inputs[i]))
+            return fail(error, EXIT_INPUT, "%s: --order queries needs two queries or more", o->q.items[i]);
     return true;
 }
 
-static bool measure_all(const options *o, measurer *m, const input *inputs, row *rows, size_t count, host_error *error)
+/* The rows of the table, to be freed by the caller; NULL on failure. */
+static recipe *choose_recipes(const options *o, uint32_t head_dim, size_t *count, host_error *error)
 {
-    gear_codec_pair codecs[DEFAULT_ROWS];
+    if (!codec_flags_one(&o->codec))
+        return default_recipes(&o->codec, head_dim, count, error);
+    recipe *one = malloc(sizeof *one);
+    if (!one)
+        fail(error, EXIT_DEVICE, "host memory exhausted");
+    else if (codec_flags_recipe(&o->codec, head_dim, one, error)) {
+        *count = 1;
+        return one;
+    }
+    free(one);
+    return NULL;
+}
+
+static scoring choose_scoring(const options *o, const input *inputs, const recipe *recipes, size_t count)
+{
+    scoring how = {0};
+    for (size_t i = 0; i < count; ++i)
+        how.any_ordered = how.any_ordered || recipe_ordered(&recipes[i]);
+    how.halved = how.any_ordered;
+    for (size_t i = 0; i < o->k.count; ++i)
+        how.halved = how.halved && input_first_half(&inputs[i]);
+    how.weighted = how.halved && o->order != ORDER_VARIANCE;
+    return how;
+}
+
+static bool measure_all(const options *o, measurer *m, const input *inputs, const recipe *recipes, row *rows, size_t count,
+                        host_error *error)
+{
     bool tty = isatty(STDERR_FILENO), ok = true;
     residual_list known = {0};
-    if (o->codec.codec_given)
-        codecs[0] = o->codec.pair;
-    else
-        default_codecs(codecs);
     for (size_t i = 0; ok && i < count; ++i) {
         if (tty) {
             char name[48];
-            codec_name(&codecs[i], name, sizeof name);
+            recipe_name(&recipes[i], name, sizeof name);
             fprintf(stderr, "\r\033[K%zu of %zu: %s", i + 1, count, name);
         }
-        ok = measure_row(m, &codecs[i], inputs, o->k.count, &known, &rows[i], error);
+        ok = measure_row(m, &recipes[i], inputs, o->k.count, &known, &rows[i], error);
     }
     if (tty)
         fprintf(stderr, "\r\033[K");
@@ -128,23 +169,40 @@ static bool measure_all(const options *o, measurer *m, const input *inputs, row 
     return ok;
 }
 
+static void print_heading(const device *dev, const scoring *how)
+{
+    printf("%s on %s (%s)", dev->name, dev->platform_name, device_kind(dev->type));
+    if (how->any_ordered)
+        printf("; channel order by variance%s", how->weighted ? " and the first half" : "");
+    printf("%s\n", how->halved ? "; attention scored with the second half of the queries" : "");
+}
+
 static bool pack(const options *o, host_error *error)
 {
     bool ok = false;
-    size_t count = o->codec.codec_given ? 1 : DEFAULT_ROWS;
+    size_t count = 0;
     FILE *json = NULL;
     device dev = {0};
     gear_error detail = {0};
-    measurer m = {.dev = &dev, .flags = &o->codec};
+    measurer m = {.dev = &dev};
+    recipe *recipes = NULL;
+    row *rows = NULL;
     input *inputs = calloc(o->k.count, sizeof *inputs);
-    row *rows = calloc(count, sizeof *rows);
     char *programs = args_program_cache(&o->device);
-    if (!inputs || !rows) {
+    if (!inputs) {
         fail(error, EXIT_DEVICE, "host memory exhausted");
         goto cleanup;
     }
-    if (!open_device(o->device.device, &dev, error) || !load_inputs(o, &dev, inputs, error))
+    if (!open_device(o->device.device, &dev, error) || !load_inputs(o, &dev, inputs, error) ||
+        !(recipes = choose_recipes(o, inputs[0].head_dim, &count, error)))
         goto cleanup;
+    if (!(rows = calloc(count, sizeof *rows))) {
+        fail(error, EXIT_DEVICE, "host memory exhausted");
+        goto cleanup;
+    }
+    scoring how = choose_scoring(o, inputs, recipes, count);
+    m.weighted = how.weighted;
+    m.halved = how.halved;
     if (o->json && !(json = report_open(o->json, error)))
         goto cleanup;
     gear_context_desc desc;
@@ -153,12 +211,13 @@ static bool pack(const options *o, host_error *error)
     desc.device = dev.id;
     desc.program_cache_dir = programs;
     if (!gear_ok(gear_context_create(&desc, &m.context, &detail), &detail, error) ||
-        !measure_all(o, &m, inputs, rows, count, error))
+        !measure_all(o, &m, inputs, recipes, rows, count, error))
         goto cleanup;
-    printf("%s on %s (%s)\n", dev.name, dev.platform_name, device_kind(dev.type));
+    print_heading(&dev, &how);
+    rows_sort(rows, count);
     ok = rows_print(rows, count, error);
     if (ok && json) {
-        json_t *root = rows_json(rows, count, &dev);
+        json_t *root = rows_json(rows, count, &how, &dev);
         ok = report_write(root, json, o->json, error);
         json_decref(root);
         json = NULL;
@@ -173,6 +232,7 @@ cleanup:
     close_device(&dev);
     free(inputs);
     free(rows);
+    free(recipes);
     free(programs);
     return ok;
 }
@@ -180,7 +240,7 @@ cleanup:
 int main(int argc, char **argv)
 {
     static char program[] = "gear-pack";
-    options o = {0};
+    options o = {.order = ORDER_DEFAULT};
     host_error error = {0};
     codec_flags_init(&o.codec);
     args_setup();

@@ -1,4 +1,4 @@
-/* measure.c: runs a codec on an input, see measure.h. */
+/* measure.c: runs a recipe on an input, see measure.h. */
 #include "measure.h"
 
 #include <math.h>
@@ -7,29 +7,16 @@
 #include "../common/timer.h"
 #include "exact.h"
 
-static bool same_side(const gear_codec *a, const gear_codec *b)
-{
-    return a->backbone == b->backbone && a->bits == b->bits && a->group == b->group && a->rank_prompt == b->rank_prompt &&
-           a->rank_decode == b->rank_decode && a->power_iterations == b->power_iterations && a->factor_bits == b->factor_bits &&
-           !(a->outlier_fraction < b->outlier_fraction) && !(a->outlier_fraction > b->outlier_fraction) &&
-           a->outlier_rule == b->outlier_rule;
-}
-
-bool same_codec(const gear_codec_pair *a, const gear_codec_pair *b)
-{
-    return same_side(&a->k, &b->k) && same_side(&a->v, &b->v);
-}
-
 void measurer_free(measurer *m)
 {
     gear_cache_destroy(m->cache);
     m->cache = NULL;
 }
 
-/* Makes m->cache fit codec and input. */
-static bool prepare(measurer *m, const gear_codec_pair *codec, const input *in, host_error *error)
+/* Makes m->cache fit recipe and input. */
+static bool prepare(measurer *m, const recipe *r, const input *in, host_error *error)
 {
-    if (m->cache && same_codec(&m->codec, codec) && m->tokens == in->tokens && m->kv_heads == in->kv_heads &&
+    if (m->cache && recipe_same(&m->made, r) && m->tokens == in->tokens && m->kv_heads == in->kv_heads &&
         m->query_heads == in->query_heads && m->head_dim == in->head_dim && m->queries == in->queries)
         return true;
     measurer_free(m);
@@ -46,10 +33,10 @@ static bool prepare(measurer *m, const gear_codec_pair *codec, const input *in, 
     /* The whole prompt as one segment, as far as the library allows. */
     uint64_t segment = (in->tokens + GEAR_BLOCK_TOKENS - 1) / GEAR_BLOCK_TOKENS * GEAR_BLOCK_TOKENS;
     desc.max_segment_tokens = segment < 16384 ? (uint32_t)segment : 16384;
-    codec_flags_apply(m->flags, codec, &desc);
+    recipe_apply(r, &desc);
     if (!gear_ok(gear_cache_create(m->context, &desc, &m->cache, &detail), &detail, error))
         return false;
-    m->codec = *codec;
+    m->made = *r;
     m->tokens = in->tokens;
     m->kv_heads = in->kv_heads;
     m->query_heads = in->query_heads;
@@ -79,8 +66,11 @@ static bool append(measurer *m, const input *in, gear_sequence *sequence, double
     gear_view v = dense_view(in->v_mem, element(&in->v), in->tokens, in->head_dim);
     gear_batch batch = {.count = 1, .sequences = sequence, .tokens_each = (uint32_t)in->tokens};
     gear_sync sync = {.queue = m->dev->queue};
+    gear_append_desc desc;
+    gear_append_desc_init(&desc);
+    desc.query_squares = m->weighted && recipe_ordered(&m->made) ? in->squares_mem : NULL;
     double start = timer_ms();
-    bool ok = gear_ok(gear_append(m->cache, 0, &batch, &k, &v, &sync, &detail), &detail, error) &&
+    bool ok = gear_ok(gear_append_weighted(m->cache, 0, &batch, &k, &v, &desc, &sync, &detail), &detail, error) &&
               cl_ok(clFinish(m->dev->queue), "clFinish", error);
     *ms = timer_ms() - start;
     return ok;
@@ -139,19 +129,23 @@ static bool compare_side(measurer *m, const input *in, gear_sequence sequence, b
     return true;
 }
 
-static bool compare_output(measurer *m, const input *in, float *host, double *rel, host_error *error)
+static bool compare_output(measurer *m, const input *in, float *host, sample *out, host_error *error)
 {
-    size_t values = input_query_values(in);
+    size_t values = input_query_values(in), head = (size_t)in->queries * in->head_dim;
+    size_t first = m->halved ? (size_t)input_first_half(in) * in->head_dim : 0;
     if (!cl_ok(clEnqueueReadBuffer(m->dev->queue, in->out_mem, CL_TRUE, 0, values * sizeof *host, host, 0, NULL, NULL),
                "clEnqueueReadBuffer", error))
         return false;
-    double all = 0, norm = 0;
+    error_sums sums = {0}, scored = {0};
     for (size_t i = 0; i < values; ++i) {
-        double d = (double)host[i] - in->exact[i];
-        all += d * d;
-        norm += in->exact[i] * in->exact[i];
+        double d = (double)host[i] - in->exact[i], x = in->exact[i];
+        sums.all += d * d;
+        sums.norm += x * x;
+        scored.all += i % head >= first ? d * d : 0;
+        scored.norm += i % head >= first ? x * x : 0;
     }
-    *rel = relative(all, norm);
+    out->rel_attention = relative(scored.all, scored.norm);
+    out->rel_attention_all = relative(sums.all, sums.norm);
     return true;
 }
 
@@ -164,7 +158,7 @@ static bool run(measurer *m, const input *in, bool full, sample *out, host_error
     error_sums k = {0}, v = {0};
     size_t most = input_values(in) > input_query_values(in) ? input_values(in) : input_query_values(in);
     float *host = malloc(most * sizeof *host);
-    *out = (sample){.rel_attention = (double)NAN, .attend_ms = (double)NAN};
+    *out = (sample){.rel_attention = (double)NAN, .rel_attention_all = (double)NAN, .attend_ms = (double)NAN};
     if (!host) {
         fail(error, EXIT_DEVICE, "host memory exhausted");
         goto cleanup;
@@ -179,7 +173,7 @@ static bool run(measurer *m, const input *in, bool full, sample *out, host_error
     if (full && in->queries) {
         if (warm_up && !attend(m, in, sequence, &out->attend_ms, error))
             goto cleanup;
-        if (!attend(m, in, sequence, &out->attend_ms, error) || !compare_output(m, in, host, &out->rel_attention, error))
+        if (!attend(m, in, sequence, &out->attend_ms, error) || !compare_output(m, in, host, out, error))
             goto cleanup;
     }
     if (!compare_side(m, in, sequence, false, out->compressed, host, &k, error) ||
@@ -196,12 +190,12 @@ cleanup:
     return ok;
 }
 
-bool measure(measurer *m, const gear_codec_pair *codec, const input *in, sample *out, host_error *error)
+bool measure(measurer *m, const recipe *r, const input *in, sample *out, host_error *error)
 {
-    return prepare(m, codec, in, error) && run(m, in, true, out, error);
+    return prepare(m, r, in, error) && run(m, in, true, out, error);
 }
 
-bool measure_residual(measurer *m, const gear_codec_pair *codec, const input *in, sample *out, host_error *error)
+bool measure_residual(measurer *m, const recipe *r, const input *in, sample *out, host_error *error)
 {
-    return prepare(m, codec, in, error) && run(m, in, false, out, error);
+    return prepare(m, r, in, error) && run(m, in, false, out, error);
 }

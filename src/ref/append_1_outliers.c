@@ -82,6 +82,15 @@ static uint32_t vector_key(const candidates *set, uint32_t index)
     return negative != set->smallest ? 0x8000u - magnitude : 0x8000u + magnitude;
 }
 
+/* |x - z| in units of s, which is a number of super scales. */
+static float mixed_distance(const gear__side *side, const uint8_t *head, uint32_t token, uint32_t channel, float x)
+{
+    gear__ref_scale scale = gear__ref_mixed_scale(side, head, token, channel);
+    float inverse = gear__ref_inverse(gear__ref_super(side, head, gear__ref_segment_of(side, channel).index, 0));
+    uint32_t steps = gear__ref_mixed_pair_get(side, head, token, channel) & 63u;
+    return fabsf(x - scale.z) * (inverse * (1.0f / (float)steps));
+}
+
 /* 1 + the bits of the float32 |x - mid| * inv(scale): non-negative floats order as their bits do. */
 static uint32_t block_key(const candidates *set, uint32_t index)
 {
@@ -92,14 +101,17 @@ static uint32_t block_key(const candidates *set, uint32_t index)
         return 0;
     }
     gear__ref_place place = gear__ref_place_at(set->round, &set->job, set->block, set->head);
-    uint32_t token = index / shape->head_dim, channel = index % shape->head_dim, bits = 0;
-    gear__ref_pair pair = gear__ref_pair_get(shape, side, set->job.cls, place, token, channel);
-    if (pair.scale) {
+    uint32_t token = index / shape->head_dim, channel = index % shape->head_dim, bits;
+    float x = gear__float_from_half(set->round->x[at]), key = 0;
+    if (gear__ref_is_mixed(side)) {
+        key = mixed_distance(side, place.head, token, channel, x);
+    } else {
+        gear__ref_pair pair = gear__ref_pair_get(shape, side, set->job.cls, place, token, channel);
         float half_range = 0.5f * (float)((1u << side->bits) - 1u);
         float mid = fmaf(half_range, gear__float_from_half(pair.scale), gear__float_from_half(pair.lo));
-        float key = fabsf(gear__float_from_half(set->round->x[at]) - mid) * gear__ref_inverse(pair.scale);
-        memcpy(&bits, &key, sizeof bits);
+        key = pair.scale ? fabsf(x - mid) * gear__ref_inverse(pair.scale) : 0;
     }
+    memcpy(&bits, &key, sizeof bits);
     return bits + 1u;
 }
 

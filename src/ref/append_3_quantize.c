@@ -1,4 +1,4 @@
-/* append_3_quantize.c: codes (rule 6) into the planes of each block, and the residual (rule 7). */
+/* append_3_quantize.c: codes (rules 6 and 11) into the planes of each block, and the residual (rule 7). */
 #include <string.h>
 
 #include "ref/kit.h"
@@ -16,6 +16,15 @@ static uint32_t code_of(const gear__side *side, gear__ref_pair pair, uint16_t x,
     return (uint32_t)gear__ref_divide(d, pair.scale, 0, (int32_t)top);
 }
 
+static uint32_t mixed_code_of(const gear__side *side, const uint8_t *head, uint32_t t, uint32_t c, uint16_t x, uint8_t mask)
+{
+    uint32_t bits = gear__ref_segment_of(side, c).bits;
+    if (mask == GEAR__MASK_PADDING || mask == GEAR__MASK_OUTLIER) {
+        return mask == GEAR__MASK_OUTLIER ? 1u << (bits - 1u) : 0;
+    }
+    return gear__ref_mixed_encode(side, gear__ref_mixed_scale(side, head, t, c), bits, gear__float_from_half(x));
+}
+
 static void quantize_block(gear__ref_round *round, const gear__ref_job *job, uint32_t head, uint32_t block)
 {
     const gear__shape *shape = round->shape;
@@ -29,13 +38,15 @@ static void quantize_block(gear__ref_round *round, const gear__ref_job *job, uin
             uint8_t mask = round->mask[row + c];
             float r = 0;
             if (side->axis == GEAR__AXIS_NONE) {
-                gear__ref_code_set(shape, side, place.head, t, c, mask == GEAR__MASK_PADDING ? 0 : x);
+                gear__ref_code_set(side, place.head, t, c, mask == GEAR__MASK_PADDING ? 0 : x);
+            } else if (gear__ref_is_mixed(side)) {
+                gear__ref_code_set(side, place.head, t, c, mixed_code_of(side, place.head, t, c, x, mask));
             } else {
                 gear__ref_pair pair = gear__ref_pair_get(shape, side, job->cls, place, t, c);
-                gear__ref_code_set(shape, side, place.head, t, c, code_of(side, pair, x, mask));
-                if (mask == GEAR__MASK_NORMAL) {
-                    r = gear__float_from_half(x) - gear__ref_dequantize(shape, side, job->cls, place, t, c);
-                }
+                gear__ref_code_set(side, place.head, t, c, code_of(side, pair, x, mask));
+            }
+            if (side->axis != GEAR__AXIS_NONE && mask == GEAR__MASK_NORMAL) {
+                r = gear__float_from_half(x) - gear__ref_dequantize(shape, side, job->cls, place, t, c);
             }
             round->r[row + c] = r;
         }

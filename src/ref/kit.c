@@ -56,6 +56,15 @@ gear__ref_place gear__ref_place_at(const gear__ref_round *round, const gear__ref
     };
 }
 
+uint32_t gear__ref_rotation_part(uint32_t head_dim, uint32_t first)
+{
+    uint32_t size = GEAR__STEP;
+    while (2 * size <= head_dim - first) {
+        size *= 2;
+    }
+    return size;
+}
+
 uint16_t gear__ref_load_half(const uint8_t *at, size_t index)
 {
     uint16_t half;

@@ -17,6 +17,17 @@ typedef struct gear__ref_place {
     uint8_t *seg;    /* head part of the segment record */
 } gear__ref_place;
 
+/* A channel segment of K; on every other side the one segment is all channels. */
+typedef struct gear__ref_segment {
+    uint32_t index, first, channels, bits;
+    uint32_t planes; /* bytes of the planes before its own */
+} gear__ref_segment;
+
+/* A pair of the mixed backbone as it is stored: x ~ z + s * level, level in -1 .. 1. */
+typedef struct gear__ref_scale {
+    float s, z;
+} gear__ref_scale;
+
 /* Halves of a pair. */
 typedef struct gear__ref_pair {
     uint16_t scale, lo;
@@ -41,16 +52,29 @@ void gear__ref_store_word(uint8_t *at, size_t index, uint32_t word);
 uint32_t gear__ref_bits_get(const uint8_t *plane, uint32_t bit, uint32_t w);
 void gear__ref_bits_set(uint8_t *plane, uint32_t bit, uint32_t w, uint32_t code);
 /* The code of (token of the block, channel) in the planes of a head part; 16 bits: a half. */
-uint32_t gear__ref_code_get(const gear__shape *shape, const gear__side *side, const uint8_t *head, uint32_t token,
-                            uint32_t channel);
-void gear__ref_code_set(const gear__shape *shape, const gear__side *side, uint8_t *head, uint32_t token, uint32_t channel,
-                        uint32_t code);
+uint32_t gear__ref_code_get(const gear__side *side, const uint8_t *head, uint32_t token, uint32_t channel);
+void gear__ref_code_set(const gear__side *side, uint8_t *head, uint32_t token, uint32_t channel, uint32_t code);
 
-/* The pair that (token of the block, channel) belongs to. Not for 16 bits. */
+/* The pair that (token of the block, channel) belongs to. Not for 16 bits or the mixed backbone. */
 gear__ref_pair gear__ref_pair_get(const gear__shape *shape, const gear__side *side, uint32_t cls, gear__ref_place place,
                                   uint32_t token, uint32_t channel);
 void gear__ref_pair_set(const gear__shape *shape, const gear__side *side, uint32_t cls, gear__ref_place place, uint32_t token,
                         uint32_t channel, gear__ref_pair pair);
+
+int gear__ref_is_mixed(const gear__side *side);
+gear__ref_segment gear__ref_segment_of(const gear__side *side, uint32_t channel);
+/* Rule 11: the bits of a stored pair; halves of the super scales (K by segment: S, Z0, Zs; V: S); what they stand for. */
+uint32_t gear__ref_mixed_pair_get(const gear__side *side, const uint8_t *head, uint32_t token, uint32_t channel);
+void gear__ref_mixed_pair_set(const gear__side *side, uint8_t *head, uint32_t token, uint32_t channel, uint32_t value);
+uint16_t gear__ref_super(const gear__side *side, const uint8_t *head, uint32_t segment, uint32_t which);
+gear__ref_scale gear__ref_mixed_scale(const gear__side *side, const uint8_t *head, uint32_t token, uint32_t channel);
+float gear__ref_normal_level(uint32_t bits, uint32_t code);
+uint32_t gear__ref_mixed_encode(const gear__side *side, gear__ref_scale scale, uint32_t bits, float value);
+float gear__ref_mixed_value(const gear__side *side, gear__ref_scale scale, uint32_t bits, uint32_t code);
+/* rint_even(d / scale) as if computed exactly, clamped, for a positive float scale. */
+int32_t gear__ref_quotient(float d, float scale, int32_t low, int32_t high);
+/* Size of the Hadamard part that starts at channel `first` (rule 10). */
+uint32_t gear__ref_rotation_part(uint32_t head_dim, uint32_t first);
 
 /* inv(scale) of rule 6, for a positive finite half. */
 float gear__ref_inverse(uint16_t scale);

@@ -14,33 +14,35 @@ void gear__ref_bits_set(uint8_t *plane, uint32_t bit, uint32_t w, uint32_t code)
     gear__ref_store_word(plane, bit / 32u, word | (code & ((1u << w) - 1u)) << bit % 32u);
 }
 
-static uint32_t bit_at(const gear__shape *shape, const gear__side *side, uint32_t w, uint32_t token, uint32_t channel)
+/* Where a code is: its segment's planes, and its bit in a plane of w bits there. */
+static uint32_t bit_at(const gear__side *side, const gear__ref_segment *segment, uint32_t w, uint32_t token, uint32_t channel)
 {
-    return side->is_v ? gear__v_bit(w, token, channel) : gear__k_bit(w, shape->head_dim / GEAR__STEP, token, channel);
+    channel -= segment->first;
+    return side->is_v ? gear__v_bit(w, token, channel) : gear__k_bit(w, segment->channels / GEAR__STEP, token, channel);
 }
 
-uint32_t gear__ref_code_get(const gear__shape *shape, const gear__side *side, const uint8_t *head, uint32_t token,
-                            uint32_t channel)
+uint32_t gear__ref_code_get(const gear__side *side, const uint8_t *head, uint32_t token, uint32_t channel)
 {
-    uint32_t w = gear__main_plane(side->bits), high = gear__high_plane(side->bits);
-    const uint8_t *plane = head + side->codes;
-    uint32_t code = gear__ref_bits_get(plane, bit_at(shape, side, w, token, channel), w);
+    const gear__ref_segment segment = gear__ref_segment_of(side, channel);
+    uint32_t w = gear__main_plane(segment.bits), high = gear__high_plane(segment.bits);
+    const uint8_t *plane = head + side->codes + segment.planes;
+    uint32_t code = gear__ref_bits_get(plane, bit_at(side, &segment, w, token, channel), w);
     if (high) {
-        plane += 8u * shape->head_dim * w;
-        code |= gear__ref_bits_get(plane, bit_at(shape, side, high, token, channel), high) << w;
+        plane += 8u * segment.channels * w;
+        code |= gear__ref_bits_get(plane, bit_at(side, &segment, high, token, channel), high) << w;
     }
     return code;
 }
 
-void gear__ref_code_set(const gear__shape *shape, const gear__side *side, uint8_t *head, uint32_t token, uint32_t channel,
-                        uint32_t code)
+void gear__ref_code_set(const gear__side *side, uint8_t *head, uint32_t token, uint32_t channel, uint32_t code)
 {
-    uint32_t w = gear__main_plane(side->bits), high = gear__high_plane(side->bits);
-    uint8_t *plane = head + side->codes;
-    gear__ref_bits_set(plane, bit_at(shape, side, w, token, channel), w, code);
+    const gear__ref_segment segment = gear__ref_segment_of(side, channel);
+    uint32_t w = gear__main_plane(segment.bits), high = gear__high_plane(segment.bits);
+    uint8_t *plane = head + side->codes + segment.planes;
+    gear__ref_bits_set(plane, bit_at(side, &segment, w, token, channel), w, code);
     if (high) {
-        plane += 8u * shape->head_dim * w;
-        gear__ref_bits_set(plane, bit_at(shape, side, high, token, channel), high, code >> w);
+        plane += 8u * segment.channels * w;
+        gear__ref_bits_set(plane, bit_at(side, &segment, high, token, channel), high, code >> w);
     }
 }
 
@@ -117,9 +119,13 @@ int32_t gear__ref_divide(float d, uint16_t scale, int32_t low, int32_t high)
 float gear__ref_dequantize(const gear__shape *shape, const gear__side *side, uint32_t cls, gear__ref_place place,
                            uint32_t token, uint32_t channel)
 {
-    uint32_t code = gear__ref_code_get(shape, side, place.head, token, channel);
+    uint32_t code = gear__ref_code_get(side, place.head, token, channel);
     if (side->axis == GEAR__AXIS_NONE) {
         return gear__float_from_half((uint16_t)code);
+    }
+    if (gear__ref_is_mixed(side)) {
+        return gear__ref_mixed_value(side, gear__ref_mixed_scale(side, place.head, token, channel),
+                                     gear__ref_segment_of(side, channel).bits, code);
     }
     gear__ref_pair pair = gear__ref_pair_get(shape, side, cls, place, token, channel);
     return fmaf((float)code, gear__float_from_half(pair.scale), gear__float_from_half(pair.lo));

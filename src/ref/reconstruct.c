@@ -1,4 +1,6 @@
 /* reconstruct.c: dense values of a token range from records, exact record and window: X ~ (D + L) + S. */
+#include <string.h>
+
 #include "ref/kit.h"
 #include "ref/source.h"
 
@@ -74,12 +76,43 @@ static void read_compressed(reader *in, uint32_t token, float *out)
     add_outliers(in, token, out);
 }
 
+/* Stored places to channels. */
+static void unorder(float *x, uint32_t d, const uint8_t *order)
+{
+    float copy[256];
+    memcpy(copy, x, d * sizeof *x);
+    for (uint32_t i = 0; i < d; i++) {
+        x[order[i]] = copy[i];
+    }
+}
+
+static void unrotate(float *x, uint32_t d)
+{
+    float copy[256];
+    memcpy(copy, x, d * sizeof *x);
+    for (uint32_t first = 0, size; first < d; first += size) {
+        size = gear__ref_rotation_part(d, first);
+        for (uint32_t i = 0; i < size; i++) {
+            float sum = 0;
+            for (uint32_t j = 0; j < size; j++) {
+                uint32_t sign = 0;
+                for (uint32_t both = i & j; both; both &= both - 1) {
+                    sign ^= 1;
+                }
+                sum += sign ? -copy[first + j] : copy[first + j];
+            }
+            x[first + i] = sum * gear__rotation_scale(size);
+        }
+    }
+}
+
 void gear__ref_reconstruct(const gear__ref_store *store, const uint32_t *seq, uint32_t is_v, uint32_t first, uint32_t count,
                            float *out)
 {
     const gear__shape *shape = store->shape;
     const uint32_t *header = store->table + (size_t)seq[GEAR__SEQ_SLOT] * store->table_row_entries * GEAR__BLOCK_WORDS;
-    const uint8_t *record = store->pool + (size_t)header[0] * GEAR__GRANULE;
+    const uint8_t *record = store->pool + (size_t)header[GEAR__HEADER_EXACT] * GEAR__GRANULE;
+    const uint8_t *order = store->pool + (size_t)header[GEAR__HEADER_ORDER] * GEAR__GRANULE;
     reader in = {.store = store, .side = &shape->side[is_v]};
     for (uint32_t head = 0; head < shape->kv_heads; head++) {
         const uint32_t *entry = header + GEAR__BLOCK_WORDS, *end = entry + (size_t)seq[GEAR__SEQ_BLOCKS] * GEAR__BLOCK_WORDS;
@@ -89,7 +122,7 @@ void gear__ref_reconstruct(const gear__ref_store *store, const uint32_t *seq, ui
                 for (uint32_t c = 0; c < shape->head_dim; c++) {
                     out[c] = gear__float_from_half(store->window[gear__ref_ring_index(shape, seq, is_v, head, position, c)]);
                 }
-            } else if (position < header[1]) {
+            } else if (position < header[GEAR__HEADER_TOKENS]) {
                 size_t row = ((size_t)is_v * shape->kv_heads + head) * shape->exact_max + position;
                 for (uint32_t c = 0; c < shape->head_dim; c++) {
                     out[c] = gear__float_from_half(gear__ref_load_half(record, row * shape->head_dim + c));
@@ -100,6 +133,11 @@ void gear__ref_reconstruct(const gear__ref_store *store, const uint32_t *seq, ui
                 }
                 open_block(&in, entry, head);
                 read_compressed(&in, position - entry[GEAR__BLOCK_FIRST], out);
+                if (in.side->ordered) {
+                    unorder(out, shape->head_dim, order + (size_t)head * shape->head_dim);
+                } else if (in.side->rotate) {
+                    unrotate(out, shape->head_dim);
+                }
             }
         }
     }

@@ -2,8 +2,9 @@
  * is the numeric convention of docs/design.md, the layout that of layout.h and model/shape.h; rules are that convention's.
  *
  * A round compresses a work list of segments ("jobs") of one layer, one side (K or V) at a time:
- *     gather, outliers, range, quantize, lowrank, store          vector rule, or no outliers
- *     gather, range, outliers, range, quantize, lowrank, store   block rule
+ *     gather, transform, outliers, range, quantize, lowrank, store          vector rule, or no outliers
+ *     gather, transform, range, outliers, range, quantize, lowrank, store   block rule
+ * (fit in place of range on the mixed backbone; transform does nothing on the others)
  * and then window, once per side, brings in the new tokens that stay. Compile with -ffp-contract=off.
  */
 #ifndef GEAR_REF_REF_H
@@ -18,7 +19,8 @@
 #define GEAR__MASK_NORMAL 0u
 
 /* What the stages 0 to 5 share. Page table: entry i = words 4i .. 4i+3. A slot's row starts with the sequence header {granule
- * offset of the exact record, exact tokens n, 0, 0}; entry 1 + b is block b (GEAR__BLOCK_*). */
+ * offset of the exact record, exact tokens n, granule offset of the channel order, 0}; entry 1 + b is block b
+ * (GEAR__BLOCK_*). */
 typedef struct gear__ref_round {
     const gear__shape *shape;
     uint32_t is_v;
@@ -31,6 +33,7 @@ typedef struct gear__ref_round {
     uint16_t *x;   /* staging [head][row][head_dim], halves */
     uint8_t *mask; /* GEAR__MASK_*, same shape */
     float *r;      /* residual, same shape */
+    const float *weights; /* of the channel order, [sequence of the batch][head][head_dim]; NULL: none */
 } gear__ref_round;
 
 /* Where gather and window read. Element (sequence, head, position p) of the input starts at head * stride_head +
@@ -51,9 +54,13 @@ typedef struct gear__ref_source {
 void gear__ref_append_0_gather(gear__ref_round *round, gear__ref_source *source);
 /* Marks outliers (rule 4); the block rule reads the pairs of a range stage that ran with nothing marked. */
 void gear__ref_append_1_outliers(gear__ref_round *round);
+/* Rule 10, x in place: the channel order of sequences that a job opens into their order record, K in it, V rotated. */
+void gear__ref_append_1_transform(gear__ref_round *round, const gear__ref_source *source);
+/* Pairs of the mixed backbone (rule 11), super scales included. */
+void gear__ref_append_2_fit(gear__ref_round *round);
 /* Pairs (rule 5). Exact tokens take part with replaced values; marked values and padding do not. -0 counts as +0. */
 void gear__ref_append_2_range(gear__ref_round *round);
-/* Code planes (rule 6), whole planes written, and r (rule 7). 16 bits: halves as they are, r = 0. */
+/* Code planes (rules 6 and 11), whole planes written, and r (rule 7). 16 bits: halves as they are, r = 0. */
 void gear__ref_append_3_quantize(gear__ref_round *round);
 /* Factors A, B and their scales (rule 8), sums in double. Allocates its scratch: returns 0 if there is no memory, else 1. */
 int gear__ref_append_4_lowrank(gear__ref_round *round);

@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 
+import check_mixed
 from convention import Codec, compress, per_end, start_basis
 
 KIND = {False: "K", True: "V"}
@@ -79,6 +80,8 @@ def main():
     parser.add_argument("reference", type=pathlib.Path)
     parser.add_argument("--data", type=pathlib.Path, help="folder of *_k_post.npy and *_v.npy, [heads, tokens, head_dim]")
     parser.add_argument("--tokens", type=int, default=1024)
+    parser.add_argument("--frontier", type=pathlib.Path,
+                        help="frontier.py: compare the presets of the mixed backbone too (with --data)")
     args = parser.parse_args()
     reference = load(args.reference)
     sets = [("random", random_data())] + ([("real", list(real_data(args.data, args.tokens)))] if args.data else [])
@@ -99,6 +102,8 @@ def main():
                 bad += not fine
                 print(f"{name:7} {KIND[is_v]:4} {backbone:8} {group:5} {bits:4} {parts:6} {100 * equal:10.3f}% {off:6} "
                       f"{ours:8.5f} {theirs:9.5f} {100 * apart:7.3f}%  {'ok' if fine else 'OUT OF BOUNDS'}")
+    if args.frontier and args.data:
+        bad += check_mixed.check(args.frontier, args.data)
     print(f"{bad} rows out of bounds")
     return bad > 0
 

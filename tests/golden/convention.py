@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import mixed
+
 f16, f32, f64 = np.float16, np.float32, np.float64
 BLOCK = 64
 LARGEST = 65504.0
@@ -13,7 +15,7 @@ LARGEST = 65504.0
 @dataclass
 class Codec:
     is_v: bool
-    backbone: str = "kivi"  # kivi, kcvt, token
+    backbone: str = "kivi"  # kivi, kcvt, token, mixed
     bits: int = 2
     group: int = 64
     fraction: float = 0.0
@@ -21,6 +23,9 @@ class Codec:
     rank: int = 0
     iterations: int = 3
     factor_bits: int = 16
+    segments: tuple = ()  # mixed K: (channels, bits)
+    rotate: bool = False  # mixed V
+    normal: bool = False  # mixed V: Lloyd-Max levels at 3 and 4 bits
 
     @property
     def axis(self):
@@ -118,6 +123,16 @@ def per_block(fraction, d, available):
     return min(max(1, _rint(float(f32(fraction)) * 64 * d)), available)
 
 
+def block_keys(codec, x, marked):
+    """Rule 4, block rule: distances from the middle of the group in units of its scale."""
+    if codec.backbone == "mixed":
+        return mixed.keys(mixed.pairs(codec, x, marked), x, inverse)
+    scale, lo = pairs(codec, x, marked)
+    mid = ((0.5 * (2 ** codec.bits - 1)) * scale.astype(f64) + lo.astype(f64)).astype(f32)
+    inv = np.where(scale > 0, inverse(np.where(scale > 0, scale, f16(1))), 0).astype(f32)
+    return (np.abs((x.astype(f32) - mid).astype(f32)) * inv).astype(f32)
+
+
 def mark(codec, x, fixed):
     """Rule 4: the outliers of a segment whose first `fixed` rows are exact."""
     heads, tokens, d = x.shape
@@ -126,10 +141,7 @@ def mark(codec, x, fixed):
         return marked
     value = x.astype(f64) + 0.0  # -0 equals +0
     if codec.rule == "block":
-        scale, lo = pairs(codec, x, marked)
-        mid = ((0.5 * (2 ** codec.bits - 1)) * scale.astype(f64) + lo.astype(f64)).astype(f32)
-        inv = np.where(scale > 0, inverse(np.where(scale > 0, scale, f16(1))), 0).astype(f32)
-        key = (np.abs((x.astype(f32) - mid).astype(f32)) * inv).astype(f32)
+        key = block_keys(codec, x, marked)
         for h in range(heads):
             for first in range(0, tokens, BLOCK):
                 start, end = max(first, fixed), min(first + BLOCK, tokens)
@@ -194,22 +206,42 @@ def low_rank(codec, r):
     return _stored(a, codec.factor_bits) @ _stored(b, codec.factor_bits).T
 
 
-def compress(codec, values, exact=0, first=0):
-    """All stages on one segment. Returns every intermediate as a dict of arrays of the shape of `values`."""
-    clean, nan, beyond = sanitise(values)
-    x, fixed = replace_exact(clean, exact, first)
-    is_exact = np.zeros(x.shape, bool)
-    is_exact[:, :fixed] = True
-    marked = mark(codec, x, fixed)
+def quantise(codec, x, marked):
+    """Rules 5 to 7 and 11: pairs, codes, D."""
+    if codec.backbone == "mixed":
+        p = mixed.pairs(codec, x, marked)
+        code, value = mixed.encode(codec, p, x)
+        code = np.where(marked, 1 << (p["bits"] - 1), code)
+        return dict(p, code=code, dense=value(code))
     scale, lo = pairs(codec, x, marked)
     d = (x.astype(f32) - lo.astype(f32)).astype(f32)
     code = quotient(d, scale, 0, 2 ** codec.bits - 1)
     code[marked] = np.where(scale[marked] > 0, 2 ** (codec.bits - 1), 0)
     dense = (code * scale.astype(f64) + lo.astype(f64)).astype(f32)  # the sum is exact in float64: one rounding, as fma
+    return dict(scale=scale, lo=lo, code=code, dense=dense)
+
+
+def compress(codec, values, exact=0, first=0, weights=None, order=None):
+    """All stages on one segment. Returns every intermediate as a dict of arrays of the shape of `values`. Mixed K: `order` is
+    that of the sequence, or the segment opens it and finds its own (with `weights` [head][d], if given)."""
+    clean, nan, beyond = sanitise(values)
+    x, fixed = replace_exact(clean, exact, first)
+    back = lambda a: a
+    if codec.backbone == "mixed" and not codec.is_v:
+        order = mixed.channel_order(x, weights) if order is None else order
+        x = np.take_along_axis(x, order[:, None].astype(np.int64), 2)
+        back = lambda a: np.take_along_axis(a, np.argsort(order, 1)[:, None], 2)
+    elif codec.rotate:
+        x, back = mixed.rotate(x), mixed.rotate_back
+    is_exact = np.zeros(x.shape, bool)
+    is_exact[:, :fixed] = True
+    marked = mark(codec, x, fixed)
+    result = quantise(codec, x, marked)
+    dense = result["dense"]
     r = np.where(marked | is_exact, f32(0), (x.astype(f32) - dense).astype(f32))
     low = np.stack([low_rank(codec, head) for head in r]) if codec.rank else np.zeros(x.shape)
     delta = (x.astype(f32) - dense).astype(f32).astype(f64) - low
     delta = np.where(marked, np.clip(delta.astype(f32), -LARGEST, LARGEST).astype(f16), f16(0))
-    whole = np.where(is_exact, clean.astype(f64), dense.astype(f64) + low + delta.astype(f64))
-    return dict(clean=clean, x=x, fixed=fixed, nan=nan, beyond=beyond, marked=marked, scale=scale, lo=lo, code=code,
-                dense=dense, r=r, low=low, delta=delta, whole=whole)
+    whole = np.where(is_exact, clean.astype(f64), back(dense.astype(f64) + low + delta.astype(f64)))
+    return dict(result, clean=clean, x=x, fixed=fixed, nan=nan, beyond=beyond, marked=marked, r=r, low=low, delta=delta,
+                whole=whole, order=order)

@@ -8,7 +8,7 @@ import numpy as np
 
 from convention import BLOCK, Codec, compress, f16, f32
 
-BACKBONES = {"kivi": 0, "kcvt": 1, "token": 2}
+BACKBONES = {"kivi": 0, "kcvt": 1, "token": 2, "mixed": 3}
 RULES = {"vector": 0, "block": 1}
 
 
@@ -71,6 +71,8 @@ def inputs():
     where = rng.choice(wild.size, 20 * len(odd), replace=False)
     wild.reshape(-1)[where] = np.tile(np.array(odd, f32), 20)
     data["wild20"] = wild
+
+    data.update(ragged80=normal(1, 140, 80), ragged96=normal(2, 70, 96), ragged128=normal(1, 70, 128))
     return data
 
 
@@ -86,7 +88,9 @@ def padded(a):
 
 def pair_parts(codec, result):
     """Pairs as a record holds them; head parts in order (head, block), one part for token_all per block."""
-    both = np.stack([padded(result["scale"]), padded(result["lo"])])  # [2][head][block][64][d]
+    if codec.backbone == "mixed":
+        return pack_bits(result["fields"], 10 if codec.is_v else 12)
+    both = np.stack([padded(result["scale"]), padded(result["lo"])]).astype(f16).view(np.uint16)  # [2][head][block][64][d]
     if codec.axis == "channel_group":
         at = both[:, :, :, ::codec.group]
         return at.transpose(1, 2, 3, 0, 4)
@@ -95,6 +99,16 @@ def pair_parts(codec, result):
     if codec.axis == "channel_segment":
         return both[:, :, 0, 0].transpose(1, 0, 2)
     return both[:, 0, :, :, 0].transpose(1, 0, 2)
+
+
+def mixed_sections(codec, result, weights):
+    sections = dict(mixed=np.array([codec.rotate, codec.normal, *sum(codec.segments, ())], np.uint32),
+                    supers=result["supers"].astype(f16).view(np.uint16))
+    if not codec.is_v:
+        sections["order"] = result["order"]
+    if weights is not None:
+        sections["weights"] = weights.view(np.uint32)
+    return sections
 
 
 def plane(codes, w, is_v):
@@ -132,9 +146,15 @@ def plane(codes, w, is_v):
 
 
 def planes(codec, codes):
-    widths = [(2, 0), (1, 2)] if codec.bits == 3 else [(codec.bits, 0)]
-    return b"".join(plane(block >> shift & (1 << w) - 1, w, codec.is_v)
-                    for head in padded(codes) for block in head for w, shift in widths)
+    segments = codec.segments or ((codes.shape[2], codec.bits),)
+    out = []
+    for block in padded(codes).reshape(-1, BLOCK, codes.shape[2]):
+        first = 0
+        for channels, bits in segments:
+            for w, shift in {3: [(2, 0), (1, 2)], 5: [(4, 0), (1, 4)]}.get(bits, [(bits, 0)]):
+                out.append(plane(block[:, first:first + channels] >> shift & (1 << w) - 1, w, codec.is_v))
+            first += channels
+    return b"".join(out)
 
 
 def lists(codec, result):
@@ -198,23 +218,59 @@ def cases():
             yield "decay84", Codec(is_v, backbone, 2, 64, rank=4, factor_bits=bits), 0, 0
 
 
+def mixed_cases():
+    """The same for the mixed backbone, and whether the case has weights."""
+    k = lambda *segments, **more: Codec(False, "mixed", segments[0][1], 64, segments=segments, **more)
+    lists64 = [((16, 4), (48, 2)), ((16, 4), (16, 2), (32, 1)), ((16, 5), (48, 4)), ((32, 4), (32, 3)), ((64, 1),),
+               ((16, 8), (16, 3), (16, 1), (16, 2)), ((48, 8), (16, 5))]
+    for i, segments in enumerate(lists64):
+        yield "normal84", k(*segments), 0, 0, i % 2
+        yield "normal84", k(*segments, fraction=0.02, rule=("block", "vector")[i % 2]), 4, 0, 0
+        yield "constant40", k(*segments), 0, 0, 0
+        yield "subnormal40", k(*segments, fraction=0.05 * (i % 2), rule="block"), 0, 0, 0
+        yield "largest40", k(*segments), 0, 0, 0
+        yield f"ties{(2, 3, 4, 8)[i % 4]}", k(*segments, fraction=0.05 * (i // 4), rule="block"), 1, 0, 1
+    yield "wild20", k(*lists64[0]), 16, 0, 0
+    for rule in ("vector", "block"):
+        yield "ragged80", k((16, 4), (64, 2), fraction=0.01, rule=rule), 0, 0, 1
+        yield "ragged128", k((32, 4), (32, 2), (64, 1), fraction=0.01, rule=rule), 1, 0, 0
+    yield "ragged80", k((16, 5), (16, 3), (48, 1)), 70, 0, 0
+    yield "ragged96", k((32, 4), (32, 3), (32, 2)), 4, 0, 1
+    yield "ragged128", k((32, 5), (96, 4)), 0, 0, 1
+    yield "dim256", k((64, 4), (192, 2)), 4, 0, 0
+    yield "decay84", k((16, 4), (48, 2), rank=4, factor_bits=4), 0, 0, 0
+    names = ("normal84", "ragged80", "ragged96", "ragged128", "constant40", "subnormal40", "largest40", "ties3", "ties4", "wild20",
+             "dim256")
+    for i, name in enumerate(names):
+        for bits in (2, 3, 4):
+            for normal in (False, True)[:1 + (bits > 2)]:
+                for rotate in (False, True):
+                    v = Codec(True, "mixed", bits, 64, rotate=rotate, normal=normal)
+                    if (i + bits + normal + rotate) % 3 == 0:
+                        v.fraction, v.rule = 0.02, ("vector", "block")[i % 2]
+                    yield name, v, (0, 4, 1)[(i + bits) % 3], 0, 0
+
+
 def residuals(result):
     """Of every head: the norm of the residual, and of what L leaves of it."""
     return np.array([[np.linalg.norm(r), np.linalg.norm(r - low)] for r, low in zip(result["r"], result["low"])])
 
 
-def case_sections(codec, values, exact, first):
-    result = compress(codec, values, exact, first)
+def case_sections(codec, values, exact, first, weights):
+    result = compress(codec, values, exact, first, weights)
     config = [codec.is_v, BACKBONES[codec.backbone], codec.bits, codec.group, RULES[codec.rule],
               int(np.array(codec.fraction, f32).view(np.uint32)), codec.rank, codec.iterations, codec.factor_bits, exact, first,
               result["nan"], result["beyond"]]
     counts, indices, deltas, bases = lists(codec, result)
-    sections = dict(config=np.array(config, np.uint32), pairs=pair_parts(codec, result).astype(f16).view(np.uint16),
+    sections = dict(config=np.array(config, np.uint32), pairs=pair_parts(codec, result),
                     planes=np.array([fnv(planes(codec, result["code"]))], np.uint64))
+    if codec.backbone == "mixed":
+        sections.update(mixed_sections(codec, result, weights))
     if codec.rank:
         sections["lowrank"] = residuals(result)
         return sections
-    if codec.bits < 8 and not codec.fraction:  # elsewhere the hash of the planes has to do: it covers every code
+    # elsewhere the hash of the planes has to do: it covers every code
+    if codec.bits < 8 and not codec.fraction and codec.backbone != "mixed":
         sections["codes"] = pack_bits(result["code"], codec.bits)
     if exact:
         sections["standin"] = result["x"][:, :result["fixed"]].view(np.uint16)
@@ -237,13 +293,19 @@ def main():
     for name, values in data.items():
         raw = values.view(np.uint16 if values.dtype == f16 else np.uint32)
         files[name] = [b"GEARGLD1", section("shape", np.array(values.shape, np.uint32)), section("values", raw)]
-    for number, (name, codec, exact, first) in enumerate(cases(), 1):
+    every = [case + (0,) for case in cases()] + list(mixed_cases())
+    rng = np.random.default_rng(7)
+    for number, (name, codec, exact, first, weighted) in enumerate(every, 1):
+        shape = data[name].shape
+        weights = np.exp(2 * rng.standard_normal((shape[0], shape[2]))).astype(f32) if weighted else None
         parts = [codec.backbone, "v" if codec.is_v else "k", f"{codec.bits} bits", f"group {codec.group}"]
+        parts += ["segments " + " ".join(f"{channels}x{bits}" for channels, bits in codec.segments)] if codec.segments else []
+        parts += ["rotated"] * codec.rotate + ["normal"] * codec.normal + ["weights"] * bool(weighted)
         parts += [f"{codec.rule} {codec.fraction * 100:g} %"] if codec.fraction else []
         parts += [f"exact {exact} at {first}"] if exact else []
         parts += [f"rank {codec.rank} in {codec.factor_bits}"] if codec.rank else []
         files[name].append(section("case", np.frombuffer(f"{name}: {', '.join(parts)}".encode() + b"\0", np.uint8)))
-        files[name] += [section(key, part) for key, part in case_sections(codec, data[name], exact, first).items()]
+        files[name] += [section(key, part) for key, part in case_sections(codec, data[name], exact, first, weights).items()]
     for name, parts in files.items():
         (out / f"{name}.bin").write_bytes(b"".join(parts))
     (out / "list.txt").write_text("".join(f"{name}.bin\n" for name in files))

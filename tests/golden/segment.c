@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ref/kit.h"
+
 static void *garbage(size_t bytes)
 {
     void *memory = malloc(bytes);
@@ -20,10 +22,11 @@ static void place_records(segment *s, uint32_t exact, uint32_t cls)
     for (int side = 0; side < 2; side++) {
         s->entries[side] = gear__outlier_entries(&s->shape, &s->shape.side[side], s->tokens, fixed);
     }
-    uint32_t segment_at = (s->shape.exact_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE;
+    uint32_t order_at = (s->shape.exact_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE;
+    uint32_t segment_at = order_at + (s->shape.order_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE;
     uint32_t block_at = segment_at + (uint32_t)gear__segment_granules(&s->shape, cls, s->entries[0], s->entries[1]);
     s->table = garbage((1 + s->blocks) * GEAR__BLOCK_WORDS * sizeof *s->table);
-    memcpy(s->table, (uint32_t[4]){0, exact, 0, 0}, 16);
+    memcpy(s->table, (uint32_t[4]){0, exact, order_at, 0}, 16);
     for (uint32_t b = 0; b < s->blocks; b++) {
         uint32_t rest = s->tokens - 64 * b, info = (rest < 64 ? rest : 64) | cls << 8 | b << 16;
         memcpy(s->table + 4 * (1 + b), (uint32_t[4]){block_at, segment_at, s->first + 64 * b, info}, 16);
@@ -85,12 +88,14 @@ void segment_open(segment *s, const gear_codec *codec, uint32_t is_v, uint32_t h
 void segment_compress(segment *s)
 {
     const gear__side *side = &s->shape.side[s->round.is_v];
+    void (*find_pairs)(gear__ref_round *) = gear__ref_is_mixed(side) ? gear__ref_append_2_fit : gear__ref_append_2_range;
     gear__ref_append_0_gather(&s->round, &s->source);
+    gear__ref_append_1_transform(&s->round, &s->source);
     if (side->outlier_rule == GEAR_OUTLIER_BLOCK) {
-        gear__ref_append_2_range(&s->round);
+        find_pairs(&s->round);
     }
     gear__ref_append_1_outliers(&s->round);
-    gear__ref_append_2_range(&s->round);
+    find_pairs(&s->round);
     gear__ref_append_3_quantize(&s->round);
     cr_assert(gear__ref_append_4_lowrank(&s->round));
     gear__ref_append_5_store(&s->round);

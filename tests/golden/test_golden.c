@@ -62,7 +62,21 @@ static void check_pairs(const segment *s, const gear__side *side, const golden_s
             at += bytes;
         }
     }
-    cr_assert_eq(at, (const uint8_t *)want->data + 2 * want->count, "%s: number of pairs", name);
+    cr_assert_eq(at, (const uint8_t *)want->data + want->element * want->count, "%s: number of pairs", name);
+}
+
+/* Mixed backbone: the super scales of every (head, block). */
+static void check_supers(const segment *s, const gear__side *side, const golden_section *want, const char *name)
+{
+    const uint8_t *at = want->data;
+    for (uint32_t head = 0; head < s->shape.kv_heads; head++) {
+        for (uint32_t block = 0; block < s->blocks; block++) {
+            cr_assert_not(memcmp(place_of(s, head, block).head + side->supers, at, side->supers_bytes),
+                          "%s: super scales of head %u block %u", name, head, block);
+            at += side->supers_bytes;
+        }
+    }
+    cr_assert_eq(at, (const uint8_t *)want->data + 2 * want->count, "%s: number of super scales", name);
 }
 
 static void check_planes(const segment *s, const gear__side *side, const golden_section *want, const char *name)
@@ -86,7 +100,7 @@ static void check_values(const segment *s, const gear__side *side, const golden_
         for (uint32_t t = 0; t < s->tokens; t++) {
             for (uint32_t c = 0; c < d; c++, i++) {
                 uint32_t got = marks ? s->round.mask[gear__ref_row(&s->round, head, t) + c] == GEAR__MASK_OUTLIER
-                                     : gear__ref_code_get(&s->shape, side, place_of(s, head, t / 64).head, t % 64, c);
+                                     : gear__ref_code_get(side, place_of(s, head, t / 64).head, t % 64, c);
                 uint32_t expected = packed(want->data, i, marks ? 1 : side->bits);
                 cr_assert_eq(got, expected, "%s: %s of head %u token %u channel %u: %u, not %u", name, marks ? "mark" : "code",
                              head, t, c, got, expected);
@@ -170,9 +184,20 @@ static void check_case(const golden_file *file, size_t at, const char *name, con
         .outlier_rule = (gear_outlier_rule)word[RULE],
     };
     memcpy(&codec.outlier_fraction, &word[FRACTION], sizeof(float));
+    if (golden_find(file, at, "mixed", &part)) {
+        const uint32_t *mixed = part.data;
+        codec.rotate = mixed[0];
+        codec.levels = (gear_levels)mixed[1];
+        for (uint32_t i = 0; 2 + 2 * i < part.count; i++) {
+            codec.segments[i] = (gear_segment){(uint16_t)mixed[2 + 2 * i], (uint16_t)mixed[3 + 2 * i]};
+        }
+    }
     segment s;
     segment_open(&s, &codec, word[IS_V], dims[0], dims[2], dims[1], word[FIRST], word[EXACT], GEAR__DECODE, values->data,
                  values->element == 2 ? GEAR_F16 : GEAR_F32);
+    if (golden_find(file, at, "weights", &part)) {
+        s.round.weights = part.data;
+    }
     segment_compress(&s);
     const gear__side *side = &s.shape.side[word[IS_V]];
     cr_assert_eq(s.health[0], word[NAN_COUNT], "%s: NaN counted", name);
@@ -182,6 +207,14 @@ static void check_case(const golden_file *file, size_t at, const char *name, con
     }
     if (golden_find(file, at, "marked", &part)) {
         check_values(&s, side, &part, 1, name);
+    }
+    if (golden_find(file, at, "order", &part)) {
+        cr_assert_eq(part.count, s.shape.order_bytes);
+        cr_assert_not(memcmp(s.round.pool + (size_t)s.table[GEAR__HEADER_ORDER] * GEAR__GRANULE, part.data, part.count),
+                      "%s: channel order", name);
+    }
+    if (golden_find(file, at, "supers", &part)) {
+        check_supers(&s, side, &part, name);
     }
     cr_assert(golden_find(file, at, "pairs", &part), "%s: pairs", name);
     check_pairs(&s, side, &part, name);
@@ -229,5 +262,5 @@ Test(golden, reference_equals_generator)
     }
     fclose(list);
     cr_log_info("%u golden cases", cases);
-    cr_assert_geq(cases, 200, "only %u golden cases", cases);
+    cr_assert_geq(cases, 400, "only %u golden cases", cases);
 }

@@ -2,9 +2,12 @@
 #include "stage_world.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "ref/kit.h"
 
 static const uint32_t slots[STAGE_SEQS] = {2, 0, 1};
 /* New tokens by round and sequence; 0: not in the batch. */
@@ -47,6 +50,9 @@ static void place_segment(stage_world *w, stage_seq *seq, uint32_t entry, const 
         seq->record = take(w, (shape->exact_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE);
         seq->exact = shape->exact_max;
     }
+    if (!seq->blocks && shape->order_bytes) {
+        seq->order = take(w, (shape->order_bytes + GEAR__GRANULE - 1) / GEAR__GRANULE);
+    }
     exact = exact_in(seq, s->first, s->tokens);
     uint64_t k = gear__outlier_entries(shape, &shape->side[0], s->tokens, exact);
     uint64_t v = gear__outlier_entries(shape, &shape->side[1], s->tokens, exact);
@@ -70,7 +76,7 @@ static void place_segment(stage_world *w, stage_seq *seq, uint32_t entry, const 
             }
         }
         uint32_t *header = words_of(&w->table) + (size_t)seq->slot * w->table_row * GEAR__BLOCK_WORDS;
-        memcpy(header, (uint32_t[4]){seq->record, seq->exact, 0, 0}, 16);
+        memcpy(header, (uint32_t[4]){seq->record, seq->exact, seq->order, 0}, 16);
     }
     for (uint32_t b = 0; b < blocks; b++) {
         uint32_t rest = s->tokens - 64 * b, info = (rest < 64 ? rest : 64) | s->cls << 8 | b << 16;
@@ -164,7 +170,8 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
 
 static void close_round(stage_world *w)
 {
-    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->x, &w->mask, &w->r, &w->a, &w->input[0], &w->input[1]};
+    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->x, &w->mask, &w->r, &w->a, &w->weights, &w->input[0],
+                               &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         stage_buffer_free(buffers[i]);
     }
@@ -242,6 +249,21 @@ static void make_input(stage_world *w, const uint32_t *counts, uint32_t is_v)
     };
 }
 
+/* Every second round has weights; one of them is no number. */
+static void make_weights(stage_world *w)
+{
+    uint32_t count = w->entries * w->c->kv_heads * w->c->head_dim, offset = 3;
+    stage_buffer_make(w->bench, &w->weights, (offset + count) * sizeof(float));
+    float *weights = (float *)(void *)w->weights.host + offset;
+    for (uint32_t i = 0; i < count; i++) {
+        weights[i] = i == 5 ? NAN : i % 7 == 6 ? 0 : fabsf(stage_normal(stage_hash(i, w->round_number, 9)));
+    }
+    w->round.weights = w->weights.mem;
+    w->round.weights_offset = offset;
+    w->round.has_weights = w->round_number % 2 == 0;
+    w->ref.weights = w->round.has_weights ? weights : NULL;
+}
+
 static void make_round(stage_world *w, const uint32_t *counts)
 {
     uint32_t jobs[64 * GEAR__JOB_WORDS], rows;
@@ -286,12 +308,16 @@ static void make_round(stage_world *w, const uint32_t *counts)
                                .x = (uint16_t *)(void *)w->x.host,
                                .mask = w->mask.host,
                                .r = (float *)(void *)w->r.host};
+    for (uint32_t j = 0; j < w->jobs_count; j++) {
+        w->round.opens |= jobs[j * GEAR__JOB_WORDS + GEAR__JOB_FIRST] == 0;
+    }
+    make_weights(w);
 }
 
 void stage_world_put(const stage_world *w)
 {
-    const stage_buffer *buffers[] = {&w->pool, &w->table, &w->window, &w->list,   &w->jobs,     &w->row_jobs, &w->x,
-                                     &w->mask, &w->r,     &w->a,      &w->health, &w->input[0], &w->input[1]};
+    const stage_buffer *buffers[] = {&w->pool, &w->table, &w->window, &w->list, &w->jobs, &w->row_jobs, &w->x, &w->mask,
+                                     &w->r, &w->a, &w->weights, &w->health, &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (buffers[i]->mem) {
             stage_put(w->bench, buffers[i]);
@@ -305,19 +331,10 @@ void stage_world_same(const stage_world *w, const char *what)
     const struct {
         const stage_buffer *buffer;
         const char *name;
-    } parts[] = {{&w->x, "x"},
-                 {&w->mask, "mask"},
-                 {&w->r, "r"},
-                 {&w->pool, "pool"},
-                 {&w->window, "window"},
-                 {&w->health, "health"},
-                 {&w->table, "table"},
-                 {&w->list, "list"},
-                 {&w->jobs, "jobs"},
-                 {&w->row_jobs, "row jobs"},
-                 {&w->a, "scratch"},
-                 {&w->input[0], "input of K"},
-                 {&w->input[1], "input of V"}};
+    } parts[] = {{&w->x, "x"}, {&w->mask, "mask"}, {&w->r, "r"}, {&w->pool, "pool"}, {&w->window, "window"}, {&w->health, "health"},
+                 {&w->table, "table"}, {&w->list, "list"}, {&w->jobs, "jobs"}, {&w->row_jobs, "row jobs"}, {&w->a, "scratch"},
+                 {&w->weights, "weights"},
+                 {&w->input[0], "input of K"}, {&w->input[1], "input of V"}};
     char text[160];
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         (void)snprintf(text, sizeof text, "%s, %s, %s data, round %u: %s", w->c->name, what, kind[w->data], w->round_number,
@@ -351,6 +368,8 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
             write_headers(w, 0);
         }
         break;
+    case STAGE_TRANSFORM: gear__ref_append_1_transform(&w->ref, &w->source[is_v]); break;
+    case STAGE_FIT: gear__ref_append_2_fit(&w->ref); break;
     case STAGE_OUTLIERS: gear__ref_append_1_outliers(&w->ref); break;
     case STAGE_RANGE: gear__ref_append_2_range(&w->ref); break;
     case STAGE_QUANTIZE: gear__ref_append_3_quantize(&w->ref); break;
@@ -382,15 +401,19 @@ static void compress_side(stage_world *w, uint32_t is_v, stage_step step, stage_
 {
     const gear__side *side = &w->shape.side[is_v];
     int outliers = side->outlier_fraction > 0, ranked = side->rank[0] || side->rank[1];
+    stage_step pairs = gear__ref_is_mixed(side) ? STAGE_FIT : STAGE_RANGE;
     one_step(w, is_v, STAGE_GATHER, step, check);
+    if (side->ordered || side->rotate) {
+        one_step(w, is_v, STAGE_TRANSFORM, step, check);
+    }
     if (outliers && side->outlier_rule == GEAR_OUTLIER_BLOCK) {
-        one_step(w, is_v, STAGE_RANGE, step, check);
+        one_step(w, is_v, pairs, step, check);
     }
     if (outliers) {
         one_step(w, is_v, STAGE_OUTLIERS, step, check);
     }
     if (side->axis != GEAR__AXIS_NONE) {
-        one_step(w, is_v, STAGE_RANGE, step, check);
+        one_step(w, is_v, pairs, step, check);
     }
     one_step(w, is_v, STAGE_QUANTIZE, step, check);
     if (ranked) {

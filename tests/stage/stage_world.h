@@ -14,8 +14,10 @@
 /* Steps of a round: of K, then of V; the window comes last, both sides at once. */
 typedef enum stage_step {
     STAGE_GATHER,
+    STAGE_TRANSFORM,
     STAGE_OUTLIERS,
     STAGE_RANGE, /* twice with the block rule */
+    STAGE_FIT,   /* the same on the mixed backbone */
     STAGE_QUANTIZE,
     STAGE_LOWRANK,
     STAGE_OUTLIER_LISTS,
@@ -26,7 +28,7 @@ typedef enum stage_step {
 
 /* A sequence between two rounds. */
 typedef struct stage_seq {
-    uint32_t slot, length, first, blocks, exact, record;
+    uint32_t slot, length, first, blocks, exact, record, order;
 } stage_seq;
 
 typedef struct stage_world {
@@ -42,7 +44,7 @@ typedef struct stage_world {
     stage_buffer pool, table, window;
     /* The round at hand. */
     uint32_t entries, jobs_count, longest;
-    stage_buffer list, jobs, row_jobs, x, mask, r, a, health, input[2];
+    stage_buffer list, jobs, row_jobs, x, mask, r, a, health, weights, input[2];
     gear__tensor tensor[2];
     gear__round round;
     gear__ref_round ref;

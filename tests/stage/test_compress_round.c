@@ -4,17 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ref/kit.h"
 #include "stage_world.h"
 
 static void compress_on_the_host(stage_world *world, uint32_t is_v)
 {
     const gear__side *side = &world->shape.side[is_v];
+    const stage_step pairs = gear__ref_is_mixed(side) ? STAGE_FIT : STAGE_RANGE;
     stage_ref_step(world, is_v, STAGE_GATHER);
+    stage_ref_step(world, is_v, STAGE_TRANSFORM);
     if (side->outlier_rule == GEAR_OUTLIER_BLOCK) {
-        stage_ref_step(world, is_v, STAGE_RANGE);
+        stage_ref_step(world, is_v, pairs);
     }
     stage_ref_step(world, is_v, STAGE_OUTLIERS);
-    stage_ref_step(world, is_v, STAGE_RANGE);
+    stage_ref_step(world, is_v, pairs);
     stage_ref_step(world, is_v, STAGE_QUANTIZE);
     if (side->outlier_fraction > 0) {
         stage_ref_step(world, is_v, STAGE_OUTLIER_LISTS);

@@ -1,0 +1,173 @@
+/* test_codec_flags.c: the codec flags of the programs say what they mean, and refuse with exit code 2 what makes no sense together. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "../../host/common/args.h"
+#include "../../host/common/codec_flags.h"
+
+enum { MOST_ARGUMENTS = 24 };
+
+static error_t forward(int key, char *text, struct argp_state *state)
+{
+    (void)text;
+    if (key == ARGP_KEY_INIT) {
+        state->child_inputs[0] = state->input;
+        return 0;
+    }
+    return ARGP_ERR_UNKNOWN;
+}
+
+/* Parses a command line of words. argp may keep pointers into it. */
+static codec_flags parse_flags(const char *line)
+{
+    static char text[256];
+    char *argv[MOST_ARGUMENTS] = {(char[]){"test"}};
+    int argc = 1;
+    codec_flags flags;
+    const struct argp_child children[] = {{&codec_argp, 0, NULL, 0}, {0}};
+    const struct argp parser = {NULL, forward, NULL, NULL, children, NULL, NULL};
+    snprintf(text, sizeof text, "%s", line);
+    for (char *word = strtok(text, " "); word && argc < MOST_ARGUMENTS; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    codec_flags_init(&flags);
+    args_setup();
+    argp_parse(&parser, argc, argv, 0, NULL, &flags);
+    return flags;
+}
+
+static recipe parse_recipe(const char *line, uint32_t head_dim)
+{
+    codec_flags flags = parse_flags(line);
+    host_error error = {0};
+    recipe r;
+    cr_assert(codec_flags_recipe(&flags, head_dim, &r, &error), "%s: %s", line, error.text);
+    return r;
+}
+
+static void expect_name(const char *line, const char *name)
+{
+    char text[48];
+    recipe r = parse_recipe(line, 64);
+    recipe_name(&r, text, sizeof text);
+    cr_assert_str_eq(text, name, "'%s' is %s", line, text);
+}
+
+Test(codec_flags, names_say_what_a_recipe_is)
+{
+    expect_name("", "kivi-2");
+    expect_name("--backbone token --k-bits 2 --v-bits 4 --group 32 --rank 4", "token-k2v4 g32 +L");
+    expect_name("--k-bits 16 --v-bits 16", "16-bit");
+    expect_name("--backbone mixed --k-segments 16x4,48x2", "mixed-16x4+48x2 v2 unrotated");
+    expect_name("--backbone mixed --k-segments 64x3 --rotate-v --v-bits 3 --levels normal --rank 4 --outliers 0.01",
+                "mixed-64x3 v3n +L+S");
+    expect_name("--preset paper_2bit", "kivi-2 +L+S");
+}
+
+Test(codec_flags, mixed_keeps_low_rank_and_outliers_off_v_unless_asked)
+{
+    recipe r = parse_recipe("--backbone mixed --k-segments 64x2 --rank 4 --outliers 0.01", 64);
+    cr_assert_eq(r.codecs.k.rank_prompt, 4);
+    cr_assert_eq(r.codecs.k.rank_decode, 2);
+    cr_assert_eq(r.codecs.v.rank_prompt, 0);
+    cr_assert_eq(r.codecs.v.rank_decode, 0);
+    cr_assert_float_eq(r.codecs.v.outlier_fraction, 0, 0);
+    r = parse_recipe("--backbone mixed --k-segments 64x2 --rank 4 --v-rank 1 --outliers 0.01 --v-outliers 0.02", 64);
+    cr_assert_eq(r.codecs.v.rank_prompt, 1);
+    cr_assert_eq(r.codecs.v.rank_decode, 1);
+    cr_assert_float_eq(r.codecs.v.outlier_fraction, 0.02f, 1e-9);
+}
+
+Test(codec_flags, plain_backbones_give_both_sides_the_same)
+{
+    recipe r = parse_recipe("--rank 4 --outliers 0.02", 64);
+    cr_assert_eq(r.codecs.v.rank_prompt, 4);
+    cr_assert_eq(r.codecs.v.rank_decode, 2);
+    cr_assert_float_eq(r.codecs.v.outlier_fraction, r.codecs.k.outlier_fraction, 0);
+    r = parse_recipe("--rank 4 --decode-rank 3", 64);
+    cr_assert_eq(r.codecs.k.rank_decode, 3);
+    cr_assert_eq(r.codecs.v.rank_decode, 3);
+}
+
+Test(codec_flags, a_preset_made_of_flags_is_the_same_recipe)
+{
+    recipe a = parse_recipe("--preset gear_2_6 --exact-first 4", 64);
+    recipe b = parse_recipe("--backbone mixed --k-segments 16x4,48x2 --v-bits 2 --rotate-v --scale-bits 6 --rank 4 --factor-bits 4 "
+                            "--exact-first 4 --recent 64",
+                            64);
+    cr_assert(recipe_same(&a, &b));
+    cr_assert(recipe_ordered(&a));
+    cr_assert_str_eq(a.preset, "gear_2_6");
+    b.codecs.k.segments[0].bits = 3;
+    cr_assert_not(recipe_same(&a, &b));
+}
+
+Test(codec_flags, presets_follow_head_dim_and_what_is_said_beside_them)
+{
+    recipe r = parse_recipe("--preset mix_2_5", 128);
+    cr_assert_eq(r.codecs.k.segments[0].channels, 32);
+    cr_assert_eq(r.codecs.k.segments[1].channels, 96);
+    cr_assert_eq(r.exact_first, GEAR_EXACT_AUTO);
+    cr_assert_eq(r.recent, 64);
+    r = parse_recipe("--preset mix_2_5 --recent 0 --exact-first 2 --window 128", 128);
+    cr_assert_eq(r.recent, 0);
+    cr_assert_eq(r.exact_first, 2);
+    cr_assert_eq(r.window, 128);
+}
+
+Test(codec_flags, every_preset_has_a_recipe_for_every_head_dim)
+{
+    static const uint32_t dims[] = {64, 80, 96, 128, 256};
+    const char *name;
+    for (uint32_t i = 0; (name = gear_preset_name(i)); ++i)
+        for (size_t d = 0; d < 5; ++d) {
+            recipe r;
+            host_error error = {0};
+            cr_assert(recipe_preset(name, dims[d], &r, &error), "%s at %u: %s", name, dims[d], error.text);
+            cr_assert_str_eq(r.preset, name);
+        }
+}
+
+Test(codec_flags, an_unknown_preset_is_bad_input)
+{
+    recipe r;
+    host_error error = {0};
+    cr_assert_not(recipe_preset("mix_9_9", 64, &r, &error));
+    cr_assert_eq(error.exit_code, EXIT_INPUT);
+    cr_assert_not_null(strstr(error.text, "mix_9_9"));
+}
+
+Test(codec_flags, a_name_is_cut_to_its_room)
+{
+    char text[8];
+    recipe r = parse_recipe("--preset mix_2_6", 64);
+    recipe_name(&r, text, sizeof text);
+    cr_assert_str_eq(text, "mixed-1");
+}
+
+#define REFUSES(name, line)                       \
+    Test(codec_flags_refuse, name, .exit_code = 2) \
+    {                                             \
+        parse_flags(line);                        \
+    }
+REFUSES(preset_with_codec_flag, "--preset mix_2_5 --rank 4")
+REFUSES(preset_without_a_meaning, "--preset mix_9_9")
+REFUSES(scale_bits_6_of_plain, "--scale-bits 6")
+REFUSES(scale_bits_16_of_mixed, "--backbone mixed --k-segments 64x2 --scale-bits 16")
+REFUSES(scale_bits_8, "--scale-bits 8")
+REFUSES(scale_bits_0, "--scale-bits 0")
+REFUSES(mixed_without_segments, "--backbone mixed")
+REFUSES(mixed_with_k_bits, "--backbone mixed --k-segments 64x2 --k-bits 4")
+REFUSES(segments_of_plain, "--k-segments 64x2")
+REFUSES(rotation_of_plain, "--rotate-v")
+REFUSES(levels_of_plain, "--levels normal")
+REFUSES(segments_empty, "--backbone mixed --k-segments ,")
+REFUSES(segments_trailing_comma, "--backbone mixed --k-segments 64x2,")
+REFUSES(segments_five, "--backbone mixed --k-segments 16x1,16x2,16x3,16x4,16x5")
+REFUSES(segments_negative, "--backbone mixed --k-segments -16x2")
+REFUSES(segments_two_digit_bits, "--backbone mixed --k-segments 64x16")
+
+Test(codec_flags_accept, scale_bits, .exit_code = 0)
+{
+    parse_flags("--scale-bits 16");
+    parse_flags("--backbone mixed --k-segments 64x2 --scale-bits 6");
+}

@@ -1,0 +1,18 @@
+/* test_append_2_fit.c: super scales and pairs of the mixed backbone, bit for bit; with the block rule also those before the
+ * marking. */
+#include <criterion/criterion.h>
+
+#include "stage_world.h"
+
+static void check(stage_world *world, uint32_t is_v)
+{
+    stage_world_put(world);
+    STAGE_LAUNCH(world->bench, gear__append_2_fit(&stream, &world->round, is_v, &error));
+    stage_ref_step(world, is_v, STAGE_FIT);
+    stage_world_same(world, is_v ? "V" : "K");
+}
+
+Test(append_2_fit, equals_the_reference)
+{
+    stage_run_all("append_2_fit", STAGE_FIT, 1u << GEAR__KERNEL_FIT, check);
+}
