@@ -1,12 +1,12 @@
-/* append_0_gather: brings the tokens of every segment to compress into the staging array of one side, as halves, from the window and
- * the caller's tensor; sanitises; puts the first tokens of a sequence into the exact record and stages their stand-ins; starts the segment headers (K).
- * Convention: docs/design.md, rules 1 to 3. Reference: src/ref/append_0_gather.c.
+/* append_0_gather: brings the tokens of every segment to compress into the staging array of one side, as halves, from the
+ * window and the caller's tensor; sanitises; puts the first tokens of a sequence into the exact record and stages their
+ * stand-ins; starts the segment headers (K). Convention: docs/design.md, rules 1 to 3. Reference: src/ref/append_0_gather.c.
  * Range: (channels, staging rows, KV heads), one work-item a value. x and mask are [head][row][head_dim]. */
 #include "record.clh"
 #include "source.clh"
 
 #ifndef HEAD_DIM
-#error "HEAD_DIM is missing"
+#  error "HEAD_DIM is missing"
 #endif
 
 typedef struct gear_gather {
@@ -79,8 +79,19 @@ __kernel void gear_k_append_0_gather(__global const uint *shape, uint is_v, __gl
         header[GEAR__SEGMENT_OUTLIERS_V] = 0u;
     }
     uint entry = job[GEAR__JOB_ENTRY];
-    gear_gather g = {seqs + entry * GEAR__SEQ_WORDS, window, input + input_offset, stride_seq, stride_head, stride_token,
-                     entry, type, shape[GEAR__SHAPE_WINDOW], heads, is_v, head, channel};
+    gear_gather g = {seqs + entry * GEAR__SEQ_WORDS,
+                     window,
+                     input + input_offset,
+                     stride_seq,
+                     stride_head,
+                     stride_token,
+                     entry,
+                     type,
+                     shape[GEAR__SHAPE_WINDOW],
+                     heads,
+                     is_v,
+                     head,
+                     channel};
     uint bad, value = gear_read(&g, first + token, &bad);
     gear_count_bad(health, bad);
 

@@ -1,12 +1,12 @@
-/* append_1_outliers: marks the outliers of one side in the staging mask (paper, section 3: the s/2 largest and smallest of a vector).
- * Convention: docs/design.md, rule 4. Reference: src/ref/append_1_outliers.c.
- * Values compare by a 16-bit key, so the k-th largest is found by 16 counting passes, bit by bit, with no sort. */
+/* append_1_outliers: marks the outliers of one side in the staging mask (paper, section 3: the s/2 largest and smallest of a
+ * vector). Convention: docs/design.md, rule 4. Reference: src/ref/append_1_outliers.c. Values compare by a 16-bit key, so the
+ * k-th largest is found by 16 counting passes, bit by bit, with no sort. */
 #include "exact.clh"
 #include "mixed.clh"
 #include "reduce.clh"
 
 #ifndef HEAD_DIM
-#error "HEAD_DIM is missing"
+#  error "HEAD_DIM is missing"
 #endif
 
 /* Order of halves as unsigned numbers; -0 equals +0. */
@@ -125,10 +125,9 @@ GEAR__INLINE uint gear_distance_key(const gear_groups *g, uint half_x, uint toke
 
 /* Block rule: a budget for each (KV head, block). Range: 64 work-items, one a token, for each (staging block, KV head).
  * The records hold the pairs of the groups with nothing marked (append_2_range ran before). */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_append_1_outliers_block(__global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table,
-                               __global const uint *jobs, __global const uint *row_jobs, uint budget, uint num_rows,
-                               __global const ushort *x, __global uchar *mask)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_outliers_block(
+    __global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table, __global const uint *jobs,
+    __global const uint *row_jobs, uint budget, uint num_rows, __global const ushort *x, __global uchar *mask)
 {
     __local uint part[64];
     uint token = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);

@@ -1,27 +1,28 @@
-/* append_1_transform: brings the staged tokens of one side into the space that the mixed backbone quantises in: K channels in order of
- * importance, V rotated by a Hadamard matrix along head_dim. Two kernels: the order of a sequence, once, with its first segment; the
- * transform of every staged row. Convention: docs/design.md, rule 10. Reference: src/ref/append_1_transform.c. */
+/* append_1_transform: brings the staged tokens of one side into the space that the mixed backbone quantises in: K channels in
+ * order of importance, V rotated by a Hadamard matrix along head_dim. Two kernels: the order of a sequence, once, with its
+ * first segment; the transform of every staged row. Convention: docs/design.md, rule 10. Reference:
+ * src/ref/append_1_transform.c. */
 #include "exact.clh"
 #include "record.clh"
 
 #ifndef HEAD_DIM
-#error "HEAD_DIM is missing"
+#  error "HEAD_DIM is missing"
 #endif
 
-GEAR__INLINE __global uchar *gear_order_of(__global const uint *shape, __global uchar *pool, __global const uint *table, uint slot,
-                                            uint head)
+GEAR__INLINE __global uchar *gear_order_of(__global const uint *shape, __global uchar *pool, __global const uint *table,
+                                           uint slot, uint head)
 {
     __global const uint *header = table + (ulong)slot * shape[GEAR__SHAPE_TABLE_ROW] * GEAR__BLOCK_WORDS;
     return gear_record(pool, header[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
 }
 
-/* Importance of a channel: population variance over the segment, times the mean square of the queries where they are given; the order
- * record lists channels by falling importance, equal ones by index. 64 work-items for each (job, KV head); jobs that do not open their
- * sequence return. weights: [sequence of the batch][head][head_dim], or has_weights 0. */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_append_1_order(__global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
-                      __global const uint *jobs, uint num_rows, __global const ushort *x, __global const float *weights,
-                      ulong weights_offset, uint has_weights)
+/* Importance of a channel: population variance over the segment, times the mean square of the queries where they are given; the
+ * order record lists channels by falling importance, equal ones by index. 64 work-items for each (job, KV head); jobs that do
+ * not open their sequence return. weights: [sequence of the batch][head][head_dim], or has_weights 0. */
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_order(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
+    __global const uint *jobs, uint num_rows, __global const ushort *x, __global const float *weights, ulong weights_offset,
+    uint has_weights)
 {
     __local float importance[HEAD_DIM];
     uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1), heads = shape[GEAR__SHAPE_KV_HEADS];

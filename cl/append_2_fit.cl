@@ -1,21 +1,21 @@
-/* append_2_fit: scales and zeros of the mixed backbone: fitted by group, then stored in 6 + 6 bits (K) or 6 + 4 bits (V) under the super
- * scales of the block. Convention: docs/design.md, rule 11. Reference: src/ref/append_2_fit.c.
- * 64 work-items for each (staging block, KV head). */
+/* append_2_fit: scales and zeros of the mixed backbone: fitted by group, then stored in 6 + 6 bits (K) or 6 + 4 bits (V) under
+ * the super scales of the block. Convention: docs/design.md, rule 11. Reference: src/ref/append_2_fit.c. 64 work-items for each
+ * (staging block, KV head). */
 #include "exact.clh"
 #include "mixed.clh"
 
 #if !defined HEAD_DIM || !defined IS_V
-#error "HEAD_DIM or IS_V is missing"
+#  error "HEAD_DIM or IS_V is missing"
 #endif
 
 #if IS_V
-#define GROUPS (64 * ((HEAD_DIM + 63) / 64)) /* [channel group][token] */
+#  define GROUPS (64 * ((HEAD_DIM + 63) / 64)) /* [channel group][token] */
 #else
-#define GROUPS HEAD_DIM
+#  define GROUPS HEAD_DIM
 #endif
 
-/* s and z of one group of values `stride` apart, by the level count: all of the range at 8 and more levels, 0.88 of it at 4, least squares
- * at 2 (two rounds from three starts; the sums in order, so that they are the same everywhere). */
+/* s and z of one group of values `stride` apart, by the level count: all of the range at 8 and more levels, 0.88 of it at 4,
+ * least squares at 2 (two rounds from three starts; the sums in order, so that they are the same everywhere). */
 GEAR__INLINE float2 gear_fit(__global const ushort *x, __global const uchar *mask, uint count, uint stride, uint bits)
 {
     float lo = 0.0f, hi = 0.0f, sum = 0.0f;
@@ -79,9 +79,9 @@ GEAR__INLINE uint gear_steps(float value, uint unit_bits, float top)
     return gear_code(value, gear_float_from_half(unit_bits), gear_inverse(unit_bits), top);
 }
 
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_append_2_fit(__global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
-                    __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_2_fit(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
+    __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask)
 {
     __local float s[GROUPS], z[GROUPS];
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);

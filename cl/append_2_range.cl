@@ -4,7 +4,7 @@
 #include "record.clh"
 
 #ifndef HEAD_DIM
-#error "HEAD_DIM is missing"
+#  error "HEAD_DIM is missing"
 #endif
 
 typedef struct gear_range {
@@ -36,9 +36,10 @@ GEAR__INLINE float gear_reciprocal_of_top(uint bits)
 }
 
 /* Groups along tokens. Range: (channels, KV heads, staging blocks) with whole_segment 0, (channels, KV heads, jobs) with 1. */
-__kernel void gear_k_append_2_range_channels(__global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table,
-                                             __global const uint *jobs, __global const uint *row_jobs, uint num_rows,
-                                             uint whole_segment, __global const ushort *x, __global const uchar *mask)
+__kernel void gear_k_append_2_range_channels(__global const uint *shape, uint is_v, __global uchar *pool,
+                                             __global const uint *table, __global const uint *jobs,
+                                             __global const uint *row_jobs, uint num_rows, uint whole_segment,
+                                             __global const ushort *x, __global const uchar *mask)
 {
     uint channel = (uint)get_global_id(0), head = (uint)get_global_id(1), z = (uint)get_global_id(2);
     if (channel >= HEAD_DIM || head >= shape[GEAR__SHAPE_KV_HEADS]) {
@@ -62,9 +63,9 @@ __kernel void gear_k_append_2_range_channels(__global const uint *shape, uint is
 }
 
 /* Groups along channels. Range: (staging rows, KV heads) with all_heads 0, (staging rows, 1) with 1. */
-__kernel void gear_k_append_2_range_tokens(__global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table,
-                                           __global const uint *jobs, __global const uint *row_jobs, uint num_rows, uint all_heads,
-                                           __global const ushort *x, __global const uchar *mask)
+__kernel void gear_k_append_2_range_tokens(__global const uint *shape, uint is_v, __global uchar *pool,
+                                           __global const uint *table, __global const uint *jobs, __global const uint *row_jobs,
+                                           uint num_rows, uint all_heads, __global const ushort *x, __global const uchar *mask)
 {
     uint row = (uint)get_global_id(0), head = (uint)get_global_id(1), heads = shape[GEAR__SHAPE_KV_HEADS];
     if (row >= num_rows || head >= heads) {

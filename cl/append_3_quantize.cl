@@ -5,16 +5,17 @@
 #include "mixed.clh"
 
 #if !defined HEAD_DIM || !defined BITS || !defined IS_V
-#error "HEAD_DIM, BITS or IS_V is missing"
+#  error "HEAD_DIM, BITS or IS_V is missing"
 #endif
 
 /* BITS 0: the mixed backbone, whose segments are shape words; planes of up to 8 bits. */
-#define WIDTH (BITS == 0 ? 8 : BITS == 3 ? 2 : BITS == 5 ? 4 : BITS)
+#define WIDTH       (BITS == 0 ? 8 : BITS == 3 ? 2 : BITS == 5 ? 4 : BITS)
 #define PLANE_WORDS (HEAD_DIM * 2 * WIDTH)
-#define HIGH_WORDS (BITS == 3 || BITS == 5 ? HEAD_DIM * 2 : 0)
+#define HIGH_WORDS  (BITS == 3 || BITS == 5 ? HEAD_DIM * 2 : 0)
 
 #if BITS == 0
-/* Code of a value under its pair: uniform levels by rule 6, Lloyd-Max levels by the midpoints, exactly; a tie goes to the lower level. */
+/* Code of a value under its pair: uniform levels by rule 6, Lloyd-Max levels by the midpoints, exactly; a tie goes to the lower
+ * level. */
 GEAR__INLINE uint gear_mixed_encode(float value, float2 pair, uint bits, uint normal)
 {
     if (!normal) {
@@ -31,17 +32,16 @@ GEAR__INLINE uint gear_mixed_encode(float value, float2 pair, uint bits, uint no
 }
 #endif
 
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_append_3_quantize(__global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
-                         __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask,
-                         __global float *r)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_3_quantize(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
+    __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask, __global float *r)
 {
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     __global const uint *entry = gear_entry_of(table, job, row_block);
     uint cls = job[GEAR__JOB_CLASS], block = entry[GEAR__BLOCK_OFFSET];
-    __global uint *codes = (__global uint *)(gear_block_head(pool, shape, block, cls, head) +
-                                             shape[GEAR_SIDE(IS_V) + GEAR__SIDE_CODES]);
+    __global uint *codes =
+        (__global uint *)(gear_block_head(pool, shape, block, cls, head) + shape[GEAR_SIDE(IS_V) + GEAR__SIDE_CODES]);
     ulong at = ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
 #if BITS == 16 /* halves as they are; the mask excludes nothing */
     (void)mask;
@@ -56,7 +56,7 @@ gear_k_append_3_quantize(__global const uint *shape, __global uchar *pool, __glo
         plane[i] = 0u;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-#if BITS == 0
+#  if BITS == 0
     __global const uint *side = shape + GEAR_SIDE(IS_V);
     __global const uchar *record = gear_block_head(pool, shape, block, cls, head);
     uint used = 0u;
@@ -82,7 +82,7 @@ gear_k_append_3_quantize(__global const uint *shape, __global uchar *pool, __glo
             atomic_or(&plane[bit >> 5], (code >> width) << (bit & 31u));
         }
     }
-#else
+#  else
     const uint used = PLANE_WORDS + HIGH_WORDS;
     gear_pairs p = gear_pairs_of(pool, shape, IS_V, HEAD_DIM, block, entry[GEAR__BLOCK_SEGMENT], cls, head);
     const float top = (float)((1u << BITS) - 1u);
@@ -103,12 +103,12 @@ gear_k_append_3_quantize(__global const uint *shape, __global uchar *pool, __glo
         r[at + i] = residual;
         uint bit = gear_code_bit(IS_V, WIDTH, HEAD_DIM, token, channel);
         atomic_or(&plane[bit >> 5], (code & ((1u << WIDTH) - 1u)) << (bit & 31u));
-#if HIGH_WORDS
+#    if HIGH_WORDS
         bit = gear_code_bit(IS_V, 1u, HEAD_DIM, token, channel);
         atomic_or(&plane[PLANE_WORDS + (bit >> 5)], (code >> WIDTH) << (bit & 31u));
-#endif
+#    endif
     }
-#endif
+#  endif
     barrier(CLK_LOCAL_MEM_FENCE);
     for (uint i = lid; i < used; i += 64u) {
         codes[i] = plane[i];

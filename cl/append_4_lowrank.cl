@@ -8,7 +8,7 @@
 #include "reduce.clh"
 
 #ifndef HEAD_DIM
-#error "HEAD_DIM is missing"
+#  error "HEAD_DIM is missing"
 #endif
 
 #define MAX_RANK 8
@@ -28,9 +28,9 @@ GEAR__INLINE float gear_start(uint row, uint column)
 GEAR_REDUCE_64(gear_sum_64, float, GEAR_ADD)
 GEAR_REDUCE_64(gear_max_64, float, fmax)
 
-/* Modified Gram-Schmidt, two rounds, on `rank` columns of `length` floats `stride` apart. A column that the earlier ones explain to
- * float precision becomes 0. Column j takes 2 j + 2 dot products: itself, the earlier ones twice, itself again; one loop over all of them
- * keeps a single reduction in the code. */
+/* Modified Gram-Schmidt, two rounds, on `rank` columns of `length` floats `stride` apart. A column that the earlier ones
+ * explain to float precision becomes 0. Column j takes 2 j + 2 dot products: itself, the earlier ones twice, itself again; one
+ * loop over all of them keeps a single reduction in the code. */
 GEAR__INLINE void gear_orthonormalise(__global float *m, uint rank, uint length, ulong stride, __local float *part, uint lid)
 {
     for (uint j = 0; j < rank; j++) {
@@ -80,9 +80,9 @@ GEAR__INLINE uint gear_factor_word(float value, uint scale_bits, uint bits)
     return bits == 8u ? (uint)code & 255u : (uint)(code + 8);
 }
 
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_append_4_lowrank(__global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table,
-                        __global const uint *jobs, uint num_rows, __global const float *r, __global float *scratch)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_4_lowrank(
+    __global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table, __global const uint *jobs,
+    uint num_rows, __global const float *r, __global float *scratch)
 {
     __local float part[64];
     const uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1), heads = shape[GEAR__SHAPE_KV_HEADS];

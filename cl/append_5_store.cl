@@ -1,32 +1,33 @@
-/* append_5_store: the sparse part S = half(X - D - L) at the marked places, as lists ordered by their consumer: K one list for each
- * token (and 128 channels), V one for each channel. Writes list lengths and bases to the blocks, entries to the segment record.
- * Convention: docs/design.md, rule 9; docs/format.md. Reference: src/ref/append_5_store.c. Three launches: count, bases, store. */
-#include "exact.clh"
+/* append_5_store: the sparse part S = half(X - D - L) at the marked places, as lists ordered by their consumer: K one list for
+ * each token (and 128 channels), V one for each channel. Writes list lengths and bases to the blocks, entries to the segment
+ * record. Convention: docs/design.md, rule 9; docs/format.md. Reference: src/ref/append_5_store.c. Three launches: count,
+ * bases, store. */
 #include "decode.clh"
+#include "exact.clh"
 
 #if !defined HEAD_DIM || !defined IS_V || !defined BITS
-#error "HEAD_DIM, IS_V or BITS is missing"
+#  error "HEAD_DIM, IS_V or BITS is missing"
 #endif
 
 #define LISTS_PER_TOKEN ((HEAD_DIM + 127) / 128)
 #if IS_V
-#define LISTS HEAD_DIM
+#  define LISTS HEAD_DIM
 #else
-#define LISTS (64 * LISTS_PER_TOKEN)
+#  define LISTS (64 * LISTS_PER_TOKEN)
 #endif
 
 /* Counts the entries of each list. Range: 64 work-items for each (staging block, KV head). The total goes to the base word. */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_append_5_count(__global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
-                      __global const uint *row_jobs, uint num_rows, __global const uchar *mask)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_count(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
+    __global const uint *row_jobs, uint num_rows, __global const uchar *mask)
 {
     __local uint part[64];
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     __global const uint *entry = gear_entry_of(table, job, row_block);
     uint block = entry[GEAR__BLOCK_OFFSET];
-    __global uchar *counts = gear_block_head(pool, shape, block, job[GEAR__JOB_CLASS], head) +
-                             shape[GEAR_SIDE(IS_V) + GEAR__SIDE_COUNTS];
+    __global uchar *counts =
+        gear_block_head(pool, shape, block, job[GEAR__JOB_CLASS], head) + shape[GEAR_SIDE(IS_V) + GEAR__SIDE_COUNTS];
     __global const uchar *marks = mask + ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
     uint total = 0u;
     for (uint list = lid; list < LISTS; list += 64u) {
@@ -79,9 +80,9 @@ __kernel void gear_k_append_5_bases(__global const uint *shape, __global uchar *
 }
 
 /* Writes the entries. Range: 64 work-items for each (staging block, KV head). */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_append_5_store(__global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
-                      __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_store(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
+    __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask)
 {
     __local uint start[LISTS];
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);

@@ -1,18 +1,18 @@
 /* append_6_window: puts the new tokens that stay uncompressed into the window ring, as sanitised halves.
  * Convention: docs/design.md, rule 1. Reference: src/ref/append_6_window.c.
- * Range: (channels, new tokens that stay of the sequence with most, batch x [K, V] x KV heads). `advance` is added to every length of
- * the list, so that a list uploaded once serves many steps. */
+ * Range: (channels, new tokens that stay of the sequence with most, batch x [K, V] x KV heads). `advance` is added to every
+ * length of the list, so that a list uploaded once serves many steps. */
 #include "record.clh"
 #include "source.clh"
 
 #ifndef HEAD_DIM
-#error "HEAD_DIM is missing"
+#  error "HEAD_DIM is missing"
 #endif
 
 __kernel void gear_k_append_6_window(__global const uint *shape, __global const uint *seqs, uint num_seqs, uint advance,
                                      __global ushort *window, __global const uchar *k, ulong k_offset, ulong k_stride_seq,
-                                     ulong k_stride_head, ulong k_stride_token, uint k_type, __global const uchar *v, ulong v_offset,
-                                     ulong v_stride_seq, ulong v_stride_head, ulong v_stride_token, uint v_type,
+                                     ulong k_stride_head, ulong k_stride_token, uint k_type, __global const uchar *v,
+                                     ulong v_offset, ulong v_stride_seq, ulong v_stride_head, ulong v_stride_token, uint v_type,
                                      volatile __global uint *health)
 {
     uint channel = (uint)get_global_id(0), z = (uint)get_global_id(2);

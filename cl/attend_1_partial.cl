@@ -1,212 +1,35 @@
-/* attend_1_partial: fused attention of up to ROWS query rows of one KV head over a range of a sequence's tiles: dequantisation, low
- * rank (u = B^T q first, so L is never formed), outliers, window, tail and online softmax. Writes an unnormalised partial result.
- * Portable variant: OpenCL 1.2, no extensions; reads the fragment-ordered planes a word at a time.
- * Paper, section 4 ("GEAR inference"); layout in docs/format.md. Reference: src/ref/attend_1_partial.c.
- * 64 work-items for each (split, KV head x row tile, sequence): a token each for q.K, channels lid, lid + 64, ... for p.V. */
+/* attend_1_partial: fused attention of up to ROWS query rows of one KV head over a range of a sequence's tiles: dequantisation,
+ * low rank (u = B^T q first, so L is never formed), outliers, window, tail and online softmax. Writes an unnormalised partial
+ * result. Portable variant: OpenCL 1.2, no extensions; reads the fragment-ordered planes a word at a time. Paper, section 4
+ * ("GEAR inference"); layout in docs/format.md. Reference: src/ref/attend_1_partial.c. 64 work-items for each (split, KV head x
+ * row tile, sequence): a token each for q.K, channels lid, lid + 64, ... for p.V. */
+
+#if !defined HEAD_DIM || !defined ROWS || !defined K_BY_TOKEN || !defined K_MIXED || !defined K_FACTOR_BITS ||                 \
+    !defined K_OUTLIERS
+#  error "HEAD_DIM, ROWS, K_BY_TOKEN, K_MIXED, K_FACTOR_BITS or K_OUTLIERS is missing"
+#endif
+#if !defined K_BITS_0 || !defined K_CHANNELS_0 || !defined K_BITS_1 || !defined K_CHANNELS_1 || !defined K_BITS_2 ||           \
+    !defined K_CHANNELS_2 || !defined K_BITS_3 || !defined K_CHANNELS_3
+#  error "K_BITS_i or K_CHANNELS_i is missing"
+#endif
+#if !defined V_BITS || !defined V_BY_TOKEN || !defined V_MIXED || !defined V_NORMAL || !defined V_ROTATE ||                    \
+    !defined V_FACTOR_BITS || !defined V_OUTLIERS
+#  error "V_BITS, V_BY_TOKEN, V_MIXED, V_NORMAL, V_ROTATE, V_FACTOR_BITS or V_OUTLIERS is missing"
+#endif
+
+#define OWNED    ((HEAD_DIM + 63) / 64)
+#define MAX_RANK 8
+#define NEVER    (-1e30f)
+
 #include "attend.clh"
+#include "attend_block.clh"
 #include "rotate.clh"
 
-#if !defined HEAD_DIM || !defined ROWS || !defined K_BY_TOKEN || !defined K_MIXED || !defined K_FACTOR_BITS || !defined K_OUTLIERS
-#error "HEAD_DIM, ROWS, K_BY_TOKEN, K_MIXED, K_FACTOR_BITS or K_OUTLIERS is missing"
-#endif
-#if !defined K_BITS_0 || !defined K_CHANNELS_0 || !defined K_BITS_1 || !defined K_CHANNELS_1 || !defined K_BITS_2 ||             \
-    !defined K_CHANNELS_2 || !defined K_BITS_3 || !defined K_CHANNELS_3
-#error "K_BITS_i or K_CHANNELS_i is missing"
-#endif
-#if !defined V_BITS || !defined V_BY_TOKEN || !defined V_MIXED || !defined V_NORMAL || !defined V_ROTATE ||                      \
-    !defined V_FACTOR_BITS || !defined V_OUTLIERS
-#error "V_BITS, V_BY_TOKEN, V_MIXED, V_NORMAL, V_ROTATE, V_FACTOR_BITS or V_OUTLIERS is missing"
-#endif
-
-#define OWNED ((HEAD_DIM + 63) / 64)
-#define MAX_RANK 8
-#define NEVER (-1e30f)
-
-#define V_WIDTH (V_BITS == 3 ? 2 : V_BITS == 5 ? 4 : V_BITS)
-#define V_HIGH (V_BITS == 3 || V_BITS == 5)
-#define FOLD (64 * OWNED) /* pairs of a side of a block of the mixed backbone: channels of K, or channel groups x tokens of V */
-
-GEAR__INLINE float gear_half_at(__global const ushort *data, uint index)
-{
-    return vload_half(index, (__global const half *)data);
-}
-
-/* Both codes of a pair: the low one in .x, its neighbour in .y. `bit` addresses the low code of the main plane. */
-GEAR__INLINE uint2 gear_code_pair(__global const uint *words, uint bit, uint width)
-{
-    uint word = words[bit >> 5] >> (bit & 31u), field = (1u << width) - 1u;
-    return (uint2)(word & field, (word >> 16) & field);
-}
-
-/* q . D of one token over a segment of channels for every row. words: where its planes start. All but the first, `pairs`, `fold`, `token`
- * and `q` are compile-time constants. fold: scales, then zeros, of the mixed backbone. */
-GEAR__INLINE void gear_segment_scores(__global const uint *codes, const gear_pairs *layout, __local const float *fold, uint token,
-                                       __local const float *q, float *score, uint bits, uint channels, uint first_channel, uint words)
-{
-    const uint steps = channels / 16u, width = gear__main_plane(bits), high = gear__high_plane(bits);
-#if !K_MIXED && K_BITS_0 < 16
-    __global const ushort *pairs = layout->data + (token >> layout->token_shift) * layout->token_step;
-#else
-    (void)layout;
-#endif
-    codes += words;
-#if !K_MIXED
-    (void)fold;
-#endif
-#pragma unroll 1
-    for (uint step = 0; step < steps; step++) {
-        uint group = gear__group_size(steps, step), first = gear__group_first(steps, step), c0 = first_channel + step * 16u;
-#if K_BY_TOKEN && !K_MIXED && K_BITS_0 < 16
-        uint pair_at = (c0 >> layout->channel_shift) * layout->channel_step;
-        float scale = gear_half_at(pairs, pair_at), zero = gear_half_at(pairs, pair_at + layout->zero);
-#endif
-#pragma unroll 1
-        for (uint i = 0; i < 8u; i++) { /* quarter i / 2, pair i % 2 */
-            uint lane = 4u * (token & 7u) + (i >> 1), pair = (token >> 3) * 2u * group + (step - first) * 2u + (i & 1u);
-            uint bit = first * 1024u * width + gear__pair_bit(width, group * width, lane, pair), c = c0 + 2u * i;
-            uint2 code = gear_code_pair(codes, bit, width);
-            if (high) {
-                bit = first * 1024u + gear__pair_bit(1u, group, lane, pair);
-                code |= gear_code_pair(codes + channels * 2u * width, bit, 1u) << width;
-            }
-#if K_BITS_0 == 16
-            float x = gear_float_from_half(code.x), y = gear_float_from_half(code.y);
-#elif K_MIXED
-            float x = fma((float)code.x, fold[c], fold[FOLD + c]);
-            float y = fma((float)code.y, fold[c + 1u], fold[FOLD + c + 1u]);
-#elif K_BY_TOKEN
-            float x = fma((float)code.x, scale, zero), y = fma((float)code.y, scale, zero);
-#else
-            float x = fma((float)code.x, gear_half_at(pairs, c), gear_half_at(pairs, c + layout->zero));
-            float y = fma((float)code.y, gear_half_at(pairs, c + 1u), gear_half_at(pairs, c + 1u + layout->zero));
-#endif
-#pragma unroll
-            for (uint r = 0; r < ROWS; r++) {
-                score[r] = fma(q[r * HEAD_DIM + c], x, fma(q[r * HEAD_DIM + c + 1u], y, score[r]));
-            }
-        }
-    }
-}
-
-GEAR__INLINE void gear_block_scores(const gear_block_view *v, __local const float *fold, uint token, __local const float *q,
-                                     float *score)
-{
-    __global const uint *codes = (__global const uint *)v->codes;
-    gear_segment_scores(codes, &v->pairs, fold, token, q, score, K_BITS_0, K_CHANNELS_0, 0u, 0u);
-#if K_CHANNELS_1
-    gear_segment_scores(codes, &v->pairs, fold, token, q, score, K_BITS_1, K_CHANNELS_1, K_CHANNELS_0, 2u * K_CHANNELS_0 * K_BITS_0);
-#endif
-#if K_CHANNELS_2
-    gear_segment_scores(codes, &v->pairs, fold, token, q, score, K_BITS_2, K_CHANNELS_2, K_CHANNELS_0 + K_CHANNELS_1,
-                        2u * (K_CHANNELS_0 * K_BITS_0 + K_CHANNELS_1 * K_BITS_1));
-#endif
-#if K_CHANNELS_3
-    gear_segment_scores(codes, &v->pairs, fold, token, q, score, K_BITS_3, K_CHANNELS_3, K_CHANNELS_0 + K_CHANNELS_1 + K_CHANNELS_2,
-                        2u * (K_CHANNELS_0 * K_BITS_0 + K_CHANNELS_1 * K_BITS_1 + K_CHANNELS_2 * K_BITS_2));
-#endif
-}
-
-/* p . D of one channel over the block's 64 tokens for every row. */
-GEAR__INLINE void gear_block_values(const gear_block_view *v, __local const float *fold, uint channel, __local const float *p,
-                                     float *sum)
-{
-    __global const uint *codes = (__global const uint *)v->codes;
-#if !V_MIXED
-    (void)fold;
-#endif
-#if V_BITS < 16 && !V_MIXED
-    __global const ushort *pairs = v->pairs.data + (channel >> v->pairs.channel_shift) * v->pairs.channel_step;
-#endif
-    uint base = (channel >> 4) * 1024u, half_row = ((channel >> 3) & 1u) * 8u;
-#pragma unroll 1
-    for (uint i = 0; i < 32u; i++) { /* tokens 2i, 2i + 1: tile i / 8, quarter i / 2 % 4, pair i % 2 */
-        uint lane = 4u * (channel & 7u) + ((i >> 1) & 3u), pair = half_row + (i >> 3) * 2u + (i & 1u), t = 2u * i;
-        uint bit = base * V_WIDTH + gear__pair_bit(V_WIDTH, V_WIDTH, lane, pair);
-        uint2 code = gear_code_pair(codes, bit, V_WIDTH);
-#if V_HIGH
-        bit = base + gear__pair_bit(1u, 1u, lane, pair);
-        code |= gear_code_pair(codes + HEAD_DIM * 2 * V_WIDTH, bit, 1u) << (uint)V_WIDTH;
-#endif
-#if V_BITS == 16
-        float x = gear_float_from_half(code.x), y = gear_float_from_half(code.y);
-#elif V_MIXED
-        uint at = (channel & ~63u) + t;
-#if V_NORMAL
-        float x = fma(gear_normal_level(V_BITS, code.x), fold[at], fold[FOLD + at]);
-        float y = fma(gear_normal_level(V_BITS, code.y), fold[at + 1u], fold[FOLD + at + 1u]);
-#else
-        float x = fma((float)code.x, fold[at], fold[FOLD + at]);
-        float y = fma((float)code.y, fold[at + 1u], fold[FOLD + at + 1u]);
-#endif
-#elif V_BY_TOKEN
-        float x = fma((float)code.x, gear_half_at(pairs, t), gear_half_at(pairs, t + v->pairs.zero));
-        float y = fma((float)code.y, gear_half_at(pairs, t + 1u), gear_half_at(pairs, t + 1u + v->pairs.zero));
-#else
-        uint at = (t >> v->pairs.token_shift) * v->pairs.token_step;
-        float scale = gear_half_at(pairs, at), zero = gear_half_at(pairs, at + v->pairs.zero);
-        float x = fma((float)code.x, scale, zero), y = fma((float)code.y, scale, zero);
-#endif
-#pragma unroll
-        for (uint r = 0; r < ROWS; r++) {
-            sum[r] = fma(p[r * 64u + t], x, fma(p[r * 64u + t + 1u], y, sum[r]));
-        }
-    }
-}
-
-/* start[i] = entries before list i of the block, by 64 work-items; needs a barrier before use. Two calls with a barrier between. */
-GEAR__INLINE void gear_list_sums(const gear_outliers *o, uint lists, __local uint *part, uint lid)
-{
-    uint per = (lists + 63u) / 64u, sum = 0u;
-    for (uint i = lid * per; i < min((lid + 1u) * per, lists); i++) {
-        sum += o->counts[i];
-    }
-    part[lid] = sum;
-}
-
-GEAR__INLINE uint gear_list_start(const gear_outliers *o, uint list, uint lists, __local const uint *part)
-{
-    uint per = (lists + 63u) / 64u, owner = list / per, sum = o->base;
-    for (uint i = 0; i < owner; i++) {
-        sum += part[i];
-    }
-    for (uint i = owner * per; i < list; i++) {
-        sum += o->counts[i];
-    }
-    return sum;
-}
-
-#if K_MIXED
-/* Scales and zeros of the block's channels; needs a barrier before use. */
-GEAR__INLINE void gear_fold_k(const gear_block_view *v, __local float *fold, uint lid)
-{
-    for (uint c = lid; c < HEAD_DIM; c += 64u) {
-        const gear_segment_view segment = gear_segment_of(v->side, c);
-        float2 pair = gear_mixed_affine(gear_mixed_pair(v->record, v->side, 0u, segment.index, 0u, c), segment.bits);
-        fold[c] = pair.x;
-        fold[FOLD + c] = pair.y;
-    }
-}
-#endif
-
-#if V_MIXED
-/* Scales and zeros of the block's tokens and channel groups. */
-GEAR__INLINE void gear_fold_v(const gear_block_view *v, __local float *fold, uint lid)
-{
-    for (uint i = lid; i < FOLD; i += 64u) {
-        float2 pair = gear_mixed_pair(v->record, v->side, 1u, 0u, i & 63u, i & ~63u);
-        pair = V_NORMAL ? pair : gear_mixed_affine(pair, V_BITS);
-        fold[i] = pair.x;
-        fold[FOLD + i] = pair.y;
-    }
-}
-#endif
-
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
-                        uint advance, __global const ushort *window, __global const ulong *call, __global const uchar *q,
-                        ulong q_offset, __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v,
-                        ulong tail_v_offset, float scale, float soft_cap, uint query_heads, uint row_tiles,
-                        __global float *partial, __global float *softmax)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_partial(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs, uint advance,
+    __global const ushort *window, __global const ulong *call, __global const uchar *q, ulong q_offset,
+    __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v, ulong tail_v_offset, float scale,
+    float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax)
 {
     __local float query[ROWS * HEAD_DIM], p[ROWS * 64], u[ROWS * MAX_RANK], w[ROWS * MAX_RANK], maxima[ROWS * 8];
     __local float fold[K_MIXED | V_MIXED ? 2 * FOLD : 1];
@@ -224,7 +47,8 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
     }
 
     const ulong q_token = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_TOKEN], q_head = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_HEAD];
-    const ulong q_seq = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_SEQ], q_first = q_seq ? entry * q_seq : s.seq[GEAR__SEQ_ROW] * q_token;
+    const ulong q_seq = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_SEQ],
+                q_first = q_seq ? entry * q_seq : s.seq[GEAR__SEQ_ROW] * q_token;
     for (uint i = lid; i < ROWS * HEAD_DIM; i += 64u) {
         uint row = row0 + i / HEAD_DIM;
         ulong at = q_first + (row / group) * q_token + (head * group + row % group) * q_head + i % HEAD_DIM;
@@ -239,7 +63,7 @@ gear_k_attend_1_partial(__global const uint *shape, __global uchar *pool, __glob
 #if V_ROTATE /* what comes from dense tiles is not rotated */
     float plain[OWNED][ROWS];
 #else
-#define plain out
+#  define plain out
 #endif
 #pragma unroll
     for (uint r = 0; r < ROWS; r++) {

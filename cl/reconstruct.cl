@@ -1,11 +1,12 @@
 /* reconstruct: dense values D + L + S of one side for a range of tokens of one sequence, exact tokens and window included.
  * Reference: src/ref/reconstruct.c.
- * 64 work-items for each (tile of the sequence, KV head): a token each for K, channels for V, the order of the outlier lists. */
+ * 64 work-items for each (tile of the sequence, KV head): a token each for K, channels for V, the order of the outlier lists.
+ */
 #include "attend.clh"
 #include "rotate.clh"
 
 #if !defined HEAD_DIM || !defined IS_V || !defined BITS
-#error "HEAD_DIM, IS_V or BITS is missing"
+#  error "HEAD_DIM, IS_V or BITS is missing"
 #endif
 
 #define OWNED ((HEAD_DIM + 63) / 64)
@@ -20,10 +21,10 @@ GEAR__INLINE uint gear_entries_before(const gear_outliers *o, uint list)
     return sum;
 }
 
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_reconstruct(__global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
-                   __global const ushort *window, uint first, uint count, uint first_tile, __global uchar *out, ulong out_offset,
-                   ulong stride_head, ulong stride_token, uint type)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_reconstruct(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
+    __global const ushort *window, uint first, uint count, uint first_tile, __global uchar *out, ulong out_offset,
+    ulong stride_head, ulong stride_token, uint type)
 {
     const uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1);
     const gear_sequence_view s = gear_view_sequence(shape, table, seqs, 0u, 0u);

@@ -1,15 +1,16 @@
-/* upload: writes words that travel as kernel arguments into a table. The host enqueues it instead of a buffer write, because arguments
- * are copied at enqueue time: no host memory has to outlive the call, and nothing waits. Twelve vectors and not one structure: an index into
- * an argument would put it into scratch memory. Range: 64 work-items, the first twelve write 16 words each. */
+/* upload: writes words that travel as kernel arguments into a table. The host enqueues it instead of a buffer write, because
+ * arguments are copied at enqueue time: no host memory has to outlive the call, and nothing waits. Twelve vectors and not one
+ * structure: an index into an argument would put it into scratch memory. Range: 64 work-items, the first twelve write 16 words
+ * each. */
 #include "layout.h"
 
-#define GEAR_PUT(n, component)            \
-    if (first + n < count) {              \
-        table[offset + first + n] = component; \
-    }
+#define GEAR_PUT(n, component)                                                                                                 \
+  if (first + n < count) {                                                                                                     \
+    table[offset + first + n] = component;                                                                                     \
+  }
 
-__kernel void gear_k_upload(__global uint *table, uint offset, uint count, uint16 w0, uint16 w1, uint16 w2, uint16 w3, uint16 w4,
-                            uint16 w5, uint16 w6, uint16 w7, uint16 w8, uint16 w9, uint16 w10, uint16 w11)
+__kernel void gear_k_upload(__global uint *table, uint offset, uint count, uint16 w0, uint16 w1, uint16 w2, uint16 w3,
+                            uint16 w4, uint16 w5, uint16 w6, uint16 w7, uint16 w8, uint16 w9, uint16 w10, uint16 w11)
 {
     const uint i = (uint)get_global_id(0), first = 16u * i;
     if (i >= GEAR__UPLOAD_WORDS / 16u) {

@@ -1,14 +1,14 @@
-/* layout.h: where every code, scale and record word lives. Shared by the C host code and every kernel; docs/format.md is its prose.
+/* layout.h: where every code, scale and record word lives. Shared by the C host code and every kernel; docs/format.md is its
+ * prose.
  *
- * Unit: a block of 64 tokens x one KV head. Codes are kept in planes of w = 1, 2, 4, 8 or 16 bits (3 bits: a 2-bit plane, then a
- * 1-bit plane with the value 4; 5 bits: 4 + 1). A plane of n steps (a step is 16 channels) takes 128 n w bytes, in the order in which
- * a group of 32 lanes reads it: lane = 4 row + quarter, row 0..7, quarter 0..3.
- *   K  lane (row, quarter) holds channels 4 quarter .. 4 quarter + 3 of each step and tokens 8 j + row, j 0..7. Steps go together in
- *      groups of 4, the rest in groups of 2 and 1, so that a 2-bit word of a group of 4 is 16 channels of one token.
- *   V  lane (row, quarter) holds channels 16 step + row and + 8 and tokens 16 m + 4 quarter .. + 3, m 0..3; a 2-bit word is 16 tokens
- *      of one channel.
- * Inside a word two neighbours (channels 2i, 2i+1 for K, tokens for V) sit 16 bits apart, so that one AND with a mask such as
- * 0x00030003 gives both as 16-bit floats of a matrix fragment.
+ * Unit: a block of 64 tokens x one KV head. Codes are kept in planes of w = 1, 2, 4, 8 or 16 bits (3 bits: a 2-bit plane, then
+ * a 1-bit plane with the value 4; 5 bits: 4 + 1). A plane of n steps (a step is 16 channels) takes 128 n w bytes, in the order
+ * in which a group of 32 lanes reads it: lane = 4 row + quarter, row 0..7, quarter 0..3. K  lane (row, quarter) holds channels
+ * 4 quarter .. 4 quarter + 3 of each step and tokens 8 j + row, j 0..7. Steps go together in groups of 4, the rest in groups of
+ * 2 and 1, so that a 2-bit word of a group of 4 is 16 channels of one token. V  lane (row, quarter) holds channels 16 step +
+ * row and + 8 and tokens 16 m + 4 quarter .. + 3, m 0..3; a 2-bit word is 16 tokens of one channel. Inside a word two
+ * neighbours (channels 2i, 2i+1 for K, tokens for V) sit 16 bits apart, so that one AND with a mask such as 0x00030003 gives
+ * both as 16-bit floats of a matrix fragment.
  */
 #ifndef GEAR_LAYOUT_H
 #define GEAR_LAYOUT_H
@@ -23,125 +23,127 @@ typedef uint32_t gear__u32;
 #  define GEAR__INLINE static inline
 #endif
 
-#define GEAR__BLOCK 64u        /* tokens of a block */
-#define GEAR__STEP 16u         /* channels of a step */
-#define GEAR__GRANULE 64u      /* pool offsets count these many bytes */
+#define GEAR__BLOCK        64u /* tokens of a block */
+#define GEAR__STEP         16u /* channels of a step */
+#define GEAR__GRANULE      64u /* pool offsets count these many bytes */
 #define GEAR__RECORD_ALIGN 16u /* every part of a record starts at a multiple of this */
-#define GEAR__MAX_RANK 8u
+#define GEAR__MAX_RANK     8u
 
 /* Codec axis of one side: which values share a (scale, zero) pair, and where the pairs live. */
-#define GEAR__AXIS_NONE 0u           /* 16 bits: halves, no pairs */
-#define GEAR__AXIS_CHANNEL_GROUP 1u  /* `group` tokens of one channel; head record [token group][scale, zero][head_dim] */
-#define GEAR__AXIS_TOKEN_GROUP 2u    /* `group` channels of one token and head; head record [channel group][scale, zero][64] */
-#define GEAR__AXIS_CHANNEL_SEGMENT 3u/* one channel over the segment; segment record, per head [scale, zero][head_dim] */
-#define GEAR__AXIS_TOKEN_ALL 4u      /* one token over all heads; block record, shared part [scale, zero][64] */
+#define GEAR__AXIS_NONE            0u /* 16 bits: halves, no pairs */
+#define GEAR__AXIS_CHANNEL_GROUP   1u /* `group` tokens of one channel; head record [token group][scale, zero][head_dim] */
+#define GEAR__AXIS_TOKEN_GROUP     2u /* `group` channels of one token and head; head record [channel group][scale, zero][64] */
+#define GEAR__AXIS_CHANNEL_SEGMENT 3u /* one channel over the segment; segment record, per head [scale, zero][head_dim] */
+#define GEAR__AXIS_TOKEN_ALL       4u /* one token over all heads; block record, shared part [scale, zero][64] */
 
-#define GEAR__AXIS_MIXED_CHANNEL 5u  /* 64 tokens of one channel; supers by segment [S, Z0, Zs], pairs of 6 + 6 bits, 12 a channel */
-#define GEAR__AXIS_MIXED_TOKEN 6u    /* 64 channels of one token; super [S], pairs of 6 + 4 bits, 10 a token, group after group */
+#define GEAR__AXIS_MIXED_CHANNEL                                                                                               \
+  5u /* 64 tokens of one channel; supers by segment [S, Z0, Zs], pairs of 6 + 6 bits, 12 a channel */
+#define GEAR__AXIS_MIXED_TOKEN 6u /* 64 channels of one token; super [S], pairs of 6 + 4 bits, 10 a token, group after group   \
+                                   */
 
 /* Record classes: a segment is of the prompt or of decoding; they differ in the rank of L and so in record size. */
 #define GEAR__PROMPT 0u
 #define GEAR__DECODE 1u
 
 /* Page table entry of a block: 4 words. */
-#define GEAR__BLOCK_WORDS 4u
-#define GEAR__BLOCK_OFFSET 0u  /* block record, granules into the layer's pool */
-#define GEAR__BLOCK_SEGMENT 1u /* segment record, granules */
-#define GEAR__BLOCK_FIRST 2u   /* position in the sequence of the block's first token */
-#define GEAR__BLOCK_INFO 3u    /* tokens 0..64 in bits 0..7, class in bit 8, index of the block in its segment in bits 16..31 */
-#define GEAR__INFO_TOKENS(info) ((info) & 0xffu)
-#define GEAR__INFO_CLASS(info) (((info) >> 8) & 1u)
-#define GEAR__INFO_INDEX(info) ((info) >> 16)
+#define GEAR__BLOCK_WORDS       4u
+#define GEAR__BLOCK_OFFSET      0u /* block record, granules into the layer's pool */
+#define GEAR__BLOCK_SEGMENT     1u /* segment record, granules */
+#define GEAR__BLOCK_FIRST       2u /* position in the sequence of the block's first token */
+#define GEAR__BLOCK_INFO        3u /* bits 0..7: tokens 0..64; bit 8: class; bits 16..31: index of the block in its segment */
+#define GEAR__INFO_TOKENS(info) ((info)&0xffu)
+#define GEAR__INFO_CLASS(info)  (((info) >> 8) & 1u)
+#define GEAR__INFO_INDEX(info)  ((info) >> 16)
 
 /* Segment record header: 4 words. */
-#define GEAR__SEGMENT_WORDS 4u
-#define GEAR__SEGMENT_TOKENS 0u
-#define GEAR__SEGMENT_BLOCKS 1u
+#define GEAR__SEGMENT_WORDS      4u
+#define GEAR__SEGMENT_TOKENS     0u
+#define GEAR__SEGMENT_BLOCKS     1u
 #define GEAR__SEGMENT_OUTLIERS_K 2u /* entries of all heads and blocks */
 #define GEAR__SEGMENT_OUTLIERS_V 3u
 
 /* Work list of the compressor: one segment to compress, 16 words. */
-#define GEAR__JOB_WORDS 16u
-#define GEAR__JOB_SEGMENT 0u  /* segment record, granules */
-#define GEAR__JOB_TABLE 1u    /* index of its first block's entry in the page table */
-#define GEAR__JOB_BLOCKS 2u
-#define GEAR__JOB_TOKENS 3u
-#define GEAR__JOB_ROW 4u      /* first staging row, a multiple of 64 */
-#define GEAR__JOB_FIRST 5u    /* position in the sequence of its first token */
-#define GEAR__JOB_ENTRY 6u    /* index into the batch's sequence list */
-#define GEAR__JOB_CLASS 7u
+#define GEAR__JOB_WORDS   16u
+#define GEAR__JOB_SEGMENT 0u /* segment record, granules */
+#define GEAR__JOB_TABLE   1u /* index of its first block's entry in the page table */
+#define GEAR__JOB_BLOCKS  2u
+#define GEAR__JOB_TOKENS  3u
+#define GEAR__JOB_ROW     4u /* first staging row, a multiple of 64 */
+#define GEAR__JOB_FIRST   5u /* position in the sequence of its first token */
+#define GEAR__JOB_ENTRY   6u /* index into the batch's sequence list */
+#define GEAR__JOB_CLASS   7u
 #define GEAR__JOB_PER_END 8u  /* by side: outliers at each end of a vector of the segment, vector rule along tokens */
-#define GEAR__JOB_PARTS 10u   /* by side, 2 words: byte offsets of the outlier indices and deltas in the segment record */
+#define GEAR__JOB_PARTS   10u /* by side, 2 words: byte offsets of the outlier indices and deltas in the segment record */
 
 /* Work list of a verb: one sequence of the batch, 8 words. */
-#define GEAR__SEQ_WORDS 8u
-#define GEAR__SEQ_SLOT 0u
-#define GEAR__SEQ_LENGTH 1u   /* tokens before this call (append); tokens in the cache (attend) */
-#define GEAR__SEQ_COUNT 2u    /* new tokens (append); queries (attend) */
-#define GEAR__SEQ_ROW 3u      /* sum of the counts before it: the packed input row, and the output row */
-#define GEAR__SEQ_FIRST 4u    /* position of the oldest token in the window */
-#define GEAR__SEQ_BLOCKS 5u   /* compressed blocks */
-#define GEAR__SEQ_TAIL 6u     /* exact tail tokens (attend) */
+#define GEAR__SEQ_WORDS    8u
+#define GEAR__SEQ_SLOT     0u
+#define GEAR__SEQ_LENGTH   1u /* tokens before this call (append); tokens in the cache (attend) */
+#define GEAR__SEQ_COUNT    2u /* new tokens (append); queries (attend) */
+#define GEAR__SEQ_ROW      3u /* sum of the counts before it: the packed input row, and the output row */
+#define GEAR__SEQ_FIRST    4u /* position of the oldest token in the window */
+#define GEAR__SEQ_BLOCKS   5u /* compressed blocks */
+#define GEAR__SEQ_TAIL     6u /* exact tail tokens (attend) */
 #define GEAR__SEQ_TAIL_ROW 7u /* sum of the tails before it */
 
-/* Tensors of an attend call: 4 unsigned 64-bit words each. Apart from the kernel arguments, because the strides rarely change and the
- * scalar registers of a GPU are few. */
-#define GEAR__CALL_Q 0u
-#define GEAR__CALL_TAIL_K 4u
-#define GEAR__CALL_TAIL_V 8u
-#define GEAR__CALL_STRIDE_SEQ 0u
-#define GEAR__CALL_STRIDE_HEAD 1u
+/* Tensors of an attend call: 4 unsigned 64-bit words each. Apart from the kernel arguments, because the strides rarely change
+ * and the scalar registers of a GPU are few. */
+#define GEAR__CALL_Q            0u
+#define GEAR__CALL_TAIL_K       4u
+#define GEAR__CALL_TAIL_V       8u
+#define GEAR__CALL_STRIDE_SEQ   0u
+#define GEAR__CALL_STRIDE_HEAD  1u
 #define GEAR__CALL_STRIDE_TOKEN 2u
-#define GEAR__CALL_TYPE 3u
-#define GEAR__CALL_WORDS 24u /* 32-bit words */
+#define GEAR__CALL_TYPE         3u
+#define GEAR__CALL_WORDS        24u /* 32-bit words */
 
-/* Shape words: what differs between layers without changing the code's shape; a small read-only buffer per layer. Byte offsets are those
- * of model/shape.h. Words with a class take + GEAR__PROMPT or + GEAR__DECODE. */
-#define GEAR__SHAPE_KV_HEADS 0u
-#define GEAR__SHAPE_HEAD_FIRST 1u
-#define GEAR__SHAPE_BASES 2u
-#define GEAR__SHAPE_HEAD_STRIDE 4u     /* by class */
-#define GEAR__SHAPE_SEG_HEAD_FIRST 6u
-#define GEAR__SHAPE_SEG_HEAD_STRIDE 8u /* by class */
-#define GEAR__SHAPE_SEG_BYTES 10u      /* by class */
-#define GEAR__SHAPE_WINDOW 12u
-#define GEAR__SHAPE_EXACT_MAX 13u
-#define GEAR__SHAPE_TABLE_ROW 14u      /* entries of a slot's page table row: 1 + blocks */
-#define GEAR__SHAPE_SIDE 16u           /* first word of side 0; side 1 follows */
-#define GEAR__SHAPE_SIDE_WORDS 32u
-#define GEAR__SIDE_AXIS 0u
-#define GEAR__SIDE_BITS 1u
-#define GEAR__SIDE_GROUP_SHIFT 2u      /* log2 of the group; 7 for a single group of up to 128 channels */
-#define GEAR__SIDE_CODES 3u
-#define GEAR__SIDE_PAIRS 4u
-#define GEAR__SIDE_SHARED_PAIRS 5u
-#define GEAR__SIDE_SEG_PAIRS 6u        /* by class */
-#define GEAR__SIDE_OUTLIERS 8u         /* 1 when the side has outliers */
-#define GEAR__SIDE_COUNTS 9u
-#define GEAR__SIDE_RANK 10u            /* by class */
-#define GEAR__SIDE_A 12u               /* by class */
-#define GEAR__SIDE_B 14u               /* by class */
-#define GEAR__SIDE_FACTORS 16u         /* by class */
-#define GEAR__SIDE_FACTOR_BITS 18u
-#define GEAR__SIDE_ITERATIONS 19u
-#define GEAR__SIDE_SUPERS 20u          /* mixed: halves of the super scales */
-#define GEAR__SIDE_ROTATE 21u
-#define GEAR__SIDE_NORMAL 22u          /* Lloyd-Max levels */
-#define GEAR__SIDE_SEGMENTS 23u        /* number of channel segments, at least 1 */
-#define GEAR__SIDE_SEGMENT 24u         /* by segment: channels | bits << 16 */
-#define GEAR__SHAPE_WORDS (GEAR__SHAPE_SIDE + 2u * GEAR__SHAPE_SIDE_WORDS)
+/* Shape words: what differs between layers without changing the code's shape; a small read-only buffer per layer. Byte offsets
+ * are those of model/shape.h. Words with a class take + GEAR__PROMPT or + GEAR__DECODE. */
+#define GEAR__SHAPE_KV_HEADS        0u
+#define GEAR__SHAPE_HEAD_FIRST      1u
+#define GEAR__SHAPE_BASES           2u
+#define GEAR__SHAPE_HEAD_STRIDE     4u /* by class */
+#define GEAR__SHAPE_SEG_HEAD_FIRST  6u
+#define GEAR__SHAPE_SEG_HEAD_STRIDE 8u  /* by class */
+#define GEAR__SHAPE_SEG_BYTES       10u /* by class */
+#define GEAR__SHAPE_WINDOW          12u
+#define GEAR__SHAPE_EXACT_MAX       13u
+#define GEAR__SHAPE_TABLE_ROW       14u /* entries of a slot's page table row: 1 + blocks */
+#define GEAR__SHAPE_SIDE            16u /* first word of side 0; side 1 follows */
+#define GEAR__SHAPE_SIDE_WORDS      32u
+#define GEAR__SIDE_AXIS             0u
+#define GEAR__SIDE_BITS             1u
+#define GEAR__SIDE_GROUP_SHIFT      2u /* log2 of the group; 7 for a single group of up to 128 channels */
+#define GEAR__SIDE_CODES            3u
+#define GEAR__SIDE_PAIRS            4u
+#define GEAR__SIDE_SHARED_PAIRS     5u
+#define GEAR__SIDE_SEG_PAIRS        6u /* by class */
+#define GEAR__SIDE_OUTLIERS         8u /* 1 when the side has outliers */
+#define GEAR__SIDE_COUNTS           9u
+#define GEAR__SIDE_RANK             10u /* by class */
+#define GEAR__SIDE_A                12u /* by class */
+#define GEAR__SIDE_B                14u /* by class */
+#define GEAR__SIDE_FACTORS          16u /* by class */
+#define GEAR__SIDE_FACTOR_BITS      18u
+#define GEAR__SIDE_ITERATIONS       19u
+#define GEAR__SIDE_SUPERS           20u /* mixed: halves of the super scales */
+#define GEAR__SIDE_ROTATE           21u
+#define GEAR__SIDE_NORMAL           22u /* Lloyd-Max levels */
+#define GEAR__SIDE_SEGMENTS         23u /* number of channel segments, at least 1 */
+#define GEAR__SIDE_SEGMENT          24u /* by segment: channels | bits << 16 */
+#define GEAR__SHAPE_WORDS           (GEAR__SHAPE_SIDE + 2u * GEAR__SHAPE_SIDE_WORDS)
 
 /* A slot's page table row starts with the sequence header: the exact record (granules) and the number of exact tokens. */
-#define GEAR__HEADER_EXACT 0u
+#define GEAR__HEADER_EXACT  0u
 #define GEAR__HEADER_TOKENS 1u
-#define GEAR__HEADER_ORDER 2u          /* channel order record (granules), bytes [head][head_dim]: channel at each stored place */
+#define GEAR__HEADER_ORDER  2u /* channel order record (granules), bytes [head][head_dim]: channel at each stored place */
 
 /* Words that one upload launch carries as an argument. */
 #define GEAR__UPLOAD_WORDS 192u
 
 /* Staging mask of the compressor. */
 #define GEAR__MASK_OUTLIER 1u
-#define GEAR__MASK_EXACT 2u
+#define GEAR__MASK_EXACT   2u
 #define GEAR__MASK_PADDING 4u
 
 /* --------------------------------------------------------------------------- positions of codes: bit offsets inside a plane */

@@ -54,7 +54,8 @@ static const struct argp_option options[] = {
     {"outlier-rule", KEY_RULE, "RULE", 0, "vector (the paper's) or block [vector]", 0},
     {0, 0, NULL, 0, "The mixed backbone:", 12},
     {"k-segments", KEY_SEGMENTS, "LIST", 0,
-     "Channels x bits of K, the most important first, such as 16x4,48x2: up to 4, channels in steps of 16, bits 1 to 5 or 8", 0},
+     "Channels x bits of K, the most important first, such as 16x4,48x2: up to 4, channels in steps of 16, bits 1 to 5 or 8",
+     0},
     {"rotate-v", KEY_ROTATE, NULL, 0, "Rotate V by a Hadamard matrix along head_dim", 0},
     {"levels", KEY_LEVELS, "NAME", 0, "Levels of V, uniform or normal (Lloyd-Max) [uniform]", 0},
     {"scale-bits", KEY_SCALE_BITS, "N", 0, "Storage of scales: 6 with mixed, 16 with the others; there is no other choice", 0},
@@ -108,17 +109,20 @@ static void finish(codec_flags *flags, const struct argp_state *state)
     gear_codec *k = &flags->plain.codecs.k, *v = &flags->plain.codecs.v;
     bool mixed = k->backbone == GEAR_BACKBONE_MIXED;
     if (flags->preset && flags->codec_given)
-        argp_failure(state, EXIT_INPUT, 0, "--preset goes with --exact-first, --window and --recent, not with other codec flags");
+        argp_failure(state, EXIT_INPUT, 0,
+                     "--preset goes with --exact-first, --window and --recent, not with other codec flags");
     if (flags->scale_bits && flags->scale_bits != (mixed ? 6 : 16))
-        argp_failure(state, EXIT_INPUT, 0, "--scale-bits: %u; the %s backbone has %d", flags->scale_bits, backbones[k->backbone],
-                     mixed ? 6 : 16);
+        argp_failure(state, EXIT_INPUT, 0, "--scale-bits: %u; the %s backbone has %d", flags->scale_bits,
+                     backbones[k->backbone], mixed ? 6 : 16);
     if (mixed && flags->k_bits_given)
         argp_failure(state, EXIT_INPUT, 0, "--k-bits: bits of the mixed backbone come with --k-segments");
     if (mixed && !flags->segments)
         argp_failure(state, EXIT_INPUT, 0, "--backbone mixed needs --k-segments");
     if (!mixed && (flags->segments || v->rotate || v->levels))
         argp_failure(state, EXIT_INPUT, 0, "--%s goes with --backbone mixed only",
-                     flags->segments ? "k-segments" : v->rotate ? "rotate-v" : "levels");
+                     flags->segments ? "k-segments"
+                     : v->rotate     ? "rotate-v"
+                                     : "levels");
     v->rank_prompt = flags->v_rank_given ? flags->v_rank : mixed ? 0 : k->rank_prompt;
     v->outlier_fraction = flags->v_outliers_given ? flags->v_outliers : mixed ? 0 : k->outlier_fraction;
     if (!flags->decode_rank_given) {
@@ -148,11 +152,8 @@ static error_t parse_common(codec_flags *flags, int key, const char *text, const
         flags->plain.recent = args_u32("recent", text, state);
         flags->recent_given = true;
         return 0;
-    case ARGP_KEY_END:
-        finish(flags, state);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
+    case ARGP_KEY_END: finish(flags, state); return 0;
+    default: return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -160,22 +161,14 @@ static error_t parse_codec(codec_flags *flags, int key, const char *text, const 
 {
     gear_codec *k = &flags->plain.codecs.k, *v = &flags->plain.codecs.v;
     switch (key) {
-    case KEY_BACKBONE:
-        k->backbone = v->backbone = (gear_backbone)args_choice("backbone", text, backbones, 4, state);
-        return 0;
+    case KEY_BACKBONE: k->backbone = v->backbone = (gear_backbone)args_choice("backbone", text, backbones, 4, state); return 0;
     case KEY_K_BITS:
         k->bits = args_u32("k-bits", text, state);
         flags->k_bits_given = true;
         return 0;
-    case KEY_V_BITS:
-        v->bits = args_u32("v-bits", text, state);
-        return 0;
-    case KEY_GROUP:
-        k->group = v->group = args_u32("group", text, state);
-        return 0;
-    case KEY_RANK:
-        k->rank_prompt = args_u32("rank", text, state);
-        return 0;
+    case KEY_V_BITS: v->bits = args_u32("v-bits", text, state); return 0;
+    case KEY_GROUP: k->group = v->group = args_u32("group", text, state); return 0;
+    case KEY_RANK: k->rank_prompt = args_u32("rank", text, state); return 0;
     case KEY_V_RANK:
         flags->v_rank = args_u32("v-rank", text, state);
         flags->v_rank_given = true;
@@ -184,15 +177,9 @@ static error_t parse_codec(codec_flags *flags, int key, const char *text, const 
         k->rank_decode = v->rank_decode = args_u32("decode-rank", text, state);
         flags->decode_rank_given = true;
         return 0;
-    case KEY_ITERS:
-        k->power_iterations = v->power_iterations = args_u32("iters", text, state);
-        return 0;
-    case KEY_FACTOR_BITS:
-        k->factor_bits = v->factor_bits = args_u32("factor-bits", text, state);
-        return 0;
-    case KEY_OUTLIERS:
-        k->outlier_fraction = args_float("outliers", text, state);
-        return 0;
+    case KEY_ITERS: k->power_iterations = v->power_iterations = args_u32("iters", text, state); return 0;
+    case KEY_FACTOR_BITS: k->factor_bits = v->factor_bits = args_u32("factor-bits", text, state); return 0;
+    case KEY_OUTLIERS: k->outlier_fraction = args_float("outliers", text, state); return 0;
     case KEY_V_OUTLIERS:
         flags->v_outliers = args_float("v-outliers", text, state);
         flags->v_outliers_given = true;
@@ -204,19 +191,14 @@ static error_t parse_codec(codec_flags *flags, int key, const char *text, const 
         parse_segments(k, text, state);
         flags->segments = text;
         return 0;
-    case KEY_ROTATE:
-        v->rotate = 1;
-        return 0;
-    case KEY_LEVELS:
-        v->levels = (gear_levels)args_choice("levels", text, levels, 2, state);
-        return 0;
+    case KEY_ROTATE: v->rotate = 1; return 0;
+    case KEY_LEVELS: v->levels = (gear_levels)args_choice("levels", text, levels, 2, state); return 0;
     case KEY_SCALE_BITS:
         flags->scale_bits = args_u32("scale-bits", text, state);
         if (!flags->scale_bits)
             argp_failure(state, EXIT_INPUT, 0, "--scale-bits: 0 is neither 6 nor 16");
         return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
+    default: return ARGP_ERR_UNKNOWN;
     }
 }
 

@@ -1,6 +1,6 @@
-/* adopt_context.c: how an inference runtime adopts the library. The runtime owns the OpenCL context, a queue for transfers and one
- * for kernels, and its buffers; the cache only borrows them. A prompt and eight decode steps run without the host waiting in
- * between: the order comes from wait lists and events alone.
+/* adopt_context.c: how an inference runtime adopts the library. The runtime owns the OpenCL context, a queue for transfers and
+ * one for kernels, and its buffers; the cache only borrows them. A prompt and eight decode steps run without the host waiting
+ * in between: the order comes from wait lists and events alone.
  *
  *     transfer   upload K, V, Q                      download out
  *                   |  uploaded                         ^  attended

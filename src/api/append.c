@@ -1,5 +1,6 @@
 /* append.c: gear_append and gear_flush. A call first plans and takes every record it needs (all or nothing), then enqueues the
- * compressor in rounds of at most `staging_rows` tokens and the window write, and commits the host state when all is enqueued. */
+ * compressor in rounds of at most `staging_rows` tokens and the window write, and commits the host state when all is enqueued.
+ */
 #include <string.h>
 
 #include "api/internal.h"
@@ -118,8 +119,9 @@ static gear_status plan_all(append_call *call, gear_error *error)
         uint64_t length = (uint64_t)slot_of(call, i)->length + new_tokens(call, i);
         total += new_tokens(call, i);
         if (length > desc->max_sequence_tokens) {
-            return gear__fail(error, GEAR_ERROR_CAPACITY, call->where, "batch.sequences[%u] would have %llu tokens; max_sequence_tokens is %llu",
-                              i, (unsigned long long)length, (unsigned long long)desc->max_sequence_tokens);
+            return gear__fail(error, GEAR_ERROR_CAPACITY, call->where,
+                              "batch.sequences[%u] would have %llu tokens; max_sequence_tokens is %llu", i,
+                              (unsigned long long)length, (unsigned long long)desc->max_sequence_tokens);
         }
     }
     if (total > desc->capacity_tokens) {
@@ -129,8 +131,9 @@ static gear_status plan_all(append_call *call, gear_error *error)
     for (uint32_t i = 0; i < call->batch->count; i++) {
         if (!plan_sequence(call, i)) {
             give_back(call, i + 1);
-            return gear__fail(error, GEAR_ERROR_CAPACITY, call->where, "no room in the pool for batch.sequences[%u]: %u of %u granules in use",
-                              i, call->layer->heap.used, call->layer->heap.size);
+            return gear__fail(error, GEAR_ERROR_CAPACITY, call->where,
+                              "no room in the pool for batch.sequences[%u]: %u of %u granules in use", i,
+                              call->layer->heap.used, call->layer->heap.size);
         }
     }
     return GEAR_OK;
@@ -186,8 +189,8 @@ static gear_status upload_tables(append_call *call, gear_error *error)
         for (uint32_t b = slot->num_blocks; b < slot->planned; b++, w += GEAR__BLOCK_WORDS) {
             memcpy(w, slot->blocks[b].word, sizeof slot->blocks[b].word);
         }
-        gear_status status = gear__upload(&call->stream, call->layer->memory.variant, call->layer->memory.table, at, cache->words,
-                                          (uint32_t)(w - cache->words), error);
+        gear_status status = gear__upload(&call->stream, call->layer->memory.variant, call->layer->memory.table, at,
+                                          cache->words, (uint32_t)(w - cache->words), error);
         if (status) {
             return status;
         }
@@ -224,8 +227,10 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
     if (!list->num_jobs) {
         return GEAR_OK;
     }
-    gear_status status = gear__upload(&call->stream, variant, cache->jobs, 0, list->jobs, list->num_jobs * GEAR__JOB_WORDS, error);
-    status = status ? status : gear__upload(&call->stream, variant, cache->row_jobs, 0, list->row_jobs, list->num_rows / 64, error);
+    gear_status status =
+        gear__upload(&call->stream, variant, cache->jobs, 0, list->jobs, list->num_jobs * GEAR__JOB_WORDS, error);
+    status =
+        status ? status : gear__upload(&call->stream, variant, cache->row_jobs, 0, list->row_jobs, list->num_rows / 64, error);
     status = status ? status : gear__compress_round(&call->stream, &round, &call->k, &call->v, error);
     list->num_jobs = list->num_rows = list->opens = 0;
     return status;
@@ -302,8 +307,8 @@ static gear_status write_window(append_call *call, uint32_t advance, gear_error 
     if (!longest) {
         return GEAR_OK;
     }
-    return gear__append_6_window(&call->stream, &call->layer->memory, call->cache->append_list.mem, call->batch->count, longest, advance,
-                                 &call->k, &call->v, call->cache->health, error);
+    return gear__append_6_window(&call->stream, &call->layer->memory, call->cache->append_list.mem, call->batch->count, longest,
+                                 advance, &call->k, &call->v, call->cache->health, error);
 }
 
 static gear_status enqueue_all(append_call *call, gear_error *error)
@@ -359,13 +364,13 @@ void gear_append_desc_init(gear_append_desc *desc)
     }
 }
 
-static gear_status check_weights(const gear_cache *cache, const gear_batch *batch, const gear_append_desc *desc, const char *where,
-                                 gear_error *error)
+static gear_status check_weights(const gear_cache *cache, const gear_batch *batch, const gear_append_desc *desc,
+                                 const char *where, gear_error *error)
 {
     size_t size = 0, wanted = (size_t)batch->count * cache->desc.num_kv_heads * cache->desc.head_dim * 4;
     if (desc->struct_size != sizeof *desc) {
-        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "desc.struct_size is %zu, not %zu (gear_append_desc_init sets it)",
-                          desc->struct_size, sizeof *desc);
+        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
+                          "desc.struct_size is %zu, not %zu (gear_append_desc_init sets it)", desc->struct_size, sizeof *desc);
     }
     if (!desc->query_squares) {
         return GEAR_OK;
@@ -375,8 +380,8 @@ static gear_status check_weights(const gear_cache *cache, const gear_batch *batc
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.query_squares is not a buffer (%s)", gear__cl_name(code));
     }
     if (desc->query_squares_offset % 4 || wanted > size || desc->query_squares_offset > size - wanted) {
-        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.query_squares has %zu bytes; %zu at offset %zu do not fit", size, wanted,
-                          desc->query_squares_offset);
+        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.query_squares has %zu bytes; %zu at offset %zu do not fit",
+                          size, wanted, desc->query_squares_offset);
     }
     return GEAR_OK;
 }
@@ -387,8 +392,8 @@ gear_status gear_append(gear_cache *cache, uint32_t layer, const gear_batch *bat
     return gear_append_weighted(cache, layer, batch, k, v, NULL, sync, error);
 }
 
-gear_status gear_append_weighted(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_view *k, const gear_view *v,
-                                 const gear_append_desc *desc, const gear_sync *sync, gear_error *error)
+gear_status gear_append_weighted(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_view *k,
+                                 const gear_view *v, const gear_append_desc *desc, const gear_sync *sync, gear_error *error)
 {
     static const char where[] = "gear_append";
     gear_status status = gear__verb_check(cache, layer, sync, where, error);
@@ -401,8 +406,9 @@ gear_status gear_append_weighted(gear_cache *cache, uint32_t layer, const gear_b
     call.weights = desc && desc->query_squares ? desc : NULL;
     uint32_t heads = cache->desc.num_kv_heads;
     status = gear__view_check(cache, k, "k", heads, batch->count, batch->tokens, batch->tokens_each, where, &call.k, error);
-    status = status ? status
-                    : gear__view_check(cache, v, "v", heads, batch->count, batch->tokens, batch->tokens_each, where, &call.v, error);
+    status =
+        status ? status
+               : gear__view_check(cache, v, "v", heads, batch->count, batch->tokens, batch->tokens_each, where, &call.v, error);
     return status ? status : append_or_flush(&call, sync, error);
 }
 
@@ -415,7 +421,7 @@ gear_status gear_flush(gear_cache *cache, uint32_t layer, const gear_batch *batc
         return status;
     }
     const gear__tensor none = {.mem = cache->dummy};
-    append_call call = {.cache = cache, .layer = &cache->layers[layer], .batch = batch, .is_flush = 1, .where = where, .k = none,
-                        .v = none};
+    append_call call = {
+        .cache = cache, .layer = &cache->layers[layer], .batch = batch, .is_flush = 1, .where = where, .k = none, .v = none};
     return append_or_flush(&call, sync, error);
 }

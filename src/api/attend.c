@@ -1,4 +1,5 @@
-/* attend.c: gear_attend: checks, brings the batch list up to date, chooses the splits, launches the fused pass and the merge. */
+/* attend.c: gear_attend: checks, brings the batch list up to date, chooses the splits, launches the fused pass and the merge.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -25,8 +26,8 @@ static uint32_t tail_of(const gear_attend_desc *desc, const gear_batch *batch, u
 static gear_status check_desc(const gear_attend_desc *desc, gear_error *error)
 {
     if (desc->struct_size != sizeof *desc) {
-        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "desc.struct_size is %zu, not %zu (gear_attend_desc_init sets it)",
-                          desc->struct_size, sizeof *desc);
+        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
+                          "desc.struct_size is %zu, not %zu (gear_attend_desc_init sets it)", desc->struct_size, sizeof *desc);
     }
     if (!isfinite(desc->scale) || !isfinite(desc->soft_cap) || desc->soft_cap < 0.0f) {
         int scale = !isfinite(desc->scale);
@@ -46,8 +47,8 @@ static gear_status check_desc(const gear_attend_desc *desc, gear_error *error)
 }
 
 /* Checks lengths and writes the batch list; *tiles is the longest sequence's. */
-static gear_status build_list(gear_cache *cache, const gear__layer *layer, const gear_batch *batch, const gear_attend_desc *desc,
-                              uint32_t *max_queries, uint32_t *tiles, gear_error *error)
+static gear_status build_list(gear_cache *cache, const gear__layer *layer, const gear_batch *batch,
+                              const gear_attend_desc *desc, uint32_t *max_queries, uint32_t *tiles, gear_error *error)
 {
     uint64_t row = 0, tail_row = 0;
     *max_queries = *tiles = 0;
@@ -60,8 +61,9 @@ static gear_status build_list(gear_cache *cache, const gear__layer *layer, const
                               cache->desc.max_query_tokens);
         }
         if (queries > total || total > UINT32_MAX / 2) {
-            return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "batch.tokens[%u] is %u; the sequence and its tail have %llu tokens", i,
-                              queries, (unsigned long long)total);
+            return gear__fail(error, GEAR_ERROR_ARGUMENT, where,
+                              "batch.tokens[%u] is %u; the sequence and its tail have %llu tokens", i, queries,
+                              (unsigned long long)total);
         }
         uint32_t *w = cache->words + i * GEAR__SEQ_WORDS;
         w[GEAR__SEQ_SLOT] = cache->slots[i];
@@ -86,7 +88,8 @@ static gear_status check_lse(const gear_cache *cache, const gear_batch *batch, c
     uint64_t rows = 0;
     size_t size = 0;
     if (desc->lse_offset % 4) {
-        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.lse_offset is %zu; it must be a multiple of 4", desc->lse_offset);
+        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.lse_offset is %zu; it must be a multiple of 4",
+                          desc->lse_offset);
     }
     for (uint32_t i = 0; i < batch->count; i++) {
         rows += gear__batch_tokens(batch, i);
@@ -102,14 +105,15 @@ static gear_status check_lse(const gear_cache *cache, const gear_batch *batch, c
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.lse belongs to another OpenCL context");
     }
     if (rows * 4 > size || desc->lse_offset > size - rows * 4) {
-        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.lse has %zu bytes; offset %zu and %llu floats do not fit", size,
-                          desc->lse_offset, (unsigned long long)rows);
+        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.lse has %zu bytes; offset %zu and %llu floats do not fit",
+                          size, desc->lse_offset, (unsigned long long)rows);
     }
     return GEAR_OK;
 }
 
 /* Parts that each query row's tiles are split into: enough work-groups to fill the device, no more than there are tiles. */
-static uint32_t choose_splits(const gear_cache *cache, const gear__variant *variant, uint32_t count, uint32_t max_queries, uint32_t tiles)
+static uint32_t choose_splits(const gear_cache *cache, const gear__variant *variant, uint32_t count, uint32_t max_queries,
+                              uint32_t tiles)
 {
     uint32_t heads = cache->desc.num_kv_heads, rows = max_queries * (cache->desc.num_query_heads / heads);
     uint64_t groups = (uint64_t)count * heads * ((rows + variant->rows - 1) / variant->rows);
@@ -118,18 +122,21 @@ static uint32_t choose_splits(const gear_cache *cache, const gear__variant *vari
     return splits ? (uint32_t)splits : 1;
 }
 
-static gear_status check_views(const gear_cache *cache, const gear_batch *batch, const gear_view *q, const gear_attend_desc *desc,
-                               const gear_view *out, gear__attend_call *call, gear_error *error)
+static gear_status check_views(const gear_cache *cache, const gear_batch *batch, const gear_view *q,
+                               const gear_attend_desc *desc, const gear_view *out, gear__attend_call *call, gear_error *error)
 {
     uint32_t n = batch->count, kv = cache->desc.num_kv_heads, heads = cache->desc.num_query_heads;
     gear_status status = gear__view_check(cache, q, "q", heads, n, batch->tokens, batch->tokens_each, where, &call->q, error);
-    status = status ? status : gear__view_check(cache, out, "out", heads, n, batch->tokens, batch->tokens_each, where, &call->out, error);
+    status = status
+                 ? status
+                 : gear__view_check(cache, out, "out", heads, n, batch->tokens, batch->tokens_each, where, &call->out, error);
     if (!status && desc->tail_k) {
         const uint32_t *counts = desc->tail_tokens ? desc->tail_tokens : batch->tokens;
-        status = gear__view_check(cache, desc->tail_k, "desc.tail_k", kv, n, counts, batch->tokens_each, where, &call->tail_k, error);
+        status = gear__view_check(cache, desc->tail_k, "desc.tail_k", kv, n, counts, batch->tokens_each, where, &call->tail_k,
+                                  error);
         status = status ? status
-                        : gear__view_check(cache, desc->tail_v, "desc.tail_v", kv, n, counts, batch->tokens_each, where, &call->tail_v,
-                                           error);
+                        : gear__view_check(cache, desc->tail_v, "desc.tail_v", kv, n, counts, batch->tokens_each, where,
+                                           &call->tail_v, error);
     }
     return !status && desc->lse ? check_lse(cache, batch, desc, error) : status;
 }

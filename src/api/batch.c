@@ -3,7 +3,8 @@
 
 #include "api/internal.h"
 
-gear_status gear__verb_check(const gear_cache *cache, uint32_t layer, const gear_sync *sync, const char *where, gear_error *error)
+gear_status gear__verb_check(const gear_cache *cache, uint32_t layer, const gear_sync *sync, const char *where,
+                             gear_error *error)
 {
     if (!cache || !sync) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s is NULL", cache ? "sync" : "cache");
@@ -19,14 +20,15 @@ uint32_t gear__batch_tokens(const gear_batch *batch, uint32_t index)
     return batch->tokens ? batch->tokens[index] : batch->tokens_each;
 }
 
-gear_status gear__batch_check(gear_cache *cache, const gear_batch *batch, int needs_tokens, const char *where, gear_error *error)
+gear_status gear__batch_check(gear_cache *cache, const gear_batch *batch, int needs_tokens, const char *where,
+                              gear_error *error)
 {
     if (!batch || (batch->count && !batch->sequences)) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s is NULL", batch ? "batch.sequences" : "batch");
     }
     if (!batch->count || batch->count > cache->desc.capacity_sequences) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "batch.count is %u; it must be 1 to capacity_sequences, %u", batch->count,
-                          cache->desc.capacity_sequences);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "batch.count is %u; it must be 1 to capacity_sequences, %u",
+                          batch->count, cache->desc.capacity_sequences);
     }
     uint32_t mark = ++cache->batch_mark;
     if (!mark) { /* wrapped: old marks would look like this batch's */

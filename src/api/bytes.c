@@ -70,7 +70,8 @@ gear_status gear_cache_bytes(const gear_cache *cache, uint32_t layer, gear_bytes
     for (uint32_t i = 0; i < cache->desc.num_layers; i++) {
         gear__sizes sizes;
         if (layer == GEAR_ALL_LAYERS || layer == i) {
-            gear__sizes_of(&cache->desc, &cache->layers[i].memory.variant->shape, &cache->context->device.caps, cache->any_rank, &sizes);
+            gear__sizes_of(&cache->desc, &cache->layers[i].memory.variant->shape, &cache->context->device.caps, cache->any_rank,
+                           &sizes);
             count_layer(cache, &cache->layers[i], &sizes, bytes);
         }
     }
@@ -94,7 +95,8 @@ void gear_cache_plan_init(gear_cache_plan *plan)
 /* One segment of `tokens` tokens: its bytes, and its bits per value. */
 static double segment_bits(const gear__shape *shape, uint32_t cls, uint32_t tokens, gear_bytes *bytes)
 {
-    uint64_t k = gear__outlier_entries(shape, &shape->side[0], tokens, 0), v = gear__outlier_entries(shape, &shape->side[1], tokens, 0);
+    uint64_t k = gear__outlier_entries(shape, &shape->side[0], tokens, 0),
+             v = gear__outlier_entries(shape, &shape->side[1], tokens, 0);
     memset(bytes, 0, sizeof *bytes);
     gear__count_segment(shape, cls, (tokens + 63) / 64, k, v, bytes);
     return (double)bytes->total * 8 / (2.0 * tokens * shape->kv_heads * shape->head_dim);
@@ -117,8 +119,8 @@ gear_status gear_cache_query(gear_context *context, const gear_cache_desc *desc,
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s is NULL", context ? "plan" : "context");
     }
     if (plan->struct_size != sizeof *plan) {
-        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "plan.struct_size is %zu, not %zu (gear_cache_plan_init sets it)",
-                          plan->struct_size, sizeof *plan);
+        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
+                          "plan.struct_size is %zu, not %zu (gear_cache_plan_init sets it)", plan->struct_size, sizeof *plan);
     }
     gear_status status = gear__desc_check(desc, where, error);
     if (status) {
@@ -147,7 +149,8 @@ gear_status gear_cache_query(gear_context *context, const gear_cache_desc *desc,
             plan->window_tokens = shape.window_tokens;
         }
     }
-    gear__describe_variant(&context->device.caps, plan->variant, sizeof plan->variant, plan->variant_reason, sizeof plan->variant_reason);
+    gear__describe_variant(&context->device.caps, plan->variant, sizeof plan->variant, plan->variant_reason,
+                           sizeof plan->variant_reason);
     return GEAR_OK;
 }
 

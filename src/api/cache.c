@@ -78,24 +78,26 @@ static gear_status variant_for(gear_cache *cache, const gear__shape *shape, cons
     return status;
 }
 
-static gear_status create_layer(gear_cache *cache, uint32_t index, const gear__sizes *sizes,
-                                const gear__shape *shape, gear_error *error)
+static gear_status create_layer(gear_cache *cache, uint32_t index, const gear__sizes *sizes, const gear__shape *shape,
+                                gear_error *error)
 {
     gear__device *device = &cache->context->device;
     gear__layer *layer = &cache->layers[index];
     if (sizes->granules >= UINT32_MAX) {
-        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "layer %u needs a pool of %llu bytes; the limit is 256 GiB", index,
-                          (unsigned long long)sizes->pool_bytes);
+        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "layer %u needs a pool of %llu bytes; the limit is 256 GiB",
+                          index, (unsigned long long)sizes->pool_bytes);
     }
     if (sizes->table_bytes / 4 > UINT32_MAX) { /* uploads address words by 32 bits */
-        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where,
-                          "capacity_sequences %u x max_sequence_tokens %llu need a page table of %llu bytes a layer; the limit is 16 GiB",
-                          cache->desc.capacity_sequences, (unsigned long long)cache->desc.max_sequence_tokens,
-                          (unsigned long long)sizes->table_bytes);
+        return gear__fail(
+            error, GEAR_ERROR_UNSUPPORTED, where,
+            "capacity_sequences %u x max_sequence_tokens %llu need a page table of %llu bytes a layer; the limit is 16 GiB",
+            cache->desc.capacity_sequences, (unsigned long long)cache->desc.max_sequence_tokens,
+            (unsigned long long)sizes->table_bytes);
     }
     if (sizes->granules < sizes->least_granules) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "pool_bytes is %llu; layer %u needs at least %llu for one block",
-                          (unsigned long long)cache->desc.pool_bytes, index, (unsigned long long)sizes->least_granules * GEAR__GRANULE);
+                          (unsigned long long)cache->desc.pool_bytes, index,
+                          (unsigned long long)sizes->least_granules * GEAR__GRANULE);
     }
     uint64_t blocks = gear__desc_capacity_blocks(&cache->desc);
     uint64_t records = 2 * blocks + 2ull * cache->desc.capacity_sequences;
@@ -136,14 +138,16 @@ static gear_status create_scratch(gear_cache *cache, const gear__sizes *s, gear_
         {"placeholder", 4, &cache->dummy},
     };
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
-        gear_status status = gear__buffer_create(&cache->context->device, buffers[i].bytes, buffers[i].what, buffers[i].mem, error);
+        gear_status status =
+            gear__buffer_create(&cache->context->device, buffers[i].bytes, buffers[i].what, buffers[i].mem, error);
         if (status) {
             return status;
         }
     }
     cl_int code;
     cl_uint zeros[2] = {0, 0};
-    cache->health = clCreateBuffer(cache->context->device.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, sizeof zeros, zeros, &code);
+    cache->health =
+        clCreateBuffer(cache->context->device.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, sizeof zeros, zeros, &code);
     return cache->health ? GEAR_OK : gear__fail_cl(error, code, "clCreateBuffer");
 }
 
@@ -180,8 +184,8 @@ gear_status gear_cache_create(gear_context *context, const gear_cache_desc *desc
             cache->staging_rows = (uint32_t)sizes.staging_rows;
             cache->scratch_bytes.scratch = sizes.scratch_bytes;
             cache->scratch_bytes.tables = sizes.list_bytes;
-            cache->rules = (gear__plan_rules){cache->desc.window, cache->desc.recent, shape.window_tokens,
-                                              cache->desc.max_segment_tokens};
+            cache->rules =
+                (gear__plan_rules){cache->desc.window, cache->desc.recent, shape.window_tokens, cache->desc.max_segment_tokens};
             status = host_array(cache, &cache->layers, desc->num_layers, sizeof(gear__layer), error);
             status = status ? status : host_array(cache, &cache->variants, desc->num_codecs, sizeof(gear__variant), error);
             status = status ? status : create_host_state(cache, error);
@@ -214,9 +218,10 @@ void gear_cache_destroy(gear_cache *cache)
     for (uint32_t i = 0; i < cache->num_variants; i++) {
         gear__variant_close(&cache->variants[i]);
     }
-    cl_mem *buffers[] = {&cache->x,      &cache->mask,    &cache->r,     &cache->a,        &cache->partial,         &cache->softmax,
-                         &cache->jobs,   &cache->row_jobs, &cache->dummy, &cache->health,   &cache->append_list.mem, &cache->attend_list.mem,
-                         &cache->tensors};
+    cl_mem *buffers[] = {
+        &cache->x,      &cache->mask,     &cache->r,     &cache->a,      &cache->partial,         &cache->softmax,
+        &cache->jobs,   &cache->row_jobs, &cache->dummy, &cache->health, &cache->append_list.mem, &cache->attend_list.mem,
+        &cache->tensors};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         gear__buffer_release(buffers[i]);
     }

@@ -18,8 +18,8 @@ gear_status gear_context_create(const gear_context_desc *desc, gear_context **co
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s is NULL", desc ? "context" : "desc");
     }
     if (desc->struct_size != sizeof *desc) {
-        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "desc.struct_size is %zu, not %zu (gear_context_desc_init sets it)",
-                          desc->struct_size, sizeof *desc);
+        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
+                          "desc.struct_size is %zu, not %zu (gear_context_desc_init sets it)", desc->struct_size, sizeof *desc);
     }
     if (!desc->allocator.allocate != !desc->allocator.release) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "allocator needs both allocate and release, or neither");

@@ -70,28 +70,32 @@ struct gear_cache {
 
     /* Scratch of the verbs. */
     gear__list append_list, attend_list;
-    uint32_t *words;  /* build area for lists and uploads */
-    uint32_t *slots;  /* slots of the batch at hand */
-    uint32_t *marks;  /* [capacity_sequences]: last batch that named the slot */
+    uint32_t *words; /* build area for lists and uploads */
+    uint32_t *slots; /* slots of the batch at hand */
+    uint32_t *marks; /* [capacity_sequences]: last batch that named the slot */
     uint32_t batch_mark;
     uint32_t tensor_words[GEAR__CALL_WORDS]; /* what `tensors` holds; all ones: unknown */
     cl_mem tensors;
     cl_mem jobs, row_jobs, x, mask, r, a, health, partial, softmax, dummy;
     uint32_t staging_rows;
-    uint32_t target_groups; /* work-groups that fill the device */
+    uint32_t target_groups;   /* work-groups that fill the device */
     gear_bytes scratch_bytes; /* scratch and tables, for the accounting */
 };
 
 /* The checked form of a batch: cache->slots[i] is the slot of sequence i. */
-gear_status gear__batch_check(gear_cache *cache, const gear_batch *batch, int needs_tokens, const char *where, gear_error *error);
+gear_status gear__batch_check(gear_cache *cache, const gear_batch *batch, int needs_tokens, const char *where,
+                              gear_error *error);
 uint32_t gear__batch_tokens(const gear_batch *batch, uint32_t index);
 
 /* Checks the arguments that all verbs share. */
-gear_status gear__verb_check(const gear_cache *cache, uint32_t layer, const gear_sync *sync, const char *where, gear_error *error);
+gear_status gear__verb_check(const gear_cache *cache, uint32_t layer, const gear_sync *sync, const char *where,
+                             gear_error *error);
 
-/* Checks a caller's tensor of `heads` heads for sequences of counts[i] tokens (NULL: `each`) and resolves it. `name` for messages. */
-gear_status gear__view_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads, uint32_t num_seqs,
-                             const uint32_t *counts, uint32_t each, const char *where, gear__tensor *tensor, gear_error *error);
+/* Checks a caller's tensor of `heads` heads for sequences of counts[i] tokens (NULL: `each`) and resolves it. `name` for
+ * messages. */
+gear_status gear__view_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
+                             uint32_t num_seqs, const uint32_t *counts, uint32_t each, const char *where, gear__tensor *tensor,
+                             gear_error *error);
 
 /* Slot of a sequence, or UINT32_MAX. */
 uint32_t gear__find_slot(const gear_cache *cache, gear_sequence sequence);
@@ -99,14 +103,14 @@ uint32_t gear__find_slot(const gear_cache *cache, gear_sequence sequence);
 /* Gives back every record of a slot from block `keep` on; keep 0 also gives back the exact record. */
 void gear__slot_release(gear__layer *layer, gear__slot *slot, uint32_t keep);
 
-/* Brings `list` on the device up to the `count` sequences in cache->words. If they differ from what is there in nothing but one common
- * step of every length, nothing is written and *advance is that step; else *advance is 0. */
-gear_status gear__list_update(gear_cache *cache, gear__stream *stream, const gear__layer *layer, gear__list *list, uint32_t count,
-                              uint32_t *advance, gear_error *error);
+/* Brings `list` on the device up to the `count` sequences in cache->words. If they differ from what is there in nothing but one
+ * common step of every length, nothing is written and *advance is that step; else *advance is 0. */
+gear_status gear__list_update(gear_cache *cache, gear__stream *stream, const gear__layer *layer, gear__list *list,
+                              uint32_t count, uint32_t *advance, gear_error *error);
 
 /* Sizes that create and query agree on. */
 typedef struct gear__sizes {
-    uint64_t granules;      /* of one pool */
+    uint64_t granules;       /* of one pool */
     uint64_t least_granules; /* the least a pool may have: one segment of one block and an exact record */
     uint64_t pool_bytes, table_bytes, window_bytes;
     uint64_t scratch_bytes; /* staging, mask, residual, factors, partials */
@@ -116,7 +120,8 @@ typedef struct gear__sizes {
 } gear__sizes;
 
 /* desc complete. shape: the layer's, for the pool; `any_rank`: some layer has a low-rank part. */
-void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank, gear__sizes *sizes);
+void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank,
+                    gear__sizes *sizes);
 /* Name of the attend kernel that runs on a device, and why it and not another. */
 void gear__describe_variant(const gear__caps *caps, char *name, size_t name_bytes, char *reason, size_t reason_bytes);
 /* Work-groups of the attend kernel that fill the device. */

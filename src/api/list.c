@@ -1,5 +1,5 @@
-/* list.c: the device copy of the batch. A decode loop changes nothing in it but the lengths, all by the same step, which then travels as
- * one argument instead of an upload. */
+/* list.c: the device copy of the batch. A decode loop changes nothing in it but the lengths, all by the same step, which then
+ * travels as one argument instead of an upload. */
 #include <string.h>
 
 #include "api/internal.h"
@@ -22,8 +22,8 @@ static uint32_t common_step(const gear__list *list, const uint32_t *words, uint3
     return step;
 }
 
-gear_status gear__list_update(gear_cache *cache, gear__stream *stream, const gear__layer *layer, gear__list *list, uint32_t count,
-                              uint32_t *advance, gear_error *error)
+gear_status gear__list_update(gear_cache *cache, gear__stream *stream, const gear__layer *layer, gear__list *list,
+                              uint32_t count, uint32_t *advance, gear_error *error)
 {
     *advance = common_step(list, cache->words, count);
     if (*advance != UINT32_MAX) {

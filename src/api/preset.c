@@ -8,7 +8,7 @@ typedef struct preset {
     const char *name;
     gear_backbone backbone;
     uint32_t v_bits;
-    gear_segment segments[3];     /* mixed */
+    gear_segment segments[3];      /* mixed */
     uint32_t k_rank[2], v_rank[2]; /* prompt, decode */
     uint32_t factor_bits;
     float outliers;
@@ -73,11 +73,13 @@ gear_status gear_preset(const char *name, gear_cache_desc *desc, gear_codec_pair
         p = strcmp(presets[i].name, name) ? p : &presets[i];
     }
     if (!p) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "name is \"%.60s\", which is no preset (gear_preset_name lists them)", name);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where,
+                          "name is \"%.60s\", which is no preset (gear_preset_name lists them)", name);
     }
     int mixed = p->backbone == GEAR_BACKBONE_MIXED;
     if (mixed && (desc->head_dim < 64 || desc->head_dim > 256 || desc->head_dim % 16)) {
-        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "head_dim is %u; set it before gear_preset, to 64 .. 256", desc->head_dim);
+        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "head_dim is %u; set it before gear_preset, to 64 .. 256",
+                          desc->head_dim);
     }
     fill_codec(&codecs->k, p, p->k_rank);
     fill_codec(&codecs->v, p, p->v_rank);

@@ -5,8 +5,8 @@
 
 static const char where[] = "gear_reconstruct";
 
-/* Tiles of the sequence that hold the range: blocks, exact tokens, window, in the order of attend.clh. All up to the end where the range
- * touches more than blocks. */
+/* Tiles of the sequence that hold the range: blocks, exact tokens, window, in the order of attend.clh. All up to the end where
+ * the range touches more than blocks. */
 static void tiles_of(const gear__slot *slot, uint32_t first, uint32_t end, uint32_t *first_tile, uint32_t *tiles)
 {
     uint32_t exact = slot->exact && slot->num_blocks ? 1 : 0, window = (slot->length - slot->first + 63) / 64;
@@ -38,7 +38,8 @@ gear_status gear_reconstruct(gear_cache *cache, uint32_t layer_index, gear_seque
     }
     uint32_t slot_index = gear__find_slot(cache, sequence);
     if (slot_index == UINT32_MAX) {
-        return gear__fail(error, GEAR_ERROR_SEQUENCE, where, "sequence %llu is not in this cache", (unsigned long long)sequence);
+        return gear__fail(error, GEAR_ERROR_SEQUENCE, where, "sequence %llu is not in this cache",
+                          (unsigned long long)sequence);
     }
     gear__layer *layer = &cache->layers[layer_index];
     const gear__slot *slot = &layer->slots[slot_index];
@@ -54,7 +55,8 @@ gear_status gear_reconstruct(gear_cache *cache, uint32_t layer_index, gear_seque
     uint32_t n = (uint32_t)count, first_tile, tiles, advance;
     for (int s = 0; s < 2 && !status; s++) {
         if (views[s]) {
-            status = gear__view_check(cache, views[s], s ? "v" : "k", cache->desc.num_kv_heads, 1, NULL, n, where, &tensors[s], error);
+            status = gear__view_check(cache, views[s], s ? "v" : "k", cache->desc.num_kv_heads, 1, NULL, n, where, &tensors[s],
+                                      error);
         }
     }
     gear__stream stream;
@@ -72,8 +74,8 @@ gear_status gear_reconstruct(gear_cache *cache, uint32_t layer_index, gear_seque
     status = gear__list_update(cache, &stream, layer, &cache->attend_list, 1, &advance, error);
     for (uint32_t s = 0; s < 2 && !status; s++) {
         if (views[s]) {
-            status = gear__reconstruct(&stream, &layer->memory, cache->attend_list.mem, s, (uint32_t)first, n, first_tile, tiles,
-                                       &tensors[s], error);
+            status = gear__reconstruct(&stream, &layer->memory, cache->attend_list.mem, s, (uint32_t)first, n, first_tile,
+                                       tiles, &tensors[s], error);
         }
     }
     return gear__stream_end(&stream, status, error);

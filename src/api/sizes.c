@@ -28,7 +28,8 @@ static void pool_sizes(const gear_cache_desc *desc, const gear__shape *shape, ge
 {
     uint64_t prompt = gear__block_granules(shape, GEAR__PROMPT), decode = gear__block_granules(shape, GEAR__DECODE);
     uint64_t block = (prompt > decode ? prompt : decode) + worst_segment_per_block(desc, shape);
-    uint64_t of_sequence = (round_up(shape->exact_bytes, GEAR__GRANULE) + round_up(shape->order_bytes, GEAR__GRANULE)) / GEAR__GRANULE;
+    uint64_t of_sequence =
+        (round_up(shape->exact_bytes, GEAR__GRANULE) + round_up(shape->order_bytes, GEAR__GRANULE)) / GEAR__GRANULE;
     sizes->least_granules = block + of_sequence;
     sizes->granules = desc->pool_bytes ? desc->pool_bytes / GEAR__GRANULE
                                        : gear__desc_capacity_blocks(desc) * block + of_sequence * desc->capacity_sequences;
@@ -40,7 +41,8 @@ uint32_t gear__target_groups(const gear__caps *caps)
     return caps->compute_units * (caps->type & CL_DEVICE_TYPE_CPU ? 1 : 8);
 }
 
-void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank, gear__sizes *sizes)
+void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank,
+                    gear__sizes *sizes)
 {
     uint64_t values = (uint64_t)desc->num_kv_heads * desc->head_dim, sequences = desc->capacity_sequences;
     uint64_t row = gear__desc_sequence_blocks(desc) + 1;
@@ -63,8 +65,8 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     uint64_t entries = query_rows > split_rows ? query_rows : split_rows;
     sizes->partial_bytes = entries * desc->head_dim * 4;
     sizes->softmax_bytes = entries * 2 * 4;
-    sizes->scratch_bytes = sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->partial_bytes +
-                           sizes->softmax_bytes;
-    sizes->list_bytes = 2 * sequences * GEAR__SEQ_WORDS * 4 + rows / 64 * (GEAR__JOB_WORDS + 1) * 4 +
-                        GEAR__CALL_WORDS * 4 + 8 + 4;
+    sizes->scratch_bytes =
+        sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->partial_bytes + sizes->softmax_bytes;
+    sizes->list_bytes =
+        2 * sequences * GEAR__SEQ_WORDS * 4 + rows / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 + 8 + 4;
 }

@@ -7,8 +7,8 @@ static int add_product(uint64_t *sum, uint64_t a, uint64_t b)
 }
 
 /* Elements from the view's start to just behind its last value. Returns 0 when that overflows. */
-static int view_elements(const gear_cache *cache, const gear_view *view, uint32_t heads, uint32_t num_seqs, const uint32_t *counts,
-                         uint32_t each, uint64_t *elements)
+static int view_elements(const gear_cache *cache, const gear_view *view, uint32_t heads, uint32_t num_seqs,
+                         const uint32_t *counts, uint32_t each, uint64_t *elements)
 {
     uint64_t before = 0, most = 0;
     for (uint32_t i = 0; i < num_seqs; i++) {
@@ -29,8 +29,8 @@ static int view_elements(const gear_cache *cache, const gear_view *view, uint32_
     return 1;
 }
 
-static gear_status check_memory(const gear_cache *cache, const gear_view *view, const char *name, uint64_t bytes, const char *where,
-                                gear_error *error)
+static gear_status check_memory(const gear_cache *cache, const gear_view *view, const char *name, uint64_t bytes,
+                                const char *where, gear_error *error)
 {
     size_t size = 0;
     cl_context owner = NULL;
@@ -43,25 +43,28 @@ static gear_status check_memory(const gear_cache *cache, const gear_view *view, 
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.mem belongs to another OpenCL context", name);
     }
     if (bytes > size || view->offset > size - bytes) {
-        return gear__fail(error, GEAR_ERROR_BUFFER, where, "%s.mem has %zu bytes; offset %zu and the strides reach %llu further", name,
-                          size, view->offset, (unsigned long long)bytes);
+        return gear__fail(error, GEAR_ERROR_BUFFER, where,
+                          "%s.mem has %zu bytes; offset %zu and the strides reach %llu further", name, size, view->offset,
+                          (unsigned long long)bytes);
     }
     return GEAR_OK;
 }
 
-gear_status gear__view_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads, uint32_t num_seqs,
-                             const uint32_t *counts, uint32_t each, const char *where, gear__tensor *tensor, gear_error *error)
+gear_status gear__view_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
+                             uint32_t num_seqs, const uint32_t *counts, uint32_t each, const char *where, gear__tensor *tensor,
+                             gear_error *error)
 {
     if (!view || !view->mem) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s%s is NULL", name, view ? ".mem" : "");
     }
     if (view->type != GEAR_F16 && view->type != GEAR_BF16 && view->type != GEAR_F32) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.type is %d; it must be F16, BF16 or F32", name, (int)view->type);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.type is %d; it must be F16, BF16 or F32", name,
+                          (int)view->type);
     }
     size_t element = view->type == GEAR_F32 ? 4 : 2, dim = cache->desc.head_dim;
     if (view->offset % element) {
-        return gear__fail(error, GEAR_ERROR_BUFFER, where, "%s.offset is %zu; it must be a multiple of the element size, %zu", name,
-                          view->offset, element);
+        return gear__fail(error, GEAR_ERROR_BUFFER, where, "%s.offset is %zu; it must be a multiple of the element size, %zu",
+                          name, view->offset, element);
     }
     if (view->stride_head < dim || view->stride_token < dim) {
         int head = view->stride_head < dim;
@@ -69,12 +72,14 @@ gear_status gear__view_check(const gear_cache *cache, const gear_view *view, con
                           head ? "head" : "token", head ? view->stride_head : view->stride_token, dim);
     }
     uint64_t elements, bytes;
-    if (!view_elements(cache, view, heads, num_seqs, counts, each, &elements) || __builtin_mul_overflow(elements, element, &bytes)) {
+    if (!view_elements(cache, view, heads, num_seqs, counts, each, &elements) ||
+        __builtin_mul_overflow(elements, element, &bytes)) {
         return gear__fail(error, GEAR_ERROR_BUFFER, where, "%s: the strides reach beyond any buffer", name);
     }
     gear_status status = check_memory(cache, view, name, bytes, where, error);
     if (!status) {
-        *tensor = (gear__tensor){view->mem, view->offset, view->stride_seq, view->stride_head, view->stride_token, (cl_uint)view->type};
+        *tensor = (gear__tensor){view->mem,         view->offset,       view->stride_seq,
+                                 view->stride_head, view->stride_token, (cl_uint)view->type};
     }
     return status;
 }

@@ -15,8 +15,8 @@ static gear_status in_range(const char *field, uint64_t value, uint64_t lo, uint
     if (value >= lo && value <= hi) {
         return GEAR_OK;
     }
-    return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s is %llu; it must be %llu to %llu", field, (unsigned long long)value,
-                      (unsigned long long)lo, (unsigned long long)hi);
+    return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s is %llu; it must be %llu to %llu", field,
+                      (unsigned long long)value, (unsigned long long)lo, (unsigned long long)hi);
 }
 
 static int is_one_of(uint32_t value, const uint32_t *list, size_t count)
@@ -29,7 +29,8 @@ static int is_one_of(uint32_t value, const uint32_t *list, size_t count)
     return 0;
 }
 
-static gear_status reserved_is_zero(const uint32_t *reserved, size_t count, const char *field, const char *where, gear_error *error)
+static gear_status reserved_is_zero(const uint32_t *reserved, size_t count, const char *field, const char *where,
+                                    gear_error *error)
 {
     for (size_t i = 0; i < count; i++) {
         if (reserved[i]) {
@@ -44,20 +45,23 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
     static const uint32_t bits[] = {0, 2, 3, 4, 8, 16}, factor_bits[] = {0, 4, 8, 16}, groups[] = {0, 16, 32, 64, 128};
     char field[48];
     if (codec->struct_size != sizeof *codec) {
-        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "%s.struct_size is %zu, not %zu (gear_codec_init sets it)", name,
-                          codec->struct_size, sizeof *codec);
+        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "%s.struct_size is %zu, not %zu (gear_codec_init sets it)",
+                          name, codec->struct_size, sizeof *codec);
     }
     if ((int)codec->backbone < 0 || codec->backbone > GEAR_BACKBONE_MIXED) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.backbone is %d; it must be 0 to 3", name, (int)codec->backbone);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.backbone is %d; it must be 0 to 3", name,
+                          (int)codec->backbone);
     }
     if (!is_one_of(codec->bits, bits, 6)) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.bits is %u; it must be 2, 3, 4, 8 or 16", name, codec->bits);
     }
     if (!is_one_of(codec->group, groups, 5)) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.group is %u; it must be 16, 32, 64 or 128", name, codec->group);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.group is %u; it must be 16, 32, 64 or 128", name,
+                          codec->group);
     }
     if (!is_one_of(codec->factor_bits, factor_bits, 4)) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.factor_bits is %u; it must be 4, 8 or 16", name, codec->factor_bits);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.factor_bits is %u; it must be 4, 8 or 16", name,
+                          codec->factor_bits);
     }
     if (!(codec->outlier_fraction >= 0.0f && codec->outlier_fraction <= 0.1f)) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.outlier_fraction is %g; it must be 0 to 0.1", name,
@@ -81,7 +85,8 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
 }
 
 /* Channel segments of K on the mixed backbone. */
-static gear_status check_segments(const gear_codec *codec, uint32_t head_dim, const char *name, const char *where, gear_error *error)
+static gear_status check_segments(const gear_codec *codec, uint32_t head_dim, const char *name, const char *where,
+                                  gear_error *error)
 {
     static const uint32_t bits[] = {1, 2, 3, 4, 5, 8};
     uint32_t sum = 0, ended = 0;
@@ -92,14 +97,16 @@ static gear_status check_segments(const gear_codec *codec, uint32_t head_dim, co
             continue;
         }
         if (ended || s.channels % 16 || !s.channels || !is_one_of(s.bits, bits, 6)) {
-            return gear__fail(error, GEAR_ERROR_ARGUMENT, where,
-                              "%s.segments[%u] is %ux%u; channels come in multiples of 16, bits are 1, 2, 3, 4, 5 or 8, without gaps", name,
-                              i, s.channels, s.bits);
+            return gear__fail(
+                error, GEAR_ERROR_ARGUMENT, where,
+                "%s.segments[%u] is %ux%u; channels come in multiples of 16, bits are 1, 2, 3, 4, 5 or 8, without gaps", name,
+                i, s.channels, s.bits);
         }
         sum += s.channels;
     }
     if (sum != head_dim) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.segments have %u channels; head_dim is %u", name, sum, head_dim);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.segments have %u channels; head_dim is %u", name, sum,
+                          head_dim);
     }
     return GEAR_OK;
 }
@@ -111,17 +118,19 @@ static gear_status check_mixed(const gear_codec *codec, uint32_t head_dim, int i
         return check_segments(codec, head_dim, name, where, error);
     }
     if (codec->bits && codec->bits != 2 && codec->bits != 3 && codec->bits != 4) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.bits is %u; V of the mixed backbone takes 2, 3 or 4", name, codec->bits);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.bits is %u; V of the mixed backbone takes 2, 3 or 4", name,
+                          codec->bits);
     }
     if (codec->rotate > 1 || (codec->levels != GEAR_LEVELS_UNIFORM && codec->levels != GEAR_LEVELS_NORMAL)) {
         int rotate = codec->rotate > 1;
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.%s is %d; it must be 0 or 1", name, rotate ? "rotate" : "levels",
-                          rotate ? (int)codec->rotate : (int)codec->levels);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.%s is %d; it must be 0 or 1", name,
+                          rotate ? "rotate" : "levels", rotate ? (int)codec->rotate : (int)codec->levels);
     }
     return GEAR_OK;
 }
 
-static gear_status check_codec(const gear_codec *codec, uint32_t head_dim, uint32_t index, int is_v, const char *where, gear_error *error)
+static gear_status check_codec(const gear_codec *codec, uint32_t head_dim, uint32_t index, int is_v, const char *where,
+                               gear_error *error)
 {
     char name[32];
     snprintf(name, sizeof name, "codecs[%u].%s", index, is_v ? "v" : "k");
@@ -133,11 +142,12 @@ static gear_status check_codec(const gear_codec *codec, uint32_t head_dim, uint3
         return check_mixed(codec, head_dim, is_v, name, where, error);
     }
     if (codec->bits == 16 && (codec->rank_prompt || codec->rank_decode || codec->outlier_fraction > 0.0f)) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.bits is 16, which leaves no residual: ranks and outlier_fraction must be 0",
-                          name);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where,
+                          "%s.bits is 16, which leaves no residual: ranks and outlier_fraction must be 0", name);
     }
     if (!is_v && codec->backbone == GEAR_BACKBONE_KIVI && codec->group > 64) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.group is %u; along tokens it must be 16, 32 or 64", name, codec->group);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.group is %u; along tokens it must be 16, 32 or 64", name,
+                          codec->group);
     }
     return GEAR_OK;
 }
@@ -167,7 +177,8 @@ static gear_status check_geometry(const gear_cache_desc *d, const char *where, g
         }
     }
     if (!is_one_of(d->head_dim, head_dims, 5)) {
-        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "head_dim is %u; supported are 64, 80, 96, 128, 256", d->head_dim);
+        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "head_dim is %u; supported are 64, 80, 96, 128, 256",
+                          d->head_dim);
     }
     if (d->num_query_heads % d->num_kv_heads) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "num_query_heads is %u; it must be a multiple of num_kv_heads, %u",
@@ -181,7 +192,8 @@ static gear_status check_geometry(const gear_cache_desc *d, const char *where, g
                           d->max_segment_tokens);
     }
     if (d->exact_first != GEAR_EXACT_AUTO && d->exact_first > 64) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "exact_first is %u; it must be 0 to 64 or GEAR_EXACT_AUTO", d->exact_first);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "exact_first is %u; it must be 0 to 64 or GEAR_EXACT_AUTO",
+                          d->exact_first);
     }
     return GEAR_OK;
 }
@@ -192,8 +204,8 @@ gear_status gear__desc_check(const gear_cache_desc *desc, const char *where, gea
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc is NULL");
     }
     if (desc->struct_size != sizeof *desc) {
-        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "desc.struct_size is %zu, not %zu (gear_cache_desc_init sets it)",
-                          desc->struct_size, sizeof *desc);
+        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
+                          "desc.struct_size is %zu, not %zu (gear_cache_desc_init sets it)", desc->struct_size, sizeof *desc);
     }
     gear_status status = check_geometry(desc, where, error);
     status = status ? status : reserved_is_zero(desc->reserved, 9, "desc", where, error);
@@ -204,8 +216,8 @@ gear_status gear__desc_check(const gear_cache_desc *desc, const char *where, gea
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "codecs is NULL");
     }
     if (desc->num_codecs != 1 && desc->num_codecs != desc->num_layers) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "num_codecs is %u; it must be 1 or num_layers, %u", desc->num_codecs,
-                          desc->num_layers);
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "num_codecs is %u; it must be 1 or num_layers, %u",
+                          desc->num_codecs, desc->num_layers);
     }
     for (uint32_t i = 0; i < desc->num_codecs && !status; i++) {
         status = check_codec(&desc->codecs[i].k, desc->head_dim, i, 0, where, error);

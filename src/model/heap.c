@@ -1,5 +1,5 @@
-/* heap.c: a sorted list of free extents. Blocks, of two sizes at most, grow from the low end by best fit; segment records, whose sizes
- * vary with the outliers, from the high end, so that neither breaks up the other's holes. */
+/* heap.c: a sorted list of free extents. Blocks, of two sizes at most, grow from the low end by best fit; segment records,
+ * whose sizes vary with the outliers, from the high end, so that neither breaks up the other's holes. */
 #include "model/heap.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* heap.h: places records in a pool: best-fit extents of granules with coalescing. Host policy, not part of the stored format. */
+/* heap.h: places records in a pool: best-fit extents of granules with coalescing. Host policy, not part of the stored format.
+ */
 #ifndef GEAR_MODEL_HEAP_H
 #define GEAR_MODEL_HEAP_H
 

@@ -1,4 +1,5 @@
-/* plan.c: decode segments first, from what earlier calls left in the window; then, if the window would overflow, prompt segments. */
+/* plan.c: decode segments first, from what earlier calls left in the window; then, if the window would overflow, prompt
+ * segments. */
 #include "model/plan.h"
 
 #include "layout.h"

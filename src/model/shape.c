@@ -46,7 +46,8 @@ static void resolve_side(gear__side *side, const gear_codec *codec, uint32_t hea
     if (side->axis == GEAR__AXIS_TOKEN_GROUP && side->group > head_dim) {
         side->group = head_dim;
     }
-    if (side->axis != GEAR__AXIS_TOKEN_GROUP && side->axis != GEAR__AXIS_CHANNEL_GROUP && side->axis != GEAR__AXIS_MIXED_TOKEN) {
+    if (side->axis != GEAR__AXIS_TOKEN_GROUP && side->axis != GEAR__AXIS_CHANNEL_GROUP &&
+        side->axis != GEAR__AXIS_MIXED_TOKEN) {
         side->group = 0;
     }
     side->rank[GEAR__PROMPT] = codec->rank_prompt;
@@ -111,7 +112,9 @@ static void place_block(gear__shape *shape)
     }
     for (int s = 0; s < 2; s++) { /* the few super scales of both sides share one aligned place */
         gear__side *side = &shape->side[s];
-        side->supers_bytes = side->axis == GEAR__AXIS_MIXED_CHANNEL ? side->num_segments * 6 : side->axis == GEAR__AXIS_MIXED_TOKEN ? 2 : 0;
+        side->supers_bytes = side->axis == GEAR__AXIS_MIXED_CHANNEL ? side->num_segments * 6
+                             : side->axis == GEAR__AXIS_MIXED_TOKEN ? 2
+                                                                    : 0;
         side->supers = cursor;
         cursor += side->supers_bytes;
     }
@@ -253,8 +256,9 @@ void gear__count_segment(const gear__shape *shape, uint32_t cls, uint32_t blocks
         add.outliers += n * h * side->counts_bytes;
     }
     add.outliers += n * shape->shared_bases_bytes + 3 * (entries_k + entries_v);
-    add.total = GEAR__GRANULE * (n * gear__block_granules(shape, cls) + gear__segment_granules(shape, cls, entries_k, entries_v)) +
-                n * GEAR__BLOCK_WORDS * 4;
+    add.total =
+        GEAR__GRANULE * (n * gear__block_granules(shape, cls) + gear__segment_granules(shape, cls, entries_k, entries_v)) +
+        n * GEAR__BLOCK_WORDS * 4;
     add.tables = add.total - add.codes - add.scales - add.lowrank - add.outliers;
     bytes->codes += add.codes;
     bytes->scales += add.scales;

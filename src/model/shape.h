@@ -1,5 +1,5 @@
-/* shape.h: the resolved form of one layer's codec pair and geometry: what the kernels are specialised on, and the byte layout of its
- * records. Pure arithmetic, no OpenCL. docs/format.md states the same in prose. */
+/* shape.h: the resolved form of one layer's codec pair and geometry: what the kernels are specialised on, and the byte layout
+ * of its records. Pure arithmetic, no OpenCL. docs/format.md states the same in prose. */
 #ifndef GEAR_MODEL_SHAPE_H
 #define GEAR_MODEL_SHAPE_H
 
@@ -13,8 +13,8 @@ typedef struct gear__side {
     uint32_t is_v;
     uint32_t axis; /* GEAR__AXIS_* */
     uint32_t bits;
-    uint32_t group;    /* tokens or channels of a pair; 0 where the axis has no group size */
-    uint32_t rank[2];  /* by class */
+    uint32_t group;   /* tokens or channels of a pair; 0 where the axis has no group size */
+    uint32_t rank[2]; /* by class */
     uint32_t iterations;
     uint32_t factor_bits;
     double outlier_fraction;
@@ -34,8 +34,8 @@ typedef struct gear__side {
     /* Byte offset in the shared part of a block record. */
     uint32_t shared_pairs, shared_pairs_bytes; /* AXIS_TOKEN_ALL */
     /* Byte offsets in a head part of a segment record. */
-    uint32_t b[2], b_bytes[2];             /* [rank][head_dim] */
-    uint32_t factors[2], factors_bytes[2]; /* halves: scale of each column of A, then of B; absent at 16 bits */
+    uint32_t b[2], b_bytes[2];              /* [rank][head_dim] */
+    uint32_t factors[2], factors_bytes[2];  /* halves: scale of each column of A, then of B; absent at 16 bits */
     uint32_t seg_pairs[2], seg_pairs_bytes; /* AXIS_CHANNEL_SEGMENT; the offset depends on the class */
 } gear__side;
 
@@ -49,16 +49,17 @@ typedef struct gear__shape {
     uint32_t head_stride[2], block_bytes[2];   /* by class */
     /* Segment record: header, then kv_heads head parts, then outliers (K indices, K deltas, V indices, V deltas). */
     uint32_t seg_head_first, seg_head_stride[2], seg_bytes[2]; /* seg_bytes: without outliers */
-    uint32_t window_tokens; /* ring size: recent + max(window, 64) */
-    uint32_t exact_max;     /* 0..64: size of the exact record, tokens */
-    uint32_t order_bytes;   /* channel order record, 0 when no side is ordered */
-    uint32_t exact_bytes;   /* [K, V][head][exact_max][head_dim] halves, 0 when exact_max is 0 */
+    uint32_t window_tokens;                                    /* ring size: recent + max(window, 64) */
+    uint32_t exact_max;                                        /* 0..64: size of the exact record, tokens */
+    uint32_t order_bytes;                                      /* channel order record, 0 when no side is ordered */
+    uint32_t exact_bytes; /* [K, V][head][exact_max][head_dim] halves, 0 when exact_max is 0 */
 } gear__shape;
 
 /* Resolves the codec of one layer. desc must have passed gear__desc_check. */
 void gear__shape_init(gear__shape *shape, const gear_cache_desc *desc, const gear_codec_pair *codec);
 
-/* Outlier entries that a segment of `tokens` tokens holds on one side, `exact` of them exact tokens: over all heads and blocks. */
+/* Outlier entries that a segment of `tokens` tokens holds on one side, `exact` of them exact tokens: over all heads and blocks.
+ */
 uint64_t gear__outlier_entries(const gear__shape *shape, const gear__side *side, uint32_t tokens, uint32_t exact);
 /* Vector rule: entries at each end of one vector of `length` values of which `available` may be chosen. */
 uint32_t gear__outlier_per_end(double fraction, uint32_t length, uint32_t available);

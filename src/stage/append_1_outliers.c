@@ -29,9 +29,9 @@ static gear_status mark_blocks(gear__stream *stream, const gear__round *round, u
     const gear__variant *variant = m->variant;
     uint32_t head_dim = variant->shape.head_dim;
     cl_uint budget = gear__outlier_per_block(variant->shape.side[is_v].outlier_fraction, head_dim, 64 * head_dim);
-    const gear__arg args[] = {GEAR__ARG(variant->words), GEAR__ARG(is_v),            GEAR__ARG(m->pool), GEAR__ARG(m->table),
-                              GEAR__ARG(round->jobs),    GEAR__ARG(round->row_jobs), GEAR__ARG(budget),  GEAR__ARG(round->num_rows),
-                              GEAR__ARG(round->x),       GEAR__ARG(round->mask)};
+    const gear__arg args[] = {
+        GEAR__ARG(variant->words),  GEAR__ARG(is_v),   GEAR__ARG(m->pool),         GEAR__ARG(m->table), GEAR__ARG(round->jobs),
+        GEAR__ARG(round->row_jobs), GEAR__ARG(budget), GEAR__ARG(round->num_rows), GEAR__ARG(round->x), GEAR__ARG(round->mask)};
     const size_t global[3] = {round->num_rows, variant->shape.kv_heads, 1};
     return gear__run(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_BLOCK][is_v], args, GEAR__COUNT_OF(args), global, error);
 }

@@ -12,9 +12,10 @@ gear_status gear__append_2_range(gear__stream *stream, const gear__round *round,
     if (axis == GEAR__AXIS_NONE) {
         return GEAR_OK;
     }
-    const gear__arg args[] = {GEAR__ARG(variant->words), GEAR__ARG(is_v),            GEAR__ARG(m->pool),         GEAR__ARG(m->table),
-                              GEAR__ARG(round->jobs),    GEAR__ARG(round->row_jobs), GEAR__ARG(round->num_rows), GEAR__ARG(whole),
-                              GEAR__ARG(round->x),       GEAR__ARG(round->mask)};
+    const gear__arg args[] = {GEAR__ARG(variant->words),  GEAR__ARG(is_v),        GEAR__ARG(m->pool),
+                              GEAR__ARG(m->table),        GEAR__ARG(round->jobs), GEAR__ARG(round->row_jobs),
+                              GEAR__ARG(round->num_rows), GEAR__ARG(whole),       GEAR__ARG(round->x),
+                              GEAR__ARG(round->mask)};
     const size_t by_channel[3] = {gear__round_up_64(shape->head_dim), heads, whole ? round->num_jobs : round->num_rows / 64};
     const size_t by_token[3] = {round->num_rows, whole ? 1 : heads, 1};
     cl_kernel kernel = variant->kernel[channels ? GEAR__KERNEL_RANGE_CHANNELS : GEAR__KERNEL_RANGE_TOKENS][is_v];

@@ -8,8 +8,9 @@ gear_status gear__append_5_store(gear__stream *stream, const gear__round *round,
     const size_t blocks[3] = {round->num_rows, variant->shape.kv_heads, 1};
     const size_t jobs[3] = {gear__round_up_64(round->num_jobs), 1, 1};
 
-    const gear__arg count[] = {GEAR__ARG(variant->words),   GEAR__ARG(m->pool),          GEAR__ARG(m->table), GEAR__ARG(round->jobs),
-                               GEAR__ARG(round->row_jobs), GEAR__ARG(round->num_rows), GEAR__ARG(round->mask)};
+    const gear__arg count[] = {GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),
+                               GEAR__ARG(round->jobs),    GEAR__ARG(round->row_jobs), GEAR__ARG(round->num_rows),
+                               GEAR__ARG(round->mask)};
     gear_status status =
         gear__run(stream, variant->kernel[GEAR__KERNEL_COUNT_OUTLIERS][is_v], count, GEAR__COUNT_OF(count), blocks, error);
     if (status) {
@@ -21,7 +22,8 @@ gear_status gear__append_5_store(gear__stream *stream, const gear__round *round,
     if (status) {
         return status;
     }
-    const gear__arg store[] = {GEAR__ARG(variant->words),   GEAR__ARG(m->pool),          GEAR__ARG(m->table),  GEAR__ARG(round->jobs),
-                               GEAR__ARG(round->row_jobs), GEAR__ARG(round->num_rows), GEAR__ARG(round->x), GEAR__ARG(round->mask)};
+    const gear__arg store[] = {GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),
+                               GEAR__ARG(round->jobs),    GEAR__ARG(round->row_jobs), GEAR__ARG(round->num_rows),
+                               GEAR__ARG(round->x),       GEAR__ARG(round->mask)};
     return gear__run(stream, variant->kernel[GEAR__KERNEL_STORE][is_v], store, GEAR__COUNT_OF(store), blocks, error);
 }

@@ -16,7 +16,8 @@ static gear_status compress_side(gear__stream *stream, const gear__round *round,
     int outliers = side->outlier_fraction > 0;
     gear_status status = gear__append_0_gather(stream, round, is_v, input, error);
     status = status ? status : gear__append_1_transform(stream, round, is_v, error);
-    if (!status && outliers && side->outlier_rule == GEAR_OUTLIER_BLOCK) { /* the rule measures distances in units of the scale */
+    if (!status && outliers &&
+        side->outlier_rule == GEAR_OUTLIER_BLOCK) { /* the rule measures distances in units of the scale */
         status = find_pairs(stream, round, is_v, error);
     }
     if (!status && outliers) {

@@ -37,8 +37,9 @@ typedef enum gear__kernel_id {
 typedef struct gear__variant {
     gear__shape shape;
     cl_mem words;
-    cl_kernel kernel[GEAR__NUM_KERNELS][2]; /* [..][is_v]; kernels without a side use [0]; NULL where the codec has no use for one */
-    uint32_t rows;                          /* query rows of a row tile of attend: 1, 2, 4 or 8 */
+    cl_kernel kernel[GEAR__NUM_KERNELS]
+                    [2]; /* [..][is_v]; kernels without a side use [0]; NULL where the codec has no use for one */
+    uint32_t rows;       /* query rows of a row tile of attend: 1, 2, 4 or 8 */
 } gear__variant;
 
 /* Compiles what the shape needs. On failure the variant is closed. max_rows: most query rows of one KV head in a call. */
@@ -72,10 +73,10 @@ typedef struct gear__round {
     const gear__layer_memory *layer;
     cl_mem seqs, jobs, row_jobs;
     cl_mem x, mask, r, a, health;
-    cl_mem weights; /* of the channel order, [sequence][KV head][head_dim] floats; a placeholder without */
+    cl_mem weights;          /* of the channel order, [sequence][KV head][head_dim] floats; a placeholder without */
     cl_ulong weights_offset; /* floats */
     cl_uint has_weights;
-    uint32_t opens;          /* some job opens its sequence */
+    uint32_t opens; /* some job opens its sequence */
     uint32_t num_jobs, num_rows;
 } gear__round;
 
@@ -116,7 +117,8 @@ void gear__attend_tensors(const gear__attend_call *call, uint32_t words[GEAR__CA
 gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call *call, gear_error *error);
 gear_status gear__attend_2_merge(gear__stream *stream, const gear__attend_call *call, gear_error *error);
 
-/* Tiles first_tile .. first_tile + tiles - 1 of the sequence at the head of `seqs`; positions outside [first, first + count) are left. */
+/* Tiles first_tile .. first_tile + tiles - 1 of the sequence at the head of `seqs`; positions outside [first, first + count)
+ * are left. */
 gear_status gear__reconstruct(gear__stream *stream, const gear__layer_memory *layer, cl_mem seqs, uint32_t is_v, uint32_t first,
                               uint32_t count, uint32_t first_tile, uint32_t tiles, const gear__tensor *out, gear_error *error);
 

@@ -1,5 +1,6 @@
-/* variant.c: which kernels a shape needs and the options that specialise them: head_dim, the side, bits, the tile of query rows and the
- * direction of the groups. Everything else of a shape travels as shape words, so that layers of different codecs share programs. */
+/* variant.c: which kernels a shape needs and the options that specialise them: head_dim, the side, bits, the tile of query rows
+ * and the direction of the groups. Everything else of a shape travels as shape words, so that layers of different codecs share
+ * programs. */
 #include <string.h>
 
 #include "base/error.h"
@@ -8,11 +9,11 @@
 #include "model/shape_words.h"
 #include "stage/stage.h"
 
-#define OPT_DIM 1u
-#define OPT_SIDE 2u  /* IS_V */
-#define OPT_BITS 4u  /* BITS of the side */
+#define OPT_DIM    1u
+#define OPT_SIDE   2u /* IS_V */
+#define OPT_BITS   4u /* BITS of the side */
 #define OPT_ATTEND 8u
-#define PER_SIDE 16u /* one kernel for K and one for V, even when the options agree */
+#define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
 
 static const struct {
     const char *stem, *name;
@@ -122,8 +123,8 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 
 uint32_t gear__row_tile(uint32_t head_dim, uint32_t max_rows, int is_cpu)
 {
-    /* Registers decide: each work-item keeps head_dim / 64 sums a row; with more than 2 rows at 256 Intel's compiler spills. On a CPU
-     * device 8 rows take twice the compile time of 4 (PoCL, AVX2: 4.6 s against 2.3 s). */
+    /* Registers decide: each work-item keeps head_dim / 64 sums a row; with more than 2 rows at 256 Intel's compiler spills. On
+     * a CPU device 8 rows take twice the compile time of 4 (PoCL, AVX2: 4.6 s against 2.3 s). */
     uint32_t limit = head_dim > 128 ? 2 : is_cpu ? 4 : 8, rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
     return rows < limit ? rows : limit;
 }

@@ -83,7 +83,8 @@ Test(capacity, pool)
     e2e_close(&rig);
 }
 
-/* A pool that cannot hold one block is refused by name; one of the least size runs full. Too much for the device is a status as well. */
+/* A pool that cannot hold one block is refused by name; one of the least size runs full. Too much for the device is a status as
+ * well. */
 Test(capacity, extremes)
 {
     e2e_rig rig;

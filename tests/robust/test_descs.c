@@ -91,7 +91,7 @@ Test(descs, codec)
     reset(&t);
     BAD(codec.k.struct_size, 0, STRUCT_SIZE, "codecs[0].k.struct_size is 0");
     BAD(codec.v.struct_size, 4, STRUCT_SIZE, "codecs[0].v.struct_size is 4");
-    BAD(codec.k.backbone, (gear_backbone)3, ARGUMENT, "codecs[0].k.backbone is 3");
+    BAD(codec.k.backbone, (gear_backbone)4, ARGUMENT, "codecs[0].k.backbone is 4");
     BAD(codec.k.bits, 5, ARGUMENT, "codecs[0].k.bits is 5");
     BAD(codec.v.bits, 1, ARGUMENT, "codecs[0].v.bits is 1");
     BAD(codec.k.group, 48, ARGUMENT, "codecs[0].k.group is 48");
@@ -105,11 +105,27 @@ Test(descs, codec)
     BAD(codec.k.outlier_fraction, 0.2f, ARGUMENT, "codecs[0].k.outlier_fraction is 0.2");
     BAD(codec.v.outlier_fraction, NAN, ARGUMENT, "codecs[0].v.outlier_fraction is ");
     BAD(codec.v.outlier_rule, (gear_outlier_rule)7, ARGUMENT, "codecs[0].v.outlier_rule is 7");
-    BAD(codec.v.reserved[7], 1, ARGUMENT, "codecs[0].v.reserved[7] is 1");
+    BAD(codec.v.reserved[1], 1, ARGUMENT, "codecs[0].v.reserved[1] is 1");
     t.codec.v.bits = 16;
     BAD(codec.v.rank_prompt, 1, ARGUMENT, "codecs[0].v.bits is 16");
     t.codec.k.bits = 16;
     BAD(codec.k.outlier_fraction, 0.01f, ARGUMENT, "codecs[0].k.bits is 16");
+
+    /* the mixed backbone: 16x4 + 48x2 on K, 2 bits on V */
+#define BAD_MIXED(field, value, text)                                                                                          \
+  do {                                                                                                                         \
+    t.codec.k.backbone = t.codec.v.backbone = GEAR_BACKBONE_MIXED;                                                             \
+    t.codec.k.segments[0] = (gear_segment){16, 4};                                                                             \
+    t.codec.k.segments[1] = (gear_segment){48, 2};                                                                             \
+    BAD(codec.field, value, ARGUMENT, "codecs[0]." text);                                                                      \
+  } while (0)
+    BAD_MIXED(k.segments[1].channels, 32, "k.segments have 48 channels; head_dim is 64");
+    BAD_MIXED(k.segments[1].channels, 40, "k.segments[1] is 40x2");
+    BAD_MIXED(k.segments[1].bits, 6, "k.segments[1] is 48x6");
+    BAD_MIXED(k.segments[3].channels, 16, "k.segments[3] is 16x0");
+    BAD_MIXED(v.bits, 8, "v.bits is 8");
+    BAD_MIXED(v.rotate, 2, "v.rotate is 2");
+    BAD_MIXED(v.levels, (gear_levels)2, "v.levels is 2");
     e2e_close(&t.rig);
 }
 

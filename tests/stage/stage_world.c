@@ -170,8 +170,8 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
 
 static void close_round(stage_world *w)
 {
-    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->x, &w->mask, &w->r, &w->a, &w->weights, &w->input[0],
-                               &w->input[1]};
+    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->x,        &w->mask,
+                               &w->r,    &w->a,    &w->weights,  &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         stage_buffer_free(buffers[i]);
     }
@@ -316,8 +316,8 @@ static void make_round(stage_world *w, const uint32_t *counts)
 
 void stage_world_put(const stage_world *w)
 {
-    const stage_buffer *buffers[] = {&w->pool, &w->table, &w->window, &w->list, &w->jobs, &w->row_jobs, &w->x, &w->mask,
-                                     &w->r, &w->a, &w->weights, &w->health, &w->input[0], &w->input[1]};
+    const stage_buffer *buffers[] = {&w->pool, &w->table, &w->window, &w->list,    &w->jobs,   &w->row_jobs, &w->x,
+                                     &w->mask, &w->r,     &w->a,      &w->weights, &w->health, &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (buffers[i]->mem) {
             stage_put(w->bench, buffers[i]);
@@ -331,10 +331,20 @@ void stage_world_same(const stage_world *w, const char *what)
     const struct {
         const stage_buffer *buffer;
         const char *name;
-    } parts[] = {{&w->x, "x"}, {&w->mask, "mask"}, {&w->r, "r"}, {&w->pool, "pool"}, {&w->window, "window"}, {&w->health, "health"},
-                 {&w->table, "table"}, {&w->list, "list"}, {&w->jobs, "jobs"}, {&w->row_jobs, "row jobs"}, {&w->a, "scratch"},
+    } parts[] = {{&w->x, "x"},
+                 {&w->mask, "mask"},
+                 {&w->r, "r"},
+                 {&w->pool, "pool"},
+                 {&w->window, "window"},
+                 {&w->health, "health"},
+                 {&w->table, "table"},
+                 {&w->list, "list"},
+                 {&w->jobs, "jobs"},
+                 {&w->row_jobs, "row jobs"},
+                 {&w->a, "scratch"},
                  {&w->weights, "weights"},
-                 {&w->input[0], "input of K"}, {&w->input[1], "input of V"}};
+                 {&w->input[0], "input of K"},
+                 {&w->input[1], "input of V"}};
     char text[160];
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         (void)snprintf(text, sizeof text, "%s, %s, %s data, round %u: %s", w->c->name, what, kind[w->data], w->round_number,
