@@ -17,7 +17,8 @@ cat "$temp/log" > "$temp/findings" &
 reader=$!
 exec 3> "$temp/log"
 export GEAR_TEST_TINY=1 GEAR_TEST_TMP=$temp
-env -u OCL_ICD_VENDORS oclgrind --build-options "-O1" --data-races --check-api --max-errors 50 --log "$temp/log" "$@" 3>&- > "$temp/output" 2>&1
+env -u OCL_ICD_VENDORS oclgrind --build-options "-O1" --data-races --check-api --max-errors 50 \
+    --log "$temp/log" "$@" 3>&- > "$temp/output" 2>&1
 status=$?
 exec 3>&-
 wait "$reader"

@@ -1,4 +1,5 @@
-# Language level, warnings, sanitizers and output folders: gear_settings(target) applies what every target of the project shares.
+# Language level, warnings, sanitizers and output folders: gear_settings(target) applies what every target of the project
+# shares.
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES AND PROJECT_IS_TOP_LEVEL)
     set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)

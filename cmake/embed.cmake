@@ -1,5 +1,6 @@
 # Writes DIR/STEM.cl, includes resolved, as bytes into the C file OUT:  cmake -D DIR= -D STEM= -D OUT= -P embed.cmake
-# A line `#include "x"` becomes the text of DIR/common/x the first time and an empty line after that; #line keeps compiler messages
+# A line `#include "x"` becomes the text of DIR/common/x the first time and an empty line after that; #line keeps compiler
+# messages
 # right. src/device/source.c does the same at run time, byte for byte.
 cmake_minimum_required(VERSION 3.25)
 

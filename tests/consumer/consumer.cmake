@@ -1,4 +1,5 @@
-# Installs the build tree BUILD to a prefix of its own and builds this folder's program against it: by CMake, shared and static, and by
+# Installs the build tree BUILD to a prefix of its own and builds this folder's program against it: by CMake, shared and
+# static, and by
 # pkg-config. Then each program must run.
 cmake_minimum_required(VERSION 3.25)
 set(prefix "${BUILD}/consumer-prefix")

@@ -239,8 +239,8 @@ def mixed_cases():
     yield "ragged128", k((32, 5), (96, 4)), 0, 0, 1
     yield "dim256", k((64, 4), (192, 2)), 4, 0, 0
     yield "decay84", k((16, 4), (48, 2), rank=4, factor_bits=4), 0, 0, 0
-    names = ("normal84", "ragged80", "ragged96", "ragged128", "constant40", "subnormal40", "largest40", "ties3", "ties4", "wild20",
-             "dim256")
+    names = ("normal84", "ragged80", "ragged96", "ragged128", "constant40", "subnormal40", "largest40", "ties3", "ties4",
+             "wild20", "dim256")
     for i, name in enumerate(names):
         for bits in (2, 3, 4):
             for normal in (False, True)[:1 + (bits > 2)]:
