@@ -27,7 +27,7 @@ static const struct {
 
 #define MOST_LINES 512u
 
-static char lines[MOST_LINES][256];
+static char lines[MOST_LINES][GEAR__OPTIONS_BYTES];
 static uint32_t num_lines;
 
 static void add(const char *stem, const char *options)
@@ -51,11 +51,30 @@ static const char *without_language(const char *options)
     return defines ? defines : "";
 }
 
+/* Every kernel of a shape, or the attend kernel alone. */
+static void add_shape(const gear_cache_desc *desc, const gear_codec_pair *pair, uint32_t max_rows, int all)
+{
+    gear__shape shape;
+    gear__shape_init(&shape, desc, pair);
+    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
+        for (uint32_t is_v = 0; is_v < 2; is_v++) {
+            uint32_t rows = gear__row_tile(shape.head_dim, max_rows, 0);
+            const char *stem, *name;
+            gear__options options;
+            if (!all && id != GEAR__KERNEL_PARTIAL) {
+                continue;
+            }
+            if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, rows, &stem, &name, &options)) {
+                add(stem, without_language(options.text));
+            }
+        }
+    }
+}
+
 static void add_layer(size_t index)
 {
     gear_codec codec[2];
     gear_cache_desc desc;
-    gear__shape shape;
     gear_cache_desc_init(&desc);
     desc.head_dim = layers[index].head_dim;
     desc.num_kv_heads = 8;
@@ -69,26 +88,30 @@ static void add_layer(size_t index)
         codec[is_v].outlier_fraction = layers[index].outliers ? 0.02f : 0.0f;
     }
     const gear_codec_pair pair = {codec[0], codec[1]};
-    gear__shape_init(&shape, &desc, &pair);
-    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
-        for (uint32_t is_v = 0; is_v < 2; is_v++) {
-            uint32_t rows = gear__row_tile(shape.head_dim, layers[index].rows, 0);
-            const char *stem, *name;
-            gear__options options;
-            if (!layers[index].all && id != GEAR__KERNEL_PARTIAL) {
-                continue;
-            }
-            if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, rows, &stem, &name, &options)) {
-                add(stem, without_language(options.text));
-            }
-        }
+    add_shape(&desc, &pair, layers[index].rows, layers[index].all);
+}
+
+static int add_preset(const char *name, uint32_t head_dim, uint32_t rows)
+{
+    gear_codec_pair pair;
+    gear_cache_desc desc;
+    gear_cache_desc_init(&desc);
+    desc.head_dim = head_dim;
+    desc.num_kv_heads = 8;
+    if (gear_preset(name, &desc, &pair, NULL)) {
+        return 0;
     }
+    add_shape(&desc, &pair, rows, 1);
+    return 1;
 }
 
 int main(void)
 {
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
         add_layer(i);
+    }
+    if (!add_preset("gear_2_6", 128, 8) || !add_preset("mix_3_1", 64, 4) || !add_preset("mix_2_2", 80, 1)) {
+        return 1;
     }
     for (uint32_t i = 0; i < num_lines; i++) {
         puts(lines[i]);
