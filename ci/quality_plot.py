@@ -11,7 +11,8 @@ import sys
 BITS = (2.0, 6.4)
 ERROR = (0.02, 1.0)
 PANEL = {"width": 480, "height": 380, "top": 66}
-FAMILIES = (("mixed", "#d1495b", "mixed"), ("kivi", "#1c4284", "KIVI"), ("kcvt", "#2e8b57", "KCVT"), ("token", "#b9770e", "token groups"))
+FAMILIES = (("mixed", "#d1495b", "mixed"), ("kivi", "#1c4284", "KIVI"), ("kcvt", "#2e8b57", "KCVT"),
+            ("token", "#b9770e", "token groups"))
 PARTS = (("", "alone"), ("+L", "with L"), ("+L+S", "with L and S"))
 
 
@@ -47,8 +48,8 @@ def axes(x, title):
         left, at = place(x, BITS[0], error)
         out.append(f'<path class="grid" d="M{left} {at}h{PANEL["width"]}"/>')
         out.append(f'<text class="tick" text-anchor="end" x="{left - 7}" y="{at + 4}">{error:g}</text>')
-    out.append(f'<text class="tick" text-anchor="middle" x="{x + PANEL["width"] / 2}" y="{PANEL["top"] + PANEL["height"] + 38}">'
-               "bits per value</text>")
+    middle, below = x + PANEL["width"] / 2, PANEL["top"] + PANEL["height"] + 38
+    out.append(f'<text class="tick" text-anchor="middle" x="{middle}" y="{below}">bits per value</text>')
     return out
 
 
@@ -90,7 +91,8 @@ def main():
         with open(path, encoding="utf-8") as file:
             reports.append(json.load(file)["rows"])
     height = PANEL["top"] + PANEL["height"] + 84
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1100 {height}" font-family="Helvetica, Arial, sans-serif" role="img"',
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1100 {height}"',
+             '     font-family="Helvetica, Arial, sans-serif" role="img"',
              '     aria-label="Relative attention error against bits per value for every recipe, by backbone and parts">',
              "  <!-- quality.svg: made by ci/quality_plot.py; the numbers are those of the table in quality.md. -->",
              "  <style>",
@@ -103,7 +105,8 @@ def main():
              "  </style>",
              f'  <rect width="1100" height="{height}" fill="#ffffff"/>',
              '  <text class="tick" x="24" y="24">relative attention error</text>']
-    body = panel(60, "each recipe as it is defined", reports[0]) + panel(602, "first 4 tokens exact in every recipe", reports[1])
+    body = panel(60, "each recipe as it is defined", reports[0])
+    body += panel(602, "first 4 tokens exact in every recipe", reports[1])
     lines += ["  " + line for line in body + legend(height - 18)] + ["</svg>"]
     with open(sys.argv[3], "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")

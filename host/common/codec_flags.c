@@ -54,7 +54,8 @@ static const struct argp_option options[] = {
     {"outlier-rule", KEY_RULE, "RULE", 0, "vector (the paper's) or block [vector]", 0},
     {0, 0, NULL, 0, "The mixed backbone:", 12},
     {"k-segments", KEY_SEGMENTS, "LIST", 0,
-     "Channels x bits of K, the most important first, such as 16x4,48x2: up to 4, channels in steps of 16, bits 1 to 5 or 8", 0},
+     "Channels x bits of K, the most important first, such as 16x4,48x2: up to 4, channels in steps of 16, bits 1 to 5 or 8",
+     0},
     {"rotate-v", KEY_ROTATE, NULL, 0, "Rotate V by a Hadamard matrix along head_dim", 0},
     {"levels", KEY_LEVELS, "NAME", 0, "Levels of V, uniform or normal (Lloyd-Max) [uniform]", 0},
     {"scale-bits", KEY_SCALE_BITS, "N", 0, "Storage of scales: 6 with mixed, 16 with the others; there is no other choice", 0},
@@ -108,10 +109,11 @@ static void finish(codec_flags *flags, const struct argp_state *state)
     gear_codec *k = &flags->plain.codecs.k, *v = &flags->plain.codecs.v;
     bool mixed = k->backbone == GEAR_BACKBONE_MIXED;
     if (flags->preset && flags->codec_given)
-        argp_failure(state, EXIT_INPUT, 0, "--preset goes with --exact-first, --window and --recent, not with other codec flags");
+        argp_failure(state, EXIT_INPUT, 0,
+                     "--preset goes with --exact-first, --window and --recent, not with other codec flags");
     if (flags->scale_bits && flags->scale_bits != (mixed ? 6 : 16))
-        argp_failure(state, EXIT_INPUT, 0, "--scale-bits: %u; the %s backbone has %d", flags->scale_bits, backbones[k->backbone],
-                     mixed ? 6 : 16);
+        argp_failure(state, EXIT_INPUT, 0, "--scale-bits: %u; the %s backbone has %d", flags->scale_bits,
+                     backbones[k->backbone], mixed ? 6 : 16);
     if (mixed && flags->k_bits_given)
         argp_failure(state, EXIT_INPUT, 0, "--k-bits: bits of the mixed backbone come with --k-segments");
     if (mixed && !flags->segments)

@@ -27,7 +27,8 @@ extern const struct argp codec_argp;
 bool codec_flags_one(const codec_flags *flags);
 bool codec_flags_any(const codec_flags *flags);
 
-/* The recipe that the flags name, for this head_dim: the preset with what --exact-first, --window and --recent change, or `plain`. */
+/* The recipe that the flags name, for this head_dim: the preset with what --exact-first, --window and --recent change, or
+ * `plain`. */
 bool codec_flags_recipe(const codec_flags *flags, uint32_t head_dim, recipe *out, host_error *error);
 
 #endif

@@ -1,5 +1,5 @@
-/* gear-info: lists OpenCL platforms and devices, the attend kernel that the library would choose on each and why, the exact bytes of
- * a cache of a given geometry and codec, and what each preset costs there. */
+/* gear-info: lists OpenCL platforms and devices, the attend kernel that the library would choose on each and why, the exact
+ * bytes of a cache of a given geometry and codec, and what each preset costs there. */
 #include "../common/args.h"
 #include "../common/codec_flags.h"
 #include "../common/report.h"
@@ -13,7 +13,17 @@ typedef struct options {
     codec_flags codec;
 } options;
 
-enum { KEY_LAYERS = 0x600, KEY_KV_HEADS, KEY_QUERY_HEADS, KEY_HEAD_DIM, KEY_TOKENS, KEY_SEQUENCES, KEY_QUERIES, KEY_PRESETS, KEY_JSON };
+enum {
+    KEY_LAYERS = 0x600,
+    KEY_KV_HEADS,
+    KEY_QUERY_HEADS,
+    KEY_HEAD_DIM,
+    KEY_TOKENS,
+    KEY_SEQUENCES,
+    KEY_QUERIES,
+    KEY_PRESETS,
+    KEY_JSON
+};
 
 static const struct argp_option option_table[] = {
     {0, 0, NULL, 0, "A cache to plan:", 1},
@@ -32,10 +42,10 @@ static const struct argp_option option_table[] = {
 static const char doc[] =
     "Lists OpenCL devices and what the library would do on them."
     "\v"
-    "With a geometry or codec flag it also prints the exact device bytes of such a cache on the device that --device picks: what "
-    "gear_cache_create would allocate (pools count as unused until they hold records), a 64-token block of a prompt segment and a "
-    "decode segment. bits/value counts everything that block or segment occupies, its share of headers and page table included; "
-    "exact first tokens come once a sequence and are not in it.\n\n"
+    "With a geometry or codec flag it also prints the exact device bytes of such a cache on the device that --device picks: "
+    "what gear_cache_create would allocate (pools count as unused until they hold records), a 64-token block of a prompt "
+    "segment and a decode segment. bits/value counts everything that block or segment occupies, its share of headers and "
+    "page table included; exact first tokens and the channel order come once a sequence and are not in it.\n\n"
     "Exit codes: 0 done, 1 the device or the library failed, 2 wrong usage or input.";
 
 static error_t parse(int key, char *text, struct argp_state *state)

@@ -100,8 +100,9 @@ bool show_plan(const geometry *g, const recipe *r, device *dev, json_t *root, ho
         return false;
     char name[48];
     recipe_name(r, name, sizeof name);
-    printf("\n%s%s%s%s on %s: layers %u, KV heads %u, query heads %u, head_dim %u, tokens %llu, sequences %u, queries %u\n", name,
-           r->preset ? " (" : "", r->preset ? r->preset : "", r->preset ? ")" : "", dev->name, g->layers, g->kv_heads,
+    printf("\n%s%s%s%s on %s: layers %u, KV heads %u, query heads %u, head_dim %u, tokens %llu, sequences %u, "
+           "queries %u\n",
+           name, r->preset ? " (" : "", r->preset ? r->preset : "", r->preset ? ")" : "", dev->name, g->layers, g->kv_heads,
            g->query_heads ? g->query_heads : g->kv_heads, g->head_dim, (unsigned long long)g->tokens, g->sequences,
            g->max_queries);
     printf("the window holds %u tokens a sequence; attend kernel: %s (%s)\n", plan.window_tokens, plan.variant,

@@ -31,7 +31,9 @@ static const struct argp_option option_table[] = {
     {"q", KEY_Q, "FILE", 0, "Queries [query heads, m, head_dim] of the last m positions", 0},
     {"scale", KEY_SCALE, "S", 0, "Factor of q.k before the softmax [1 / sqrt(head_dim)]", 0},
     {"order", KEY_ORDER, "BY", 0,
-     "Channel order of the mixed backbone: variance (of the keys alone) or queries (times their mean square) [queries with --q]", 0},
+     "Channel order of the mixed backbone: variance (of the keys alone) or queries (times their mean square) [queries with "
+     "--q]",
+     0},
     {"json", KEY_JSON, "FILE", 0, "Also write the rows here", 2},
     {0}};
 
@@ -39,14 +41,14 @@ static const char doc[] =
     "Compresses keys and values and prints what each codec costs and loses."
     "\v"
     "Without codec flags there is a row for 16 bits, for each of the paper's backbones at 2, 3 and 4 bits alone, with a "
-    "low-rank part (+L: rank 4) and with outliers too (+L+S: 2 %), and for each preset, sorted by bits per value. There --window and "
-    "--recent (0 unless given) hold for every row, --exact-first for every row if given. --k, --v and --q may be repeated, once "
-    "a layer: errors, energies and times are then means over the layers, bytes are sums.\n\n"
+    "low-rank part (+L: rank 4) and with outliers too (+L+S: 2 %), and for each preset, sorted by bits per value. There "
+    "--window and --recent (0 unless given) hold for every row, --exact-first for every row if given. --k, --v and --q may be "
+    "repeated, once a layer: errors, energies and times are then means over the layers, bytes are sums.\n\n"
     "All tokens are appended in one call: the whole blocks of 64, but the newest --recent tokens, become a prompt segment and "
     "the rest stays in the 16-bit window.\n\n"
-    "The mixed backbone orders the channels of K. With two or more queries the order is made with the first half of them (as if they "
-    "were the prompt's), and the attention of every row of the table is scored with the second half, whatever --order says, so that "
-    "rows compare; --json has the error over all queries too. A table without a mixed row scores all queries.\n\n"
+    "The mixed backbone orders the channels of K. With two or more queries the order is made with the first half of them (as "
+    "if they were the prompt's), and the attention of every row of the table is scored with the second half, whatever --order "
+    "says, so that rows compare; --json has the error over all queries too. A table without a mixed row scores all queries.\n\n"
     "bits/value counts all that compressed tokens occupy (codes, scales, low rank, outliers, exact tokens, tables) over the "
     "compressed tokens, and again with the window over all tokens. rel K, V and attention are Frobenius norms of the error "
     "over those of the exact tensor, over all tokens; exact attention is computed in double precision from the files, "

@@ -1,4 +1,5 @@
-/* test_codec_flags.c: the codec flags of the programs say what they mean, and refuse with exit code 2 what makes no sense together. */
+/* test_codec_flags.c: the codec flags of the programs say what they mean, and refuse with exit code 2 what makes no
+ * sense together. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -91,8 +92,8 @@ Test(codec_flags, plain_backbones_give_both_sides_the_same)
 Test(codec_flags, a_preset_made_of_flags_is_the_same_recipe)
 {
     recipe a = parse_recipe("--preset gear_2_6 --exact-first 4", 64);
-    recipe b = parse_recipe("--backbone mixed --k-segments 16x4,48x2 --v-bits 2 --rotate-v --scale-bits 6 --rank 4 --factor-bits 4 "
-                            "--exact-first 4 --recent 64",
+    recipe b = parse_recipe("--backbone mixed --k-segments 16x4,48x2 --v-bits 2 --rotate-v --scale-bits 6 --rank 4 "
+                            "--factor-bits 4 --exact-first 4 --recent 64",
                             64);
     cr_assert(recipe_same(&a, &b));
     cr_assert(recipe_ordered(&a));
