@@ -49,8 +49,7 @@ def axes(x, title):
         out.append(f'<path class="grid" d="M{left} {at}h{PANEL["width"]}"/>')
         out.append(f'<text class="tick" text-anchor="end" x="{left - 7}" y="{at + 4}">{error:g}</text>')
     middle, below = x + PANEL["width"] / 2, PANEL["top"] + PANEL["height"] + 38
-    out.append(f'<text class="tick" text-anchor="middle" x="{middle}" y="{below}">'
-               "bits per value</text>")
+    out.append(f'<text class="tick" text-anchor="middle" x="{middle}" y="{below}">bits per value</text>')
     return out
 
 
@@ -92,8 +91,8 @@ def main():
         with open(path, encoding="utf-8") as file:
             reports.append(json.load(file)["rows"])
     height = PANEL["top"] + PANEL["height"] + 84
-    fonts = "Helvetica, Arial, sans-serif"
-    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1100 {height}" font-family="{fonts}" role="img"',
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1100 {height}"',
+             '     font-family="Helvetica, Arial, sans-serif" role="img"',
              '     aria-label="Relative attention error against bits per value for every recipe, by backbone and parts">',
              "  <!-- quality.svg: made by ci/quality_plot.py; the numbers are those of the table in quality.md. -->",
              "  <style>",

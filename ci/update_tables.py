@@ -15,8 +15,8 @@ import sys
 def between_markers(path, text):
     with open(path, encoding="utf-8") as file:
         old = file.read()
-    filled = f"<!-- table -->\n{text}\n<!-- /table -->"
-    new, count = re.subn(r"<!-- table -->.*?<!-- /table -->", lambda _: filled, old, flags=re.S)
+    marked = f"<!-- table -->\n{text}\n<!-- /table -->"
+    new, count = re.subn(r"<!-- table -->.*?<!-- /table -->", lambda _: marked, old, flags=re.S)
     if count != 1:
         sys.exit(f"{path}: one pair of table markers expected, {count} found")
     with open(path, "w", encoding="utf-8") as file:
@@ -52,7 +52,7 @@ def ordering(report):
                 broken += [f"{name} {key}" for key in ("rel_k", "rel_v", "rel_attention") if row[key] > rows[base][key]]
     if broken:
         return "L and S lower every error but: " + ", ".join(broken) + "."
-    return "L lowers every error of its row without L, and S every error of the row without S."
+    return "L lowers every error of the row without it, and S those of the row without S."
 
 
 def main():

@@ -22,8 +22,8 @@ bool recipe_same(const recipe *a, const recipe *b);
 /* Whether K has a channel order, for which append takes the mean square of the queries. */
 bool recipe_ordered(const recipe *r);
 
-/* "kivi-2 +L+S", "kcvt-k2v4 +L", "mixed-16x4+48x2 v2 +L", "16-bit". Named only where they differ from the default: a group
- * other than 64, and on the mixed backbone V that is not rotated. */
+/* "kivi-2 +L+S", "kcvt-k2v4 +L", "mixed-16x4+48x2 v2 +L", "16-bit". Named only where they differ from the
+ * default: a group other than 64, and on the mixed backbone V that is not rotated. */
 void recipe_name(const recipe *r, char *out, size_t size);
 
 #endif

@@ -39,16 +39,14 @@ static const struct argp_option option_table[] = {
     {"json", KEY_JSON, "FILE", 0, "Also write everything here", 0},
     {0}};
 
-static const char doc[] = "Lists OpenCL devices and what the library would do on them."
-                          "\v"
-                          "With a geometry or codec flag it also prints the exact device bytes of such a cache on the device "
-                          "that --device picks: what "
-                          "gear_cache_create would allocate (pools count as unused until they hold records), a 64-token block "
-                          "of a prompt segment and a "
-                          "decode segment. bits/value counts everything that block or segment occupies, its share of headers "
-                          "and page table included; "
-                          "exact first tokens come once a sequence and are not in it.\n\n"
-                          "Exit codes: 0 done, 1 the device or the library failed, 2 wrong usage or input.";
+static const char doc[] =
+    "Lists OpenCL devices and what the library would do on them."
+    "\v"
+    "With a geometry or codec flag it also prints the exact device bytes of such a cache on the device that --device picks: "
+    "what gear_cache_create would allocate (pools count as unused until they hold records), a 64-token block of a prompt "
+    "segment and a decode segment. bits/value counts everything that block or segment occupies, its share of headers and "
+    "page table included; exact first tokens and the channel order come once a sequence and are not in it.\n\n"
+    "Exit codes: 0 done, 1 the device or the library failed, 2 wrong usage or input.";
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
@@ -58,17 +56,38 @@ static error_t parse(int key, char *text, struct argp_state *state)
         state->child_inputs[0] = &o->device;
         state->child_inputs[1] = &o->codec;
         return 0;
-    case KEY_LAYERS: o->geometry.layers = args_u32("layers", text, state); break;
-    case KEY_KV_HEADS: o->geometry.kv_heads = args_u32("kv-heads", text, state); break;
-    case KEY_QUERY_HEADS: o->geometry.query_heads = args_u32("query-heads", text, state); break;
-    case KEY_HEAD_DIM: o->geometry.head_dim = args_u32("head-dim", text, state); break;
-    case KEY_TOKENS: o->geometry.tokens = args_u64("tokens", text, state); break;
-    case KEY_SEQUENCES: o->geometry.sequences = args_u32("sequences", text, state); break;
-    case KEY_QUERIES: o->geometry.max_queries = args_u32("max-queries", text, state); break;
-    case KEY_PRESETS: o->presets = true; return 0;
-    case KEY_JSON: o->json = text; return 0;
-    case ARGP_KEY_ARG: argp_failure(state, EXIT_INPUT, 0, "'%s' is not an option", text); return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case KEY_LAYERS:
+        o->geometry.layers = args_u32("layers", text, state);
+        break;
+    case KEY_KV_HEADS:
+        o->geometry.kv_heads = args_u32("kv-heads", text, state);
+        break;
+    case KEY_QUERY_HEADS:
+        o->geometry.query_heads = args_u32("query-heads", text, state);
+        break;
+    case KEY_HEAD_DIM:
+        o->geometry.head_dim = args_u32("head-dim", text, state);
+        break;
+    case KEY_TOKENS:
+        o->geometry.tokens = args_u64("tokens", text, state);
+        break;
+    case KEY_SEQUENCES:
+        o->geometry.sequences = args_u32("sequences", text, state);
+        break;
+    case KEY_QUERIES:
+        o->geometry.max_queries = args_u32("max-queries", text, state);
+        break;
+    case KEY_PRESETS:
+        o->presets = true;
+        return 0;
+    case KEY_JSON:
+        o->json = text;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_failure(state, EXIT_INPUT, 0, "'%s' is not an option", text);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
     o->geometry_given = true;
     return 0;
@@ -109,7 +128,8 @@ static bool inform(const options *o, host_error *error)
 int main(int argc, char **argv)
 {
     static char program[] = "gear-info";
-    options o = {.geometry = {.layers = 1, .kv_heads = 8, .head_dim = 128, .tokens = 4096, .sequences = 1, .max_queries = 1}};
+    options o = {
+        .geometry = {.layers = 1, .kv_heads = 8, .head_dim = 128, .tokens = 4096, .sequences = 1, .max_queries = 1}};
     host_error error = {0};
     codec_flags_init(&o.codec);
     args_setup();

@@ -100,17 +100,19 @@ bool show_plan(const geometry *g, const recipe *r, device *dev, json_t *root, ho
         return false;
     char name[48];
     recipe_name(r, name, sizeof name);
-    printf("\n%s%s%s%s on %s: layers %u, KV heads %u, query heads %u, head_dim %u, tokens %llu, sequences %u, queries %u\n",
+    printf("\n%s%s%s%s on %s: layers %u, KV heads %u, query heads %u, head_dim %u, tokens %llu, sequences %u, "
+           "queries %u\n",
            name, r->preset ? " (" : "", r->preset ? r->preset : "", r->preset ? ")" : "", dev->name, g->layers, g->kv_heads,
            g->query_heads ? g->query_heads : g->kv_heads, g->head_dim, (unsigned long long)g->tokens, g->sequences,
            g->max_queries);
     printf("the window holds %u tokens a sequence; attend kernel: %s (%s)\n", plan.window_tokens, plan.variant,
            plan.variant_reason);
-    json_t *cache = json_pack(
-        "{ss ss? so ss ss sI so so so so so}", "codec", name, "preset", r->preset, "device", report_device(dev), "variant",
-        plan.variant, "variant_reason", plan.variant_reason, "window_tokens", (json_int_t)plan.window_tokens, "prompt_bits",
-        report_real(plan.prompt_bits), "decode_bits", report_real(plan.decode_bits), "allocated", report_bytes(&plan.allocated),
-        "prompt_block", report_bytes(&plan.prompt_block), "decode_segment", report_bytes(&plan.decode_block));
+    json_t *cache = json_pack("{ss ss? so ss ss sI so so so so so}", "codec", name, "preset", r->preset, "device",
+                              report_device(dev), "variant", plan.variant, "variant_reason", plan.variant_reason,
+                              "window_tokens", (json_int_t)plan.window_tokens, "prompt_bits", report_real(plan.prompt_bits),
+                              "decode_bits", report_real(plan.decode_bits), "allocated", report_bytes(&plan.allocated),
+                              "prompt_block", report_bytes(&plan.prompt_block), "decode_segment",
+                              report_bytes(&plan.decode_block));
     if (!cache || json_object_set_new(root, "cache", cache))
         return fail(error, EXIT_DEVICE, "host memory exhausted");
     return print_plan(&plan, error);

@@ -42,17 +42,13 @@ static const char doc[] =
     "\v"
     "Without codec flags there is a row for 16 bits, for each of the paper's backbones at 2, 3 and 4 bits alone, with a "
     "low-rank part (+L: rank 4) and with outliers too (+L+S: 2 %), and for each preset, sorted by bits per value. There "
-    "--window and "
-    "--recent (0 unless given) hold for every row, --exact-first for every row if given. --k, --v and --q may be repeated, "
-    "once "
-    "a layer: errors, energies and times are then means over the layers, bytes are sums.\n\n"
+    "--window and --recent (0 unless given) hold for every row, --exact-first for every row if given. --k, --v and --q may be "
+    "repeated, once a layer: errors, energies and times are then means over the layers, bytes are sums.\n\n"
     "All tokens are appended in one call: the whole blocks of 64, but the newest --recent tokens, become a prompt segment and "
     "the rest stays in the 16-bit window.\n\n"
     "The mixed backbone orders the channels of K. With two or more queries the order is made with the first half of them (as "
-    "if they "
-    "were the prompt's), and the attention of every row of the table is scored with the second half, whatever --order says, so "
-    "that "
-    "rows compare; --json has the error over all queries too. A table without a mixed row scores all queries.\n\n"
+    "if they were the prompt's), and the attention of every row of the table is scored with the second half, whatever --order "
+    "says, so that rows compare; --json has the error over all queries too. A table without a mixed row scores all queries.\n\n"
     "bits/value counts all that compressed tokens occupy (codes, scales, low rank, outliers, exact tokens, tables) over the "
     "compressed tokens, and again with the window over all tokens. rel K, V and attention are Frobenius norms of the error "
     "over those of the exact tensor, over all tokens; exact attention is computed in double precision from the files, "
@@ -80,11 +76,21 @@ static error_t parse(int key, char *text, struct argp_state *state)
         state->child_inputs[0] = &o->device;
         state->child_inputs[1] = &o->codec;
         return 0;
-    case KEY_K: add_path(&o->k, text, state); return 0;
-    case KEY_V: add_path(&o->v, text, state); return 0;
-    case KEY_Q: add_path(&o->q, text, state); return 0;
-    case KEY_JSON: o->json = text; return 0;
-    case KEY_ORDER: o->order = args_choice("order", text, orders, 2, state); return 0;
+    case KEY_K:
+        add_path(&o->k, text, state);
+        return 0;
+    case KEY_V:
+        add_path(&o->v, text, state);
+        return 0;
+    case KEY_Q:
+        add_path(&o->q, text, state);
+        return 0;
+    case KEY_JSON:
+        o->json = text;
+        return 0;
+    case KEY_ORDER:
+        o->order = args_choice("order", text, orders, 2, state);
+        return 0;
     case KEY_SCALE:
         o->scale = args_float("scale", text, state);
         if (!(o->scale > 0))
@@ -102,7 +108,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
         if (o->order == ORDER_QUERIES && !o->q.count)
             argp_failure(state, EXIT_INPUT, 0, "--order queries needs --q");
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 

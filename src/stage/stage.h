@@ -52,7 +52,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
                         const char **name, gear__options *options);
 
 /* Rows of a row tile for at most max_rows rows. */
-uint32_t gear__row_tile(uint32_t head_dim, uint32_t max_rows, int is_cpu);
+uint32_t gear__row_tile(const gear__shape *shape, uint32_t max_rows, int is_cpu);
 
 /* One layer's device memory. */
 typedef struct gear__layer_memory {

@@ -121,11 +121,12 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     return 1;
 }
 
-uint32_t gear__row_tile(uint32_t head_dim, uint32_t max_rows, int is_cpu)
+uint32_t gear__row_tile(const gear__shape *shape, uint32_t max_rows, int is_cpu)
 {
-    /* Registers decide: each work-item keeps head_dim / 64 sums a row; with more than 2 rows at 256 Intel's compiler spills. On
-     * a CPU device 8 rows take twice the compile time of 4 (PoCL, AVX2: 4.6 s against 2.3 s). */
-    uint32_t limit = head_dim > 128 ? 2 : is_cpu ? 4 : 8, rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
+    /* Registers decide. Each work-item keeps head_dim / 64 sums a row, twice as many where V is rotated: with more than 2 rows
+     * Intel's GPU compiler spills then. On a CPU device 8 rows take twice the compile time of 4 (PoCL, AVX2: 4.6 s against 2.3 s). */
+    uint32_t limit = shape->head_dim > 128 ? 2 : is_cpu ? 4 : shape->side[1].rotate ? 2 : 8;
+    uint32_t rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
     return rows < limit ? rows : limit;
 }
 
@@ -136,7 +137,7 @@ gear_status gear__variant_init(gear__variant *variant, gear__device *device, con
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
-    variant->rows = gear__row_tile(shape->head_dim, max_rows, (device->caps.type & CL_DEVICE_TYPE_CPU) != 0);
+    variant->rows = gear__row_tile(shape, max_rows, (device->caps.type & CL_DEVICE_TYPE_CPU) != 0);
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     if (!variant->words) {

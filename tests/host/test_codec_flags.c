@@ -1,5 +1,5 @@
-/* test_codec_flags.c: the codec flags of the programs say what they mean, and refuse with exit code 2 what makes no sense
- * together. */
+/* test_codec_flags.c: the codec flags of the programs say what they mean, and refuse with exit code 2 what makes no
+ * sense together. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -92,10 +92,9 @@ Test(codec_flags, plain_backbones_give_both_sides_the_same)
 Test(codec_flags, a_preset_made_of_flags_is_the_same_recipe)
 {
     recipe a = parse_recipe("--preset gear_2_6 --exact-first 4", 64);
-    recipe b =
-        parse_recipe("--backbone mixed --k-segments 16x4,48x2 --v-bits 2 --rotate-v --scale-bits 6 --rank 4 --factor-bits 4 "
-                     "--exact-first 4 --recent 64",
-                     64);
+    recipe b = parse_recipe("--backbone mixed --k-segments 16x4,48x2 --v-bits 2 --rotate-v --scale-bits 6 --rank 4 "
+                            "--factor-bits 4 --exact-first 4 --recent 64",
+                            64);
     cr_assert(recipe_same(&a, &b));
     cr_assert(recipe_ordered(&a));
     cr_assert_str_eq(a.preset, "gear_2_6");
@@ -146,11 +145,11 @@ Test(codec_flags, a_name_is_cut_to_its_room)
     cr_assert_str_eq(text, "mixed-1");
 }
 
-#define REFUSES(name, line)                                                                                                    \
-  Test(codec_flags_refuse, name, .exit_code = 2)                                                                               \
-  {                                                                                                                            \
-    parse_flags(line);                                                                                                         \
-  }
+#define REFUSES(name, line)                       \
+    Test(codec_flags_refuse, name, .exit_code = 2) \
+    {                                             \
+        parse_flags(line);                        \
+    }
 REFUSES(preset_with_codec_flag, "--preset mix_2_5 --rank 4")
 REFUSES(preset_without_a_meaning, "--preset mix_9_9")
 REFUSES(scale_bits_6_of_plain, "--scale-bits 6")

@@ -122,7 +122,7 @@ void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
-    variant->rows = gear__row_tile(shape->head_dim, max_rows, 0); /* 8 rows also on a CPU device */
+    variant->rows = gear__row_tile(shape, max_rows, 0); /* 8 rows also on a CPU device */
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(bench->cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     cr_assert_eq(code, CL_SUCCESS);

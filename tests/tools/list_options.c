@@ -58,7 +58,7 @@ static void add_shape(const gear_cache_desc *desc, const gear_codec_pair *pair, 
     gear__shape_init(&shape, desc, pair);
     for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
         for (uint32_t is_v = 0; is_v < 2; is_v++) {
-            uint32_t rows = gear__row_tile(shape.head_dim, max_rows, 0);
+            uint32_t rows = gear__row_tile(&shape, max_rows, 0);
             const char *stem, *name;
             gear__options options;
             if (!all && id != GEAR__KERNEL_PARTIAL) {
