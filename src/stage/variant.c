@@ -124,7 +124,8 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 uint32_t gear__row_tile(const gear__shape *shape, uint32_t max_rows, int is_cpu)
 {
     /* Registers decide. Each work-item keeps head_dim / 64 sums a row, twice as many where V is rotated: with more than 2 rows
-     * Intel's GPU compiler spills then. On a CPU device 8 rows take twice the compile time of 4 (PoCL, AVX2: 4.6 s against 2.3 s). */
+     * Intel's GPU compiler spills then. On a CPU device 8 rows take twice the compile time of 4 (PoCL, AVX2: 4.6 s against
+     * 2.3 s). */
     uint32_t limit = shape->head_dim > 128 ? 2 : is_cpu ? 4 : shape->side[1].rotate ? 2 : 8;
     uint32_t rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
     return rows < limit ? rows : limit;

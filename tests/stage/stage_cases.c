@@ -37,6 +37,8 @@ static const stage_case cases[] = {
      CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.02f, VECTOR)},
     {"kivi3 d80 n20", 80, 1, 3, 1, 20, 0, 1, GEAR_BF16, 1, CODEC(KIVI, 3, 16, 2, 1, 2, 4, 0.03f, BLOCK),
      CODEC(KIVI, 3, 32, 2, 8, 3, 8, 0.03f, BLOCK)},
+    {"mixed421 d80 n20", 80, 2, 1, 2, 20, 0, 1, GEAR_BF16, 1, MIXED_K(0, 2, 8, 0.02f, BLOCK, {16, 4}, {16, 2}, {48, 1}),
+     MIXED_V(3, 1, GEAR_LEVELS_NORMAL, 0.02f, BLOCK)},
     {"kcvt4 d64 n20", 64, 3, 1, 2, 20, 10, 4, GEAR_F32, 1, CODEC(KCVT, 4, 0, 8, 3, 3, 8, 0.02f, VECTOR),
      CODEC(KCVT, 4, 0, 8, 3, 3, 4, 0.02f, VECTOR)},
     {"token4 d96", 96, 2, 4, 5, 64, 8, 0, GEAR_F16, 1, CODEC(TOKEN, 4, 128, 1, 0, 1, 16, 0.05f, VECTOR),
@@ -57,8 +59,6 @@ static const stage_case cases[] = {
      CODEC(KCVT, 16, 0, 0, 0, 0, 0, 0, VECTOR)},
     {"mixed42 d64", 64, 2, 3, 1, 64, 64, 4, GEAR_F16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {48, 2}),
      MIXED_V(2, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
-    {"mixed421 d80 n20", 80, 2, 1, 2, 20, 0, 1, GEAR_BF16, 1, MIXED_K(0, 2, 8, 0.02f, BLOCK, {16, 4}, {16, 2}, {48, 1}),
-     MIXED_V(3, 1, GEAR_LEVELS_NORMAL, 0.02f, BLOCK)},
     {"mixed54 d96", 96, 1, 4, 1, 64, 0, 0, GEAR_F32, 1, MIXED_K(0, 0, 16, 0.02f, VECTOR, {32, 5}, {64, 4}),
      MIXED_V(4, 1, GEAR_LEVELS_UNIFORM, 0.01f, VECTOR)},
     {"mixed8532 d128", 128, 2, 1, 3, 33, 10, 4, GEAR_F16, 0, MIXED_K(2, 1, 16, 0, VECTOR, {16, 8}, {32, 5}, {32, 3}, {48, 2}),
@@ -69,7 +69,7 @@ static const stage_case cases[] = {
 
 const stage_case *stage_cases(uint32_t *count)
 {
-    *count = stage_tiny() ? 2 : (uint32_t)(sizeof cases / sizeof *cases);
+    *count = stage_tiny() ? 3 : (uint32_t)(sizeof cases / sizeof *cases);
     return cases;
 }
 
