@@ -31,10 +31,10 @@ typedef struct residual_list {
     size_t count;
 } residual_list;
 
-/* The default table, to be freed by the caller; NULL on failure. 16 bits; each of the paper's backbones alone, +L (rank 4),
- * +L+S (2 % by the vector rule) at 2, 3 and 4 bits; the presets for this head_dim. Window and recent are those of the flags in every
- * row, so that rows compare; exact_first is the preset's (else 0) unless the flags give it. A recipe that is also a preset has
- * one row. */
+/* The default table, to be freed by the caller; NULL on failure. 16 bits; each of the paper's backbones at 2, 3 and 4 bits
+ * alone, +L (rank 4), +L+S (2 % by the vector rule); the presets for this head_dim. Window and recent are those of the flags in
+ * every row, so that rows compare; exact_first is the preset's (else 0) unless the flags give it. A recipe that is also a
+ * preset has one row. */
 recipe *default_recipes(const codec_flags *flags, uint32_t head_dim, size_t *count, host_error *error);
 
 bool measure_row(measurer *m, const recipe *r, const input *inputs, size_t count, residual_list *known, row *out,
