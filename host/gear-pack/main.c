@@ -175,8 +175,10 @@ static void print_heading(const device *dev, const scoring *how)
 {
     printf("%s on %s (%s)", dev->name, dev->platform_name, device_kind(dev->type));
     if (how->any_ordered)
-        printf("; channel order by variance%s", how->weighted ? " and the first half" : "");
-    printf("%s\n", how->halved ? "; attention scored with the second half of the queries" : "");
+        printf("; channel order by variance%s", how->weighted ? " and the first half of the queries" : " alone");
+    if (how->halved)
+        printf("; attention scored with the second half%s", how->weighted ? "" : " of the queries");
+    printf("\n");
 }
 
 static bool pack(const options *o, host_error *error)

@@ -10,12 +10,12 @@
 
 typedef struct row {
     char name[48];
-    const char *preset;                                    /* NULL: none */
-    bool ordered;                                          /* K has a channel order */
-    uint64_t compressed;                                   /* tokens, of all inputs */
-    gear_bytes bytes;                                      /* of all inputs */
-    double bits_per_value;                                 /* over the compressed tokens; NaN if there are none */
-    double bits_all_tokens;                                /* over all tokens, window counted */
+    const char *preset;     /* NULL: none */
+    bool ordered;           /* K has a channel order */
+    uint64_t compressed;    /* tokens, of all inputs */
+    gear_bytes bytes;       /* of all inputs */
+    double bits_per_value;  /* over the compressed tokens; NaN if there are none */
+    double bits_all_tokens; /* over all tokens, window counted */
     double rel_k, rel_v, rel_attention, rel_attention_all; /* means; NaN: not measured */
     double energy_k, energy_v, append_ms, attend_ms;
 } row;
@@ -31,8 +31,8 @@ typedef struct residual_list {
     size_t count;
 } residual_list;
 
-/* The default table, to be freed by the caller; NULL on failure. 16 bits; each of the paper's backbones alone, +L (rank 4),
- * +L+S (2 % by the vector rule) at 2, 3 and 4 bits; the presets for this head_dim. Window and recent are those of the flags in
+/* The default table, to be freed by the caller; NULL on failure. 16 bits; each of the paper's backbones at 2, 3 and 4 bits
+ * alone, +L (rank 4), +L+S (2 % by the vector rule); the presets for this head_dim. Window and recent are those of the flags in
  * every row, so that rows compare; exact_first is the preset's (else 0) unless the flags give it. A recipe that is also a
  * preset has one row. */
 recipe *default_recipes(const codec_flags *flags, uint32_t head_dim, size_t *count, host_error *error);
