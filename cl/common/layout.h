@@ -6,9 +6,9 @@
  * in which a group of 32 lanes reads it: lane = 4 row + quarter, row 0..7, quarter 0..3. K  lane (row, quarter) holds channels
  * 4 quarter .. 4 quarter + 3 of each step and tokens 8 j + row, j 0..7. Steps go together in groups of 4, the rest in groups of
  * 2 and 1, so that a 2-bit word of a group of 4 is 16 channels of one token. V  lane (row, quarter) holds channels 16 step +
- * row and + 8 and tokens 16 m + 4 quarter .. + 3, m 0..3; a 2-bit word is 16 tokens of one channel. Inside a word two
- * neighbours (channels 2i, 2i+1 for K, tokens for V) sit 16 bits apart, so that one AND with a mask such as 0x00030003 gives
- * both as 16-bit floats of a matrix fragment.
+ * row and + 8 and tokens 16 m + 2 quarter, + 1, + 8 and + 9, m 0..3 (the order in which a matrix unit leaves probabilities); a
+ * 2-bit word is 16 tokens of one channel. Inside a word two neighbours (channels 2i, 2i+1 for K, tokens for V) sit 16 bits
+ * apart, so that one AND with a mask such as 0x00030003 gives both as 16-bit floats of a matrix fragment.
  */
 #ifndef GEAR_LAYOUT_H
 #define GEAR_LAYOUT_H
@@ -181,8 +181,8 @@ GEAR__INLINE gear__u32 gear__k_bit(gear__u32 w, gear__u32 n, gear__u32 token, ge
 /* Code of (token 0..63, channel) in a V plane of w bits. */
 GEAR__INLINE gear__u32 gear__v_bit(gear__u32 w, gear__u32 token, gear__u32 channel)
 {
-    gear__u32 lane = 4u * (channel & 7u) + ((token >> 2) & 3u);
-    gear__u32 pair = ((channel >> 3) & 1u) * 8u + (token >> 4) * 2u + ((token >> 1) & 1u);
+    gear__u32 lane = 4u * (channel & 7u) + ((token >> 1) & 3u);
+    gear__u32 pair = ((channel >> 3) & 1u) * 8u + (token >> 4) * 2u + ((token >> 3) & 1u);
     return (channel >> 4) * 1024u * w + gear__pair_bit(w, w, lane, pair) + 16u * (token & 1u);
 }
 
