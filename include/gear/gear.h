@@ -189,6 +189,14 @@ typedef struct gear_cache gear_cache;
 /* exact_first: 4, or 1 when the first segment of the sequence has fewer than 256 tokens. */
 #define GEAR_EXACT_AUTO UINT32_MAX
 
+/* The kernel that computes attention. All read the same cache and agree up to rounding (docs/design.md). */
+typedef enum gear_attend_kernel {
+    GEAR_ATTEND_AUTO = 0,     /* the fastest that the device and the codec allow; may differ between layers */
+    GEAR_ATTEND_PORTABLE = 1, /* any device, float32 */
+    GEAR_ATTEND_CPU = 2,      /* CPU devices: a work-item a head and split, 16-wide float32 vectors */
+    GEAR_ATTEND_NVIDIA = 3    /* NVIDIA GPUs from sm_80 on: tensor cores, 16-bit operands, float32 sums */
+} gear_attend_kernel;
+
 typedef struct gear_cache_desc {
     size_t struct_size;
     uint32_t num_layers;         /* >= 1 */
@@ -210,7 +218,8 @@ typedef struct gear_cache_desc {
     uint64_t pool_bytes;  /* of each layer, for compressed records. 0: enough for capacity_tokens in any mix of prompts and
                              decoding. Records are contiguous: where rank_prompt and rank_decode differ, holes that short
                              records left may be too small for long ones, and an append may fail below capacity_tokens */
-    uint32_t reserved[9]; /* must be zero */
+    gear_attend_kernel attend_kernel; /* one that cannot run is refused with GEAR_ERROR_UNSUPPORTED and the reason */
+    uint32_t reserved[8];             /* must be zero */
 } gear_cache_desc;
 
 GEAR_API void gear_cache_desc_init(gear_cache_desc *desc);

@@ -116,8 +116,9 @@ static uint32_t choose_splits(const gear_cache *cache, const gear__variant *vari
                               uint32_t tiles)
 {
     uint32_t heads = cache->desc.num_kv_heads, rows = max_queries * (cache->desc.num_query_heads / heads);
-    uint64_t groups = (uint64_t)count * heads * ((rows + variant->rows - 1) / variant->rows);
-    uint64_t splits = cache->target_groups / groups;
+    const gear__attend_tile *tile = &variant->tile;
+    uint64_t groups = (uint64_t)count * heads * ((rows + tile->rows - 1) / tile->rows);
+    uint64_t splits = (uint64_t)cache->context->device.caps.compute_units * tile->groups_per_unit / groups;
     splits = splits < tiles ? splits : tiles;
     return splits ? (uint32_t)splits : 1;
 }

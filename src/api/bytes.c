@@ -135,6 +135,10 @@ gear_status gear_cache_query(gear_context *context, const gear_cache_desc *desc,
         gear__sizes sizes;
         gear__shape_init(&shape, &complete, &desc->codecs[desc->num_codecs == 1 ? 0 : i]);
         gear__sizes_of(&complete, &shape, &context->device.caps, any_rank, &sizes);
+        status = gear__check_attend_kernel(&context->device.caps, &complete, &shape, where, error);
+        if (status) {
+            return status;
+        }
         gear_bytes layer = {.window = sizes.window_bytes, .unused = sizes.pool_bytes + sizes.table_bytes};
         layer.total = layer.window + layer.unused;
         add(&plan->allocated, &layer);
@@ -147,10 +151,9 @@ gear_status gear_cache_query(gear_context *context, const gear_cache_desc *desc,
             plan->decode_bits = segment_bits(&shape, GEAR__DECODE, complete.window, &plan->decode_block);
             divide(&plan->prompt_block, complete.max_segment_tokens / 64);
             plan->window_tokens = shape.window_tokens;
+            gear__describe_variant(&context->device.caps, &complete, &shape, plan);
         }
     }
-    gear__describe_variant(&context->device.caps, plan->variant, sizeof plan->variant, plan->variant_reason,
-                           sizeof plan->variant_reason);
     return GEAR_OK;
 }
 

@@ -70,7 +70,11 @@ static gear_status variant_for(gear_cache *cache, const gear__shape *shape, cons
     }
     uint32_t rows = cache->desc.max_query_tokens * (cache->desc.num_query_heads / cache->desc.num_kv_heads);
     gear__variant *created = &cache->variants[cache->num_variants];
-    gear_status status = gear__variant_init(created, &cache->context->device, shape, cache->max_blocks + 1, rows, error);
+    const gear__caps *caps = &cache->context->device.caps;
+    gear_attend_kernel kernel = gear__attend_choose(cache->desc.attend_kernel, caps, shape);
+    const gear__attend_tile tile = gear__attend_tile_of(kernel, caps, shape, rows);
+    gear_status status = gear__check_attend_kernel(caps, &cache->desc, shape, where, error);
+    status = status ? status : gear__variant_init(created, &cache->context->device, shape, cache->max_blocks + 1, &tile, error);
     if (!status) {
         cache->num_variants++;
         *variant = created;
@@ -171,8 +175,6 @@ gear_status gear_cache_create(gear_context *context, const gear_cache_desc *desc
     cache->next_name = 1;
     memset(cache->tensor_words, 0xff, sizeof cache->tensor_words);
     cache->max_blocks = (uint32_t)gear__desc_sequence_blocks(&cache->desc);
-    cache->target_groups = gear__target_groups(&context->device.caps);
-
     cache->any_rank = gear__desc_any_rank(desc);
     gear__sizes sizes = {0};
     for (uint32_t i = 0; i < desc->num_layers && !status; i++) {

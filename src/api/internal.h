@@ -78,7 +78,6 @@ struct gear_cache {
     cl_mem tensors;
     cl_mem jobs, row_jobs, x, mask, r, a, health, partial, softmax, dummy;
     uint32_t staging_rows;
-    uint32_t target_groups;   /* work-groups that fill the device */
     gear_bytes scratch_bytes; /* scratch and tables, for the accounting */
 };
 
@@ -122,9 +121,11 @@ typedef struct gear__sizes {
 /* desc complete. shape: the layer's, for the pool; `any_rank`: some layer has a low-rank part. */
 void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank,
                     gear__sizes *sizes);
-/* Name of the attend kernel that runs on a device, and why it and not another. */
-void gear__describe_variant(const gear__caps *caps, char *name, size_t name_bytes, char *reason, size_t reason_bytes);
-/* Work-groups of the attend kernel that fill the device. */
-uint32_t gear__target_groups(const gear__caps *caps);
+/* Name of the attend kernel that runs, and why it and not another. desc complete. */
+void gear__describe_variant(const gear__caps *caps, const gear_cache_desc *desc, const gear__shape *shape,
+                            gear_cache_plan *plan);
+/* Refuses an attend kernel that cannot run. desc complete. */
+gear_status gear__check_attend_kernel(const gear__caps *caps, const gear_cache_desc *desc, const gear__shape *shape,
+                                      const char *where, gear_error *error);
 
 #endif

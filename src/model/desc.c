@@ -208,7 +208,7 @@ gear_status gear__desc_check(const gear_cache_desc *desc, const char *where, gea
                           "desc.struct_size is %zu, not %zu (gear_cache_desc_init sets it)", desc->struct_size, sizeof *desc);
     }
     gear_status status = check_geometry(desc, where, error);
-    status = status ? status : reserved_is_zero(desc->reserved, 9, "desc", where, error);
+    status = status ? status : reserved_is_zero(desc->reserved, 8, "desc", where, error);
     if (status) {
         return status;
     }

@@ -9,7 +9,7 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
     const gear__variant *variant = m->variant;
     const gear__shape *shape = &variant->shape;
     cl_uint query_heads = shape->query_heads, rows = call->max_queries * (query_heads / shape->kv_heads);
-    cl_uint row_tiles = (rows + variant->rows - 1) / variant->rows;
+    cl_uint row_tiles = (rows + variant->tile.rows - 1) / variant->tile.rows;
     const gear__tensor *q = &call->q, *k = &call->tail_k, *v = &call->tail_v;
     const gear__arg args[] = {
         GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),      GEAR__ARG(call->seqs),

@@ -94,8 +94,8 @@ static void attend_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "V_OUTLIERS", v->outlier_fraction > 0);
 }
 
-int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, uint32_t rows, const char **stem,
-                        const char **name, gear__options *options)
+int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
+                        const char **stem, const char **name, gear__options *options)
 {
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
@@ -116,29 +116,19 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     if (uses & OPT_ATTEND) {
         attend_options(options, shape);
-        gear__options_int(options, "ROWS", (long)rows);
+        gear__options_int(options, "ROWS", (long)tile->rows);
     }
     return 1;
 }
 
-uint32_t gear__row_tile(const gear__shape *shape, uint32_t max_rows, int is_cpu)
-{
-    /* Registers decide. Each work-item keeps head_dim / 64 sums a row, twice as many where V is rotated: with more than 2 rows
-     * Intel's GPU compiler spills then. On a CPU device 8 rows take twice the compile time of 4 (PoCL, AVX2: 4.6 s against
-     * 2.3 s). */
-    uint32_t limit = shape->head_dim > 128 ? 2 : is_cpu ? 4 : shape->side[1].rotate ? 2 : 8;
-    uint32_t rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
-    return rows < limit ? rows : limit;
-}
-
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
-                               uint32_t max_rows, gear_error *error)
+                               const gear__attend_tile *tile, gear_error *error)
 {
     uint32_t words[GEAR__SHAPE_WORDS];
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
-    variant->rows = gear__row_tile(shape, max_rows, (device->caps.type & CL_DEVICE_TYPE_CPU) != 0);
+    variant->tile = *tile;
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     if (!variant->words) {
@@ -149,12 +139,13 @@ gear_status gear__variant_init(gear__variant *variant, gear__device *device, con
             const char *stem, *name;
             gear__options options;
             cl_kernel *kernel = &variant->kernel[id][is_v];
-            if (!gear__kernel_recipe((gear__kernel_id)id, shape, is_v, variant->rows, &stem, &name, &options)) {
+            if (!gear__kernel_recipe((gear__kernel_id)id, shape, is_v, tile, &stem, &name, &options)) {
                 continue;
             }
             gear_status status = gear__program_kernel(device, stem, &options, name, kernel, error);
             if (!status) {
-                status = gear__kernel_check(device, *kernel, name, GEAR__WORK_GROUP, error);
+                size_t items = id == GEAR__KERNEL_PARTIAL ? tile->work_items : GEAR__WORK_GROUP;
+                status = gear__kernel_check(device, *kernel, name, items, error);
             }
             if (status) {
                 gear__variant_close(variant);

@@ -80,7 +80,8 @@ Test(descs, cache)
     BAD(desc.codecs, NULL, ARGUMENT, "codecs is NULL");
     BAD(desc.num_codecs, 0, ARGUMENT, "num_codecs is 0");
     BAD(desc.num_codecs, 2, ARGUMENT, "num_codecs is 2");
-    BAD(desc.reserved[8], 5, ARGUMENT, "reserved[8] is 5");
+    BAD(desc.reserved[7], 5, ARGUMENT, "reserved[7] is 5");
+    BAD(desc.attend_kernel, (gear_attend_kernel)77, ARGUMENT, "attend_kernel is 77");
     e2e_close(&t.rig);
 }
 

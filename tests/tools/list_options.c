@@ -58,13 +58,14 @@ static void add_shape(const gear_cache_desc *desc, const gear_codec_pair *pair, 
     gear__shape_init(&shape, desc, pair);
     for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
         for (uint32_t is_v = 0; is_v < 2; is_v++) {
-            uint32_t rows = gear__row_tile(&shape, max_rows, 0);
+            const gear__caps caps = {.is_gpu = 1};
+            const gear__attend_tile tile = gear__attend_tile_of(GEAR_ATTEND_PORTABLE, &caps, &shape, max_rows);
             const char *stem, *name;
             gear__options options;
             if (!all && id != GEAR__KERNEL_PARTIAL) {
                 continue;
             }
-            if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, rows, &stem, &name, &options)) {
+            if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, &tile, &stem, &name, &options)) {
                 add(stem, without_language(options.text));
             }
         }
