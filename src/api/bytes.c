@@ -84,14 +84,6 @@ gear_status gear_cache_bytes(const gear_cache *cache, uint32_t layer, gear_bytes
     return GEAR_OK;
 }
 
-void gear_cache_plan_init(gear_cache_plan *plan)
-{
-    if (plan) {
-        memset(plan, 0, sizeof *plan);
-        plan->struct_size = sizeof *plan;
-    }
-}
-
 /* One segment of `tokens` tokens: its bytes, and its bits per value. */
 static double segment_bits(const gear__shape *shape, uint32_t cls, uint32_t tokens, gear_bytes *bytes)
 {

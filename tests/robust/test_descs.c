@@ -210,6 +210,7 @@ Test(descs, null_pointers)
     gear_context_desc_init(NULL);
     gear_codec_init(NULL);
     gear_cache_desc_init(NULL);
+    gear_append_desc_init(NULL);
     gear_attend_desc_init(NULL);
     gear_cache_plan_init(NULL);
     gear_context_destroy(NULL);
