@@ -146,6 +146,11 @@ typedef uint32_t gear__u32;
 #define GEAR__MASK_EXACT   2u
 #define GEAR__MASK_PADDING 4u
 
+/* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
+#define GEAR__HEALTH_NAN   0u
+#define GEAR__HEALTH_INF   2u
+#define GEAR__HEALTH_WORDS 4u
+
 /* --------------------------------------------------------------------------- positions of codes: bit offsets inside a plane */
 
 /* Steps that share words with `step` in a plane of n steps: the group's size and first step. */

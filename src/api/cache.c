@@ -120,7 +120,7 @@ static gear_status create_scratch(gear_cache *cache, const gear__sizes *s, gear_
         }
     }
     cl_int code;
-    cl_uint zeros[2] = {0, 0};
+    cl_uint zeros[GEAR__HEALTH_WORDS] = {0};
     cache->health =
         clCreateBuffer(cache->context->device.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, sizeof zeros, zeros, &code);
     return cache->health ? GEAR_OK : gear__fail_cl(error, code, "clCreateBuffer");

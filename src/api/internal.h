@@ -1,4 +1,4 @@
-/* internal.h: what the API's objects are made of. Only files in src/api include it. */
+/* internal.h: what the API's objects are made of. In the library only files in src/api include it. */
 #ifndef GEAR_API_INTERNAL_H
 #define GEAR_API_INTERNAL_H
 
