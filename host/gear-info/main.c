@@ -103,7 +103,8 @@ static bool inform(const options *o, host_error *error)
 {
     FILE *file = NULL;
     recipe r;
-    if (!codec_flags_recipe(&o->flags.codec, o->geometry.head_dim, &r, error) || (o->json && !(file = report_open(o->json, error))))
+    if (!codec_flags_recipe(&o->flags.codec, o->geometry.head_dim, &r, error) ||
+        (o->json && !(file = report_open(o->json, error))))
         return false;
     json_t *root = json_pack("{ss}", "version", gear_version());
     bool ok = root != NULL || fail(error, EXIT_DEVICE, "host memory exhausted");

@@ -203,8 +203,7 @@ static bool pack(const options *o, host_error *error)
     m.halved = how.halved;
     if (o->json && !(json = report_open(o->json, error)))
         goto cleanup;
-    if (!open_library(&dev, programs, &m.context, error) ||
-        !measure_all(o, &m, inputs, recipes, rows, count, error))
+    if (!open_library(&dev, programs, &m.context, error) || !measure_all(o, &m, inputs, recipes, rows, count, error))
         goto cleanup;
     print_heading(&dev, &how);
     rows_sort(rows, count);
