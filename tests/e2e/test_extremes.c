@@ -182,7 +182,8 @@ Test(extremes, health)
     const e2e_source source = {broken, broken, e2e_query, &seed, 0};
     E2E_OK(&rig, gear_cache_health(cache, rig.cl.queue, &health, &rig.error));
     cr_assert(health.nan_values == 0 && health.inf_values == 0);
-    const cl_uint near[GEAR__HEALTH_WORDS] = {[GEAR__HEALTH_NAN] = UINT32_MAX, [GEAR__HEALTH_NAN + 1] = 6,
+    const cl_uint near[GEAR__HEALTH_WORDS] = {[GEAR__HEALTH_NAN] = UINT32_MAX,
+                                              [GEAR__HEALTH_NAN + 1] = 6,
                                               [GEAR__HEALTH_INF] = UINT32_MAX - 1}; /* no test lives to count that far */
     cr_assert_eq(clEnqueueWriteBuffer(rig.cl.queue, cache->health, CL_TRUE, 0, sizeof near, near, 0, NULL, NULL), CL_SUCCESS);
     nan_values = UINT32_MAX + (UINT64_C(6) << 32);
