@@ -274,7 +274,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
         if (row >= rows) {
             continue;
         }
-        ulong at = ((ulong)(s.seq[GEAR__SEQ_ROW] + row / group) * query_heads + head * group + row % group) * splits + split;
+        ulong at = gear_partial_at(&s, row, group, head, query_heads, splits, split);
 #pragma unroll
         for (uint i = 0; i < OWNED; i++) {
             if (lid + 64u * i < HEAD_DIM) {

@@ -20,7 +20,8 @@ static const struct {
     int all;
 } layers[] = {
     {64, KIVI, 2, 2, 16, 1, 8, 1},  {64, KIVI, 2, 2, 0, 0, 1, 0},   {64, KCVT, 4, 4, 16, 1, 4, 0},
-    {128, KIVI, 3, 3, 16, 1, 4, 1}, {128, KIVI, 2, 2, 0, 0, 8, 0},  {128, KIVI, 2, 2, 16, 1, 1, 0},
+    {128, KIVI, 3, 3, 16, 1, 4, 1}, {128, KIVI, 2, 2, 0, 0, 8, 0},  {128, KIVI, 2, 2, 16, 1, 1, 0},  {128, KIVI, 2, 2, 16, 0, 4, 0},
+    {64, KCVT, 4, 4, 8, 0, 4, 0},  {256, KIVI, 2, 2, 16, 0, 4, 0},
     {128, KIVI, 4, 4, 8, 1, 8, 0},  {128, TOKEN, 4, 4, 0, 1, 1, 0}, {128, KIVI, 16, 16, 0, 0, 4, 0},
     {80, KIVI, 3, 3, 4, 1, 4, 0},   {96, TOKEN, 4, 8, 8, 1, 8, 0},  {256, KIVI, 8, 4, 16, 1, 4, 1},
 };
@@ -30,10 +31,10 @@ static const struct {
 static char lines[MOST_LINES][GEAR__OPTIONS_BYTES];
 static uint32_t num_lines;
 
-static void add(const char *stem, const char *options)
+static void add(const char *stem, const char *options, const char *gates)
 {
     char line[sizeof lines[0]];
-    (void)snprintf(line, sizeof line, "%s\t%s", stem, options);
+    (void)snprintf(line, sizeof line, "%s\t%s%s%s", stem, options, *gates ? "\t" : "", gates);
     for (uint32_t i = 0; i < num_lines; i++) {
         if (!strcmp(lines[i], line)) {
             return;
@@ -66,9 +67,17 @@ static void add_shape(const gear_cache_desc *desc, const gear_codec_pair *pair, 
                 continue;
             }
             if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, &tile, &stem, &name, &options)) {
-                add(stem, without_language(options.text));
+                add(stem, without_language(options.text), "");
             }
         }
+    }
+    const gear__caps nvidia = {.is_gpu = 1, .is_nvidia = 1, .nv_sm = 90};
+    if (!gear__attend_why_not(GEAR_ATTEND_NVIDIA, &nvidia, &shape)) {
+        const gear__attend_tile tile = gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &nvidia, &shape, max_rows);
+        const char *stem, *name;
+        gear__options options;
+        (void)gear__kernel_recipe(GEAR__KERNEL_PARTIAL, &shape, 0, &tile, &stem, &name, &options);
+        add(stem, without_language(options.text), "nvidia");
     }
 }
 
