@@ -141,7 +141,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                     end += o.counts[lid * lists + i];
                 }
                 for (; e < end; e++) {
-                    float delta = gear_half_at(o.deltas, e);
+                    float delta = gear_delta(&o, e);
 #pragma unroll
                     for (uint r = 0; r < ROWS; r++) {
                         score[r] = fma(delta, block_query[r * HEAD_DIM + o.indices[e]], score[r]);
@@ -235,7 +235,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                     }
                     uint e = outliers ? gear_list_start(&o, channel, HEAD_DIM, part) : 0u;
                     for (uint end = outliers ? e + o.counts[channel] : e; e < end; e++) {
-                        float delta = gear_half_at(o.deltas, e);
+                        float delta = gear_delta(&o, e);
 #pragma unroll
                         for (uint r = 0; r < ROWS; r++) {
                             out[i][r] = fma(delta, p[r * 64u + o.indices[e]], out[i][r]);
