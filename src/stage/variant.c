@@ -84,14 +84,14 @@ static void attend_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "K_MIXED", k->axis == GEAR__AXIS_MIXED_CHANNEL);
     gear__options_int(options, "K_BY_TOKEN", !is_along_tokens(k));
     gear__options_int(options, "K_FACTOR_BITS", k->rank[0] || k->rank[1] ? (long)k->factor_bits : 0);
-    gear__options_int(options, "K_OUTLIERS", k->outlier_fraction > 0);
+    gear__options_int(options, "K_OUTLIERS", (long)k->delta_bits);
     gear__options_int(options, "V_BITS", (long)v->bits);
     gear__options_int(options, "V_MIXED", v->axis == GEAR__AXIS_MIXED_TOKEN);
     gear__options_int(options, "V_NORMAL", (long)v->levels);
     gear__options_int(options, "V_ROTATE", (long)v->rotate);
     gear__options_int(options, "V_BY_TOKEN", !is_along_tokens(v));
     gear__options_int(options, "V_FACTOR_BITS", v->rank[0] || v->rank[1] ? (long)v->factor_bits : 0);
-    gear__options_int(options, "V_OUTLIERS", v->outlier_fraction > 0);
+    gear__options_int(options, "V_OUTLIERS", (long)v->delta_bits);
 }
 
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, uint32_t rows, const char **stem,

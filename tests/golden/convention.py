@@ -26,6 +26,7 @@ class Codec:
     segments: tuple = ()  # mixed K: (channels, bits)
     rotate: bool = False  # mixed V
     normal: bool = False  # mixed V: Lloyd-Max levels at 3 and 4 bits
+    delta_bits: int = 16
 
     @property
     def axis(self):
@@ -221,6 +222,23 @@ def quantise(codec, x, marked):
     return dict(scale=scale, lo=lo, code=code, dense=dense)
 
 
+def store_deltas(codec, rest, marked):
+    """Rule 9: what reading the deltas of d = `rest` [head][token][channel] gives back, and with 8 bits the codes and the scales
+    [head][block]."""
+    rest = np.where(marked, rest, f32(0))
+    if codec.delta_bits == 16:
+        return dict(delta=np.clip(rest, -LARGEST, LARGEST).astype(f16))
+    heads, tokens, _ = rest.shape
+    scales = np.zeros((heads, -(-tokens // BLOCK)), f16)
+    code = np.zeros(rest.shape, np.int64)
+    for block in range(scales.shape[1]):
+        part = rest[:, block * BLOCK:(block + 1) * BLOCK]
+        scales[:, block] = np.clip(np.abs(part).max((1, 2)) * (f32(1) / f32(127)), 0, LARGEST).astype(f16)
+        scale = np.broadcast_to(scales[:, block, None, None], part.shape)
+        code[:, block * BLOCK:(block + 1) * BLOCK] = quotient(part, scale, -127, 127)
+    return dict(delta=code * np.repeat(scales.astype(f64), BLOCK, 1)[:, :tokens, None], delta_code=code, delta_scale=scales)
+
+
 def compress(codec, values, exact=0, first=0, weights=None, order=None):
     """All stages on one segment. Returns every intermediate as a dict of arrays of the shape of `values`. Mixed K: `order` is
     that of the sequence, or the segment opens it and finds its own (with `weights` [head][d], if given)."""
@@ -240,8 +258,8 @@ def compress(codec, values, exact=0, first=0, weights=None, order=None):
     dense = result["dense"]
     r = np.where(marked | is_exact, f32(0), (x.astype(f32) - dense).astype(f32))
     low = np.stack([low_rank(codec, head) for head in r]) if codec.rank else np.zeros(x.shape)
-    delta = (x.astype(f32) - dense).astype(f32).astype(f64) - low
-    delta = np.where(marked, np.clip(delta.astype(f32), -LARGEST, LARGEST).astype(f16), f16(0))
-    whole = np.where(is_exact, clean.astype(f64), back(dense.astype(f64) + low + delta.astype(f64)))
-    return dict(result, clean=clean, x=x, fixed=fixed, nan=nan, beyond=beyond, marked=marked, r=r, low=low, delta=delta,
+    rest = ((x.astype(f32) - dense).astype(f32).astype(f64) - low).astype(f32)
+    sparse = store_deltas(codec, rest, marked)
+    whole = np.where(is_exact, clean.astype(f64), back(dense.astype(f64) + low + sparse["delta"].astype(f64)))
+    return dict(result, **sparse, clean=clean, x=x, fixed=fixed, nan=nan, beyond=beyond, marked=marked, r=r, low=low,
                 whole=whole, order=order)
