@@ -1,7 +1,7 @@
-/* append_5_store: the sparse part S = X - D - L at the marked places, in 16 or 8 bits, as lists ordered by their consumer: K one list for
- * each token (and 128 channels), V one for each channel. Writes list lengths and bases to the blocks, entries to the segment
- * record. Convention: docs/design.md, rule 9; docs/format.md. Reference: src/ref/append_5_store.c. Three launches: count,
- * bases, store. */
+/* append_5_store: the sparse part S = X - D - L at the marked places, in 16 or 8 bits, as lists ordered by their consumer: K
+ * one list for each token (and 128 channels), V one for each channel. Writes list lengths and bases to the blocks, entries to
+ * the segment record. Convention: docs/design.md, rule 9; docs/format.md. Reference: src/ref/append_5_store.c. Three launches:
+ * count, bases, store. */
 #include "decode.clh"
 #include "exact.clh"
 

@@ -35,6 +35,9 @@ static void resolve_side(gear__side *side, const gear_codec *codec, uint32_t hea
         while (side->num_segments < GEAR_MAX_SEGMENTS && side->segments[side->num_segments].channels) {
             side->num_segments++;
         }
+        for (uint32_t i = 0; i < side->num_segments; i++) {
+            side->weighted |= side->segments[i].bits == 1;
+        }
         side->ordered = 1;
     }
     side->rotate = side->axis == GEAR__AXIS_MIXED_TOKEN && codec->rotate;

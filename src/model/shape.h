@@ -23,6 +23,7 @@ typedef struct gear__side {
     uint32_t num_segments; /* of channels, at least 1 */
     gear_segment segments[GEAR_MAX_SEGMENTS];
     uint32_t ordered; /* channels are stored in order of importance */
+    uint32_t weighted; /* a segment has 1 bit: its fit weighs the tokens */
     uint32_t rotate, levels;
     uint32_t outlier_axis; /* vector rule: GEAR__AXIS_CHANNEL_SEGMENT or GEAR__AXIS_TOKEN_ALL */
 

@@ -1,5 +1,6 @@
 /* kit_mixed.c: channel segments, pairs of 6 + 6 and 6 + 4 bits and levels of the mixed backbone (rules 10 and 11). */
 #include <math.h>
+#include <string.h>
 
 #include "ref/kit.h"
 
@@ -116,4 +117,17 @@ int32_t gear__ref_quotient(float d, float scale, int32_t low, int32_t high)
         c -= 1;
     }
     return c < (float)low ? low : c > (float)high ? high : (int32_t)c;
+}
+
+float gear__ref_rsqrt(float a)
+{
+    uint32_t bits;
+    float y, half = 0.5f * a;
+    memcpy(&bits, &a, sizeof bits);
+    bits = 0x5f3759dfu - (bits >> 1);
+    memcpy(&y, &bits, sizeof y);
+    for (int i = 0; i < 3; i++) {
+        y = y * (1.5f - (half * y) * y);
+    }
+    return y;
 }

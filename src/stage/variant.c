@@ -23,6 +23,7 @@ static const struct {
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
     [GEAR__KERNEL_ORDER] = {"append_1_transform", "gear_k_append_1_order", OPT_DIM},
     [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM},
     [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | PER_SIDE},
@@ -60,6 +61,7 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_OUTLIERS_BLOCK: return outliers && block_rule;
     case GEAR__KERNEL_ORDER: return side->ordered != 0;
     case GEAR__KERNEL_TRANSFORM: return side->ordered || side->rotate;
+    case GEAR__KERNEL_NORMS: return side->weighted != 0;
     case GEAR__KERNEL_FIT: return is_mixed(side);
     case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !is_mixed(side);
     case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !is_mixed(side);

@@ -124,17 +124,17 @@ def per_block(fraction, d, available):
     return min(max(1, _rint(float(f32(fraction)) * 64 * d)), available)
 
 
-def block_keys(codec, x, marked):
+def block_keys(codec, x, marked, token_weights):
     """Rule 4, block rule: distances from the middle of the group in units of its scale."""
     if codec.backbone == "mixed":
-        return mixed.keys(mixed.pairs(codec, x, marked), x, inverse)
+        return mixed.keys(mixed.pairs(codec, x, marked, token_weights), x, inverse)
     scale, lo = pairs(codec, x, marked)
     mid = ((0.5 * (2 ** codec.bits - 1)) * scale.astype(f64) + lo.astype(f64)).astype(f32)
     inv = np.where(scale > 0, inverse(np.where(scale > 0, scale, f16(1))), 0).astype(f32)
     return (np.abs((x.astype(f32) - mid).astype(f32)) * inv).astype(f32)
 
 
-def mark(codec, x, fixed):
+def mark(codec, x, fixed, token_weights=None):
     """Rule 4: the outliers of a segment whose first `fixed` rows are exact."""
     heads, tokens, d = x.shape
     marked = np.zeros(x.shape, bool)
@@ -142,7 +142,7 @@ def mark(codec, x, fixed):
         return marked
     value = x.astype(f64) + 0.0  # -0 equals +0
     if codec.rule == "block":
-        key = block_keys(codec, x, marked)
+        key = block_keys(codec, x, marked, token_weights)
         for h in range(heads):
             for first in range(0, tokens, BLOCK):
                 start, end = max(first, fixed), min(first + BLOCK, tokens)
@@ -207,10 +207,10 @@ def low_rank(codec, r):
     return _stored(a, codec.factor_bits) @ _stored(b, codec.factor_bits).T
 
 
-def quantise(codec, x, marked):
+def quantise(codec, x, marked, token_weights=None):
     """Rules 5 to 7 and 11: pairs, codes, D."""
     if codec.backbone == "mixed":
-        p = mixed.pairs(codec, x, marked)
+        p = mixed.pairs(codec, x, marked, token_weights)
         code, value = mixed.encode(codec, p, x)
         code = np.where(marked, 1 << (p["bits"] - 1), code)
         return dict(p, code=code, dense=value(code))
@@ -239,22 +239,25 @@ def store_deltas(codec, rest, marked):
     return dict(delta=code * np.repeat(scales.astype(f64), BLOCK, 1)[:, :tokens, None], delta_code=code, delta_scale=scales)
 
 
-def compress(codec, values, exact=0, first=0, weights=None, order=None):
+def compress(codec, values, exact=0, first=0, weights=None, order=None, v=None):
     """All stages on one segment. Returns every intermediate as a dict of arrays of the shape of `values`. Mixed K: `order` is
-    that of the sequence, or the segment opens it and finds its own (with `weights` [head][d], if given)."""
+    that of the sequence, or the segment opens it and finds its own (with `weights` [head][d], if given); `v` are the values
+    that K of 1 bit is weighed with."""
     clean, nan, beyond = sanitise(values)
     x, fixed = replace_exact(clean, exact, first)
-    back = lambda a: a
+    back, token_weights = lambda a: a, None
     if codec.backbone == "mixed" and not codec.is_v:
         order = mixed.channel_order(x, weights) if order is None else order
         x = np.take_along_axis(x, order[:, None].astype(np.int64), 2)
         back = lambda a: np.take_along_axis(a, np.argsort(order, 1)[:, None], 2)
+        if any(bits == 1 for _, bits in codec.segments):
+            token_weights = mixed.token_weights(x, sanitise(v)[0], fixed)
     elif codec.rotate:
         x, back = mixed.rotate(x), mixed.rotate_back
     is_exact = np.zeros(x.shape, bool)
     is_exact[:, :fixed] = True
-    marked = mark(codec, x, fixed)
-    result = quantise(codec, x, marked)
+    marked = mark(codec, x, fixed, token_weights)
+    result = quantise(codec, x, marked, token_weights)
     dense = result["dense"]
     r = np.where(marked | is_exact, f32(0), (x.astype(f32) - dense).astype(f32))
     low = np.stack([low_rank(codec, head) for head in r]) if codec.rank else np.zeros(x.shape)

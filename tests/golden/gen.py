@@ -274,7 +274,7 @@ def residuals(result):
 
 
 def case_sections(codec, values, exact, first, weights):
-    result = compress(codec, values, exact, first, weights)
+    result = compress(codec, values, exact, first, weights, v=values[:, ::-1])
     config = [codec.is_v, BACKBONES[codec.backbone], codec.bits, codec.group, RULES[codec.rule],
               int(np.array(codec.fraction, f32).view(np.uint32)), codec.rank, codec.iterations, codec.factor_bits, exact, first,
               result["nan"], result["beyond"]]
