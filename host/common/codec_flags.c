@@ -114,7 +114,7 @@ static void finish(codec_flags *flags, const struct argp_state *state)
         argp_failure(state, EXIT_INPUT, 0,
                      "--preset goes with --exact-first, --window and --recent, not with other codec flags");
     if (flags->scale_bits && flags->scale_bits != (mixed ? 6 : 16))
-        argp_failure(state, EXIT_INPUT, 0, "--scale-bits: %u; the %s backbone has %d", flags->scale_bits,
+        argp_failure(state, EXIT_INPUT, 0, "--scale-bits: %u, but the %s backbone stores scales in %d bits", flags->scale_bits,
                      backbones[k->backbone], mixed ? 6 : 16);
     if (mixed && flags->k_bits_given)
         argp_failure(state, EXIT_INPUT, 0, "--k-bits: bits of the mixed backbone come with --k-segments");
