@@ -11,8 +11,6 @@
 #  error "HEAD_DIM is missing"
 #endif
 
-#define MAX_RANK 8
-
 /* Start basis: the same numbers for every head and sequence. */
 GEAR__INLINE float gear_start(uint row, uint column)
 {
@@ -91,10 +89,11 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_4_lo
     const uint cls = job[GEAR__JOB_CLASS], rank = side[GEAR__SIDE_RANK + cls], bits = side[GEAR__SIDE_FACTOR_BITS];
     const uint rows = job[GEAR__JOB_BLOCKS] * 64u, usable = min(min(rank, job[GEAR__JOB_TOKENS]), (uint)HEAD_DIM);
     __global const float *residual = r + ((ulong)head * num_rows + job[GEAR__JOB_ROW]) * HEAD_DIM;
-    __global float *a = scratch + (ulong)head * MAX_RANK * num_rows + job[GEAR__JOB_ROW];
-    __global float *b = scratch + ((ulong)heads * num_rows + ((ulong)get_group_id(0) * heads + head) * HEAD_DIM) * MAX_RANK;
+    __global float *a = scratch + (ulong)head * GEAR__MAX_RANK * num_rows + job[GEAR__JOB_ROW];
+    const ulong b_first = (ulong)heads * num_rows + ((ulong)get_group_id(0) * heads + head) * HEAD_DIM;
+    __global float *b = scratch + b_first * GEAR__MAX_RANK;
 
-    for (uint i = lid; i < MAX_RANK * HEAD_DIM; i += 64u) {
+    for (uint i = lid; i < GEAR__MAX_RANK * HEAD_DIM; i += 64u) {
         uint column = i / HEAD_DIM;
         b[i] = column < usable ? gear_start(i % HEAD_DIM, column) : 0.0f;
     }
@@ -113,16 +112,16 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_4_lo
             __global float *to = (odd ? b : a) + i;
             const uint length = odd ? rows : HEAD_DIM, step = odd ? HEAD_DIM : 1u;
             const ulong basis_stride = odd ? num_rows : HEAD_DIM, to_stride = odd ? HEAD_DIM : num_rows;
-            float sum[MAX_RANK] = {0.0f};
+            float sum[GEAR__MAX_RANK] = {0.0f};
             for (uint n = 0; n < length; n++) {
                 float value = from[n * step];
 #pragma unroll
-                for (uint j = 0; j < MAX_RANK; j++) { /* columns beyond `usable` read what is there and are dropped */
+                for (uint j = 0; j < GEAR__MAX_RANK; j++) { /* columns beyond `usable` read what is there and are dropped */
                     sum[j] = fma(value, basis[j * basis_stride + n], sum[j]);
                 }
             }
 #pragma unroll
-            for (uint j = 0; j < MAX_RANK; j++) { /* no running index into sum: it would go to scratch memory */
+            for (uint j = 0; j < GEAR__MAX_RANK; j++) { /* no running index into sum: it would go to scratch memory */
                 if (j < usable) {
                     to[j * to_stride] = sum[j];
                 }

@@ -17,9 +17,8 @@
 #  error "V_BITS, V_BY_TOKEN, V_MIXED, V_NORMAL, V_ROTATE, V_FACTOR_BITS or V_OUTLIERS is missing"
 #endif
 
-#define OWNED    ((HEAD_DIM + 63) / 64)
-#define MAX_RANK 8
-#define NEVER    (-1e30f)
+#define OWNED ((HEAD_DIM + 63) / 64)
+#define NEVER (-1e30f)
 
 #include "attend.clh"
 #include "attend_block.clh"
@@ -31,7 +30,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
     __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v, ulong tail_v_offset, float scale,
     float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax)
 {
-    __local float query[ROWS * HEAD_DIM], p[ROWS * 64], u[ROWS * MAX_RANK], w[ROWS * MAX_RANK], maxima[ROWS * 8];
+    __local float query[ROWS * HEAD_DIM], p[ROWS * 64], u[ROWS * GEAR__MAX_RANK], w[ROWS * GEAR__MAX_RANK], maxima[ROWS * 8];
     __local float fold[K_MIXED | V_MIXED ? 2 * FOLD : 1];
 #if K_MIXED
     __local float stored_query[ROWS * HEAD_DIM];
@@ -54,7 +53,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
         ulong at = q_first + (row / group) * q_token + (head * group + row % group) * q_head + i % HEAD_DIM;
         query[i] = row < rows ? gear_load(q + q_offset, at, (uint)call[GEAR__CALL_Q + GEAR__CALL_TYPE]) : 0.0f;
     }
-    for (uint i = lid; i < ROWS * MAX_RANK; i += 64u) {
+    for (uint i = lid; i < ROWS * GEAR__MAX_RANK; i += 64u) {
         u[i] = 0.0f;
         w[i] = 0.0f;
     }
@@ -116,7 +115,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                     for (uint c = 0; c < HEAD_DIM; c++) {
                         sum = fma(block_query[r * HEAD_DIM + c], gear_factor_b(&v, j, c, HEAD_DIM), sum);
                     }
-                    u[r * MAX_RANK + j] = sum;
+                    u[r * GEAR__MAX_RANK + j] = sum;
                 }
             }
             if (outliers) {
@@ -134,7 +133,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                     float a = gear_factor_a(&v, j, lid);
 #pragma unroll
                     for (uint r = 0; r < ROWS; r++) {
-                        score[r] = fma(a, u[r * MAX_RANK + j], score[r]);
+                        score[r] = fma(a, u[r * GEAR__MAX_RANK + j], score[r]);
                     }
                 }
                 uint e = outliers ? gear_list_start(&o, lid * lists, 64u * lists, part) : 0u, end = e;
@@ -212,7 +211,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                 for (uint t = 0; t < 64u; t++) {
                     sum = fma(p[r * 64u + t], gear_factor_a(&v, j, t), sum);
                 }
-                w[r * MAX_RANK + j] = sum;
+                w[r * GEAR__MAX_RANK + j] = sum;
             }
             if (outliers) {
                 gear_list_sums(&o, HEAD_DIM, part, lid);
@@ -232,7 +231,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                         float b = gear_factor_b(&v, j, channel, HEAD_DIM);
 #pragma unroll
                         for (uint r = 0; r < ROWS; r++) {
-                            out[i][r] = fma(b, w[r * MAX_RANK + j], out[i][r]);
+                            out[i][r] = fma(b, w[r * GEAR__MAX_RANK + j], out[i][r]);
                         }
                     }
                     uint e = outliers ? gear_list_start(&o, channel, HEAD_DIM, part) : 0u;
@@ -277,7 +276,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
         if (row >= rows) {
             continue;
         }
-        ulong at = ((ulong)(s.seq[GEAR__SEQ_ROW] + row / group) * query_heads + head * group + row % group) * splits + split;
+        ulong at = gear_partial_at(&s, row, group, head, query_heads, splits, split);
 #pragma unroll
         for (uint i = 0; i < OWNED; i++) {
             if (lid + 64u * i < HEAD_DIM) {

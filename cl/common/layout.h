@@ -1,14 +1,15 @@
-/* layout.h: where every code, scale and record word lives. Shared by the C host code and every kernel; docs/format.md is its
- * prose.
+/* layout.h: where every code, scale and record word lives. Shared by the C host code and every kernel; prose: docs/format.md.
  *
  * Unit: a block of 64 tokens x one KV head. Codes are kept in planes of w = 1, 2, 4, 8 or 16 bits (3 bits: a 2-bit plane, then
  * a 1-bit plane with the value 4; 5 bits: 4 + 1). A plane of n steps (a step is 16 channels) takes 128 n w bytes, in the order
- * in which a group of 32 lanes reads it: lane = 4 row + quarter, row 0..7, quarter 0..3. K  lane (row, quarter) holds channels
- * 4 quarter .. 4 quarter + 3 of each step and tokens 8 j + row, j 0..7. Steps go together in groups of 4, the rest in groups of
- * 2 and 1, so that a 2-bit word of a group of 4 is 16 channels of one token. V  lane (row, quarter) holds channels 16 step +
- * row and + 8 and tokens 16 m + 4 quarter .. + 3, m 0..3; a 2-bit word is 16 tokens of one channel. Inside a word two
- * neighbours (channels 2i, 2i+1 for K, tokens for V) sit 16 bits apart, so that one AND with a mask such as 0x00030003 gives
- * both as 16-bit floats of a matrix fragment.
+ * in which a group of 32 lanes reads it: lane = 4 row + quarter, row 0..7, quarter 0..3.
+ *   K  lane (row, quarter) holds channels 4 quarter .. 4 quarter + 3 of each step and tokens 8 j + row, j 0..7. Steps go
+ *      together in groups of 4, the rest in groups of 2 and 1, so that a 2-bit word of a group of 4 is 16 channels of one
+ *      token.
+ *   V  lane (row, quarter) holds channels 16 step + row and + 8 and tokens 16 m + 2 quarter, + 1, + 8, + 9, m 0..3 (the order
+ *      in which a matrix unit leaves probabilities); a 2-bit word is 16 tokens of one channel.
+ * Inside a word two neighbours (channels 2i, 2i+1 for K, tokens for V) sit 16 bits apart, so that one AND with a mask such as
+ * 0x00030003 gives both as 16-bit floats of a matrix fragment.
  */
 #ifndef GEAR_LAYOUT_H
 #define GEAR_LAYOUT_H
@@ -36,10 +37,10 @@ typedef uint32_t gear__u32;
 #define GEAR__AXIS_CHANNEL_SEGMENT 3u /* one channel over the segment; segment record, per head [scale, zero][head_dim] */
 #define GEAR__AXIS_TOKEN_ALL       4u /* one token over all heads; block record, shared part [scale, zero][64] */
 
-#define GEAR__AXIS_MIXED_CHANNEL                                                                                               \
-  5u /* 64 tokens of one channel; supers by segment [S, Z0, Zs], pairs of 6 + 6 bits, 12 a channel */
-#define GEAR__AXIS_MIXED_TOKEN 6u /* 64 channels of one token; super [S], pairs of 6 + 4 bits, 10 a token, group after group   \
-                                   */
+/* The mixed backbone: 64 tokens of one channel, supers by channel segment [S, Z0, Zs], pairs of 6 + 6 bits, 12 a channel; and
+ * 64 channels of one token, super [S], pairs of 6 + 4 bits, 10 a token, group after group. */
+#define GEAR__AXIS_MIXED_CHANNEL 5u
+#define GEAR__AXIS_MIXED_TOKEN   6u
 
 /* Record classes: a segment is of the prompt or of decoding; they differ in the rank of L and so in record size. */
 #define GEAR__PROMPT 0u
@@ -147,6 +148,11 @@ typedef uint32_t gear__u32;
 #define GEAR__MASK_EXACT   2u
 #define GEAR__MASK_PADDING 4u
 
+/* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
+#define GEAR__HEALTH_NAN   0u
+#define GEAR__HEALTH_INF   2u
+#define GEAR__HEALTH_WORDS 4u
+
 /* --------------------------------------------------------------------------- positions of codes: bit offsets inside a plane */
 
 /* Steps that share words with `step` in a plane of n steps: the group's size and first step. */
@@ -182,8 +188,8 @@ GEAR__INLINE gear__u32 gear__k_bit(gear__u32 w, gear__u32 n, gear__u32 token, ge
 /* Code of (token 0..63, channel) in a V plane of w bits. */
 GEAR__INLINE gear__u32 gear__v_bit(gear__u32 w, gear__u32 token, gear__u32 channel)
 {
-    gear__u32 lane = 4u * (channel & 7u) + ((token >> 2) & 3u);
-    gear__u32 pair = ((channel >> 3) & 1u) * 8u + (token >> 4) * 2u + ((token >> 1) & 1u);
+    gear__u32 lane = 4u * (channel & 7u) + ((token >> 1) & 3u);
+    gear__u32 pair = ((channel >> 3) & 1u) * 8u + (token >> 4) * 2u + ((token >> 3) & 1u);
     return (channel >> 4) * 1024u * w + gear__pair_bit(w, w, lane, pair) + 16u * (token & 1u);
 }
 

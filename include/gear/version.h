@@ -7,6 +7,6 @@
 #define GEAR_VERSION_PATCH 0
 
 /* Changes whenever a byte of a stored block or segment record would be read differently (docs/format.md). */
-#define GEAR_FORMAT_VERSION 1
+#define GEAR_FORMAT_VERSION 2
 
 #endif

@@ -5,31 +5,6 @@
 
 static const char where[] = "gear_cache_create";
 
-void gear_codec_init(gear_codec *codec)
-{
-    if (codec) {
-        memset(codec, 0, sizeof *codec);
-        codec->struct_size = sizeof *codec;
-        codec->bits = 2;
-        codec->group = 64;
-        codec->power_iterations = 3;
-        codec->factor_bits = 16;
-    }
-}
-
-void gear_cache_desc_init(gear_cache_desc *desc)
-{
-    if (desc) {
-        memset(desc, 0, sizeof *desc);
-        desc->struct_size = sizeof *desc;
-        desc->max_query_tokens = 1;
-        desc->window = 64;
-        desc->recent = 64;
-        desc->max_segment_tokens = 4096;
-        desc->exact_first = GEAR_EXACT_AUTO;
-    }
-}
-
 static gear_status host_array(gear_cache *cache, void *pointer_to_array, uint64_t count, size_t size, gear_error *error)
 {
     void *memory = gear__alloc_array(&cache->context->device.allocator, (size_t)count, size);
@@ -70,7 +45,11 @@ static gear_status variant_for(gear_cache *cache, const gear__shape *shape, cons
     }
     uint32_t rows = cache->desc.max_query_tokens * (cache->desc.num_query_heads / cache->desc.num_kv_heads);
     gear__variant *created = &cache->variants[cache->num_variants];
-    gear_status status = gear__variant_init(created, &cache->context->device, shape, cache->max_blocks + 1, rows, error);
+    const gear__caps *caps = &cache->context->device.caps;
+    gear_attend_kernel kernel = gear__attend_choose(cache->desc.attend_kernel, caps, shape);
+    const gear__attend_tile tile = gear__attend_tile_of(kernel, caps, shape, rows);
+    gear_status status = gear__check_attend_kernel(caps, &cache->desc, shape, where, error);
+    status = status ? status : gear__variant_init(created, &cache->context->device, shape, cache->max_blocks + 1, &tile, error);
     if (!status) {
         cache->num_variants++;
         *variant = created;
@@ -145,7 +124,7 @@ static gear_status create_scratch(gear_cache *cache, const gear__sizes *s, gear_
         }
     }
     cl_int code;
-    cl_uint zeros[2] = {0, 0};
+    cl_uint zeros[GEAR__HEALTH_WORDS] = {0};
     cache->health =
         clCreateBuffer(cache->context->device.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, sizeof zeros, zeros, &code);
     return cache->health ? GEAR_OK : gear__fail_cl(error, code, "clCreateBuffer");
@@ -171,8 +150,6 @@ gear_status gear_cache_create(gear_context *context, const gear_cache_desc *desc
     cache->next_name = 1;
     memset(cache->tensor_words, 0xff, sizeof cache->tensor_words);
     cache->max_blocks = (uint32_t)gear__desc_sequence_blocks(&cache->desc);
-    cache->target_groups = gear__target_groups(&context->device.caps);
-
     cache->any_rank = gear__desc_any_rank(desc);
     gear__sizes sizes = {0};
     for (uint32_t i = 0; i < desc->num_layers && !status; i++) {

@@ -1,4 +1,4 @@
-/* internal.h: what the API's objects are made of. Only files in src/api include it. */
+/* internal.h: what the API's objects are made of. In the library only files in src/api include it. */
 #ifndef GEAR_API_INTERNAL_H
 #define GEAR_API_INTERNAL_H
 
@@ -78,7 +78,6 @@ struct gear_cache {
     cl_mem tensors;
     cl_mem jobs, row_jobs, x, mask, r, a, health, partial, softmax, dummy;
     uint32_t staging_rows;
-    uint32_t target_groups;   /* work-groups that fill the device */
     gear_bytes scratch_bytes; /* scratch and tables, for the accounting */
 };
 
@@ -90,6 +89,15 @@ uint32_t gear__batch_tokens(const gear_batch *batch, uint32_t index);
 /* Checks the arguments that all verbs share. */
 gear_status gear__verb_check(const gear_cache *cache, uint32_t layer, const gear_sync *sync, const char *where,
                              gear_error *error);
+
+/* Memory that a caller lends. Messages call it NAME MEM_FIELD ("k" ".mem") and its offset NAME OFFSET_FIELD ("k" ".offset"). */
+typedef struct gear__region {
+    cl_mem mem;
+    size_t offset, align; /* bytes; offset is to be a multiple of align */
+    uint64_t bytes;       /* from the offset on */
+    const char *name, *mem_field, *offset_field;
+} gear__region;
+gear_status gear__region_check(const gear_cache *cache, const gear__region *region, const char *where, gear_error *error);
 
 /* Checks a caller's tensor of `heads` heads for sequences of counts[i] tokens (NULL: `each`) and resolves it. `name` for
  * messages. */
@@ -122,9 +130,11 @@ typedef struct gear__sizes {
 /* desc complete. shape: the layer's, for the pool; `any_rank`: some layer has a low-rank part. */
 void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank,
                     gear__sizes *sizes);
-/* Name of the attend kernel that runs on a device, and why it and not another. */
-void gear__describe_variant(const gear__caps *caps, char *name, size_t name_bytes, char *reason, size_t reason_bytes);
-/* Work-groups of the attend kernel that fill the device. */
-uint32_t gear__target_groups(const gear__caps *caps);
+/* Name of the attend kernel that runs, and why it and not another. desc complete. */
+void gear__describe_variant(const gear__caps *caps, const gear_cache_desc *desc, const gear__shape *shape,
+                            gear_cache_plan *plan);
+/* Refuses an attend kernel that cannot run. desc complete. */
+gear_status gear__check_attend_kernel(const gear__caps *caps, const gear_cache_desc *desc, const gear__shape *shape,
+                                      const char *where, gear_error *error);
 
 #endif

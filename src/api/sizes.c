@@ -35,12 +35,6 @@ static void pool_sizes(const gear_cache_desc *desc, const gear__shape *shape, ge
                                        : gear__desc_capacity_blocks(desc) * block + of_sequence * desc->capacity_sequences;
 }
 
-uint32_t gear__target_groups(const gear__caps *caps)
-{
-    /* A CPU device wants one work-group a core; a GPU several a multiprocessor, to hide latency. */
-    return caps->compute_units * (caps->type & CL_DEVICE_TYPE_CPU ? 1 : 8);
-}
-
 void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank,
                     gear__sizes *sizes)
 {
@@ -60,13 +54,13 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->a_bytes = any_rank ? desc->num_kv_heads * GEAR__MAX_RANK * 4 * (rows + rows / 64 * desc->head_dim) : 4;
 
     uint64_t query_rows = sequences * desc->max_query_tokens * desc->num_query_heads;
-    uint64_t split_rows = 8ull * gear__target_groups(caps);
-    /* gear_attend splits only while work-groups are few, and one has at most 8 rows */
+    /* gear_attend splits only while work-groups are few */
+    uint64_t split_rows = (uint64_t)GEAR__ATTEND_ROWS_PER_UNIT * caps->compute_units;
     uint64_t entries = query_rows > split_rows ? query_rows : split_rows;
     sizes->partial_bytes = entries * desc->head_dim * 4;
     sizes->softmax_bytes = entries * 2 * 4;
     sizes->scratch_bytes =
         sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->partial_bytes + sizes->softmax_bytes;
-    sizes->list_bytes =
-        2 * sequences * GEAR__SEQ_WORDS * 4 + rows / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 + 8 + 4;
+    sizes->list_bytes = 2 * sequences * GEAR__SEQ_WORDS * 4 + rows / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 +
+                        GEAR__HEALTH_WORDS * 4 + 4;
 }

@@ -105,20 +105,6 @@ float gear__ref_mixed_value(const gear__side *side, gear__ref_scale scale, uint3
     return side->levels ? fmaf(gear__ref_normal_level(bits, code), scale.s, scale.z) : fmaf((float)code, line.s, line.z);
 }
 
-int32_t gear__ref_quotient(float d, float scale, int32_t low, int32_t high)
-{
-    float c = rintf(d / scale);
-    c = c < (float)low ? (float)low : c > (float)high ? (float)high : c;
-    float above = fmaf(-(c + 0.5f), scale, d), below = fmaf(-(c - 0.5f), scale, d);
-    int odd = (int32_t)c & 1;
-    if (above > 0 || (above == 0 && odd)) {
-        c += 1;
-    } else if (below < 0 || (below == 0 && odd)) {
-        c -= 1;
-    }
-    return c < (float)low ? low : c > (float)high ? high : (int32_t)c;
-}
-
 float gear__ref_rsqrt(float a)
 {
     uint32_t bits;

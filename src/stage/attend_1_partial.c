@@ -9,7 +9,7 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
     const gear__variant *variant = m->variant;
     const gear__shape *shape = &variant->shape;
     cl_uint query_heads = shape->query_heads, rows = call->max_queries * (query_heads / shape->kv_heads);
-    cl_uint row_tiles = (rows + variant->rows - 1) / variant->rows;
+    cl_uint row_tiles = (rows + variant->tile.rows - 1) / variant->tile.rows;
     const gear__tensor *q = &call->q, *k = &call->tail_k, *v = &call->tail_v;
     const gear__arg args[] = {
         GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),      GEAR__ARG(call->seqs),
@@ -17,8 +17,11 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
         GEAR__ARG(q->offset),      GEAR__ARG(k->mem),          GEAR__ARG(k->offset),     GEAR__ARG(v->mem),
         GEAR__ARG(v->offset),      GEAR__ARG(call->scale),     GEAR__ARG(call->soft_cap), GEAR__ARG(query_heads),
         GEAR__ARG(row_tiles),      GEAR__ARG(call->partial),   GEAR__ARG(call->softmax)};
-    const size_t global[3] = {64 * (size_t)call->splits, (size_t)shape->kv_heads * row_tiles, call->num_seqs};
-    return gear__run(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, GEAR__COUNT_OF(args), global, error);
+    const size_t local[3] = {variant->tile.work_items, 1, 1};
+    const size_t global[3] = {local[0] * call->splits, (size_t)shape->kv_heads * row_tiles, call->num_seqs};
+    cl_kernel kernel = variant->kernel[GEAR__KERNEL_PARTIAL][0];
+    gear_status status = gear__set_args(kernel, args, GEAR__COUNT_OF(args), error);
+    return status ? status : gear__stream_kernel(stream, kernel, 3, global, local, error);
 }
 
 void gear__attend_tensors(const gear__attend_call *call, uint32_t words[GEAR__CALL_WORDS])

@@ -6,6 +6,7 @@
 #include "device/launch.h"
 #include "device/options.h"
 #include "model/shape.h"
+#include "stage/attend_kernel.h"
 
 /* Kernels, in the order of the data flow. Those of a side exist for K and V. */
 typedef enum gear__kernel_id {
@@ -40,20 +41,17 @@ typedef struct gear__variant {
     cl_mem words;
     cl_kernel kernel[GEAR__NUM_KERNELS]
                     [2]; /* [..][is_v]; kernels without a side use [0]; NULL where the codec has no use for one */
-    uint32_t rows;       /* query rows of a row tile of attend: 1, 2, 4 or 8 */
+    gear__attend_tile tile;
 } gear__variant;
 
-/* Compiles what the shape needs. On failure the variant is closed. max_rows: most query rows of one KV head in a call. */
+/* Compiles what the shape needs. On failure the variant is closed. */
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
-                               uint32_t max_rows, gear_error *error);
+                               const gear__attend_tile *tile, gear_error *error);
 void gear__variant_close(gear__variant *variant);
 
 /* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side. */
-int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, uint32_t rows, const char **stem,
-                        const char **name, gear__options *options);
-
-/* Rows of a row tile for at most max_rows rows. */
-uint32_t gear__row_tile(const gear__shape *shape, uint32_t max_rows, int is_cpu);
+int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
+                        const char **stem, const char **name, gear__options *options);
 
 /* One layer's device memory. */
 typedef struct gear__layer_memory {

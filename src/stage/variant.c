@@ -1,6 +1,7 @@
 /* variant.c: which kernels a shape needs and the options that specialise them: head_dim, the side, bits, the tile of query rows
  * and the direction of the groups. Everything else of a shape travels as shape words, so that layers of different codecs share
  * programs. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -96,8 +97,51 @@ static void attend_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "V_OUTLIERS", (long)v->delta_bits);
 }
 
-int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, uint32_t rows, const char **stem,
-                        const char **name, gear__options *options)
+/* The NVIDIA kernel reads blocks in pieces whose places it knows when compiling: offsets of model/shape.h. */
+static void nvidia_side_options(gear__options *options, const gear__side *side, const char *prefix)
+{
+    const struct {
+        const char *name;
+        uint32_t value;
+    } list[] = {
+        {"CODES", side->codes},           {"PAIRS", side->pairs},           {"SUPERS", side->supers},
+        {"RANK_0", side->rank[0]},        {"RANK_1", side->rank[1]},        {"A_0", side->a[0]},
+        {"A_1", side->a[1]},              {"B_0", side->b[0]},              {"B_1", side->b[1]},
+        {"FACTORS_0", side->factors[0]},  {"FACTORS_1", side->factors[1]},  {"SEGMENT_PAIRS_0", side->seg_pairs[0]},
+        {"SEGMENT_PAIRS_1", side->seg_pairs[1]}, {"SHARED_PAIRS", side->shared_pairs},
+    };
+    static const uint32_t scales[] = {
+        [GEAR__AXIS_NONE] = 0,          [GEAR__AXIS_CHANNEL_GROUP] = 1, [GEAR__AXIS_TOKEN_GROUP] = 1,
+        [GEAR__AXIS_CHANNEL_SEGMENT] = 2, [GEAR__AXIS_TOKEN_ALL] = 3,     [GEAR__AXIS_MIXED_CHANNEL] = 4,
+        [GEAR__AXIS_MIXED_TOKEN] = 4,
+    };
+    char name[40];
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        (void)snprintf(name, sizeof name, "%s_%s", prefix, list[i].name);
+        gear__options_int(options, name, (long)list[i].value);
+    }
+    (void)snprintf(name, sizeof name, "%s_SCALES", prefix);
+    gear__options_int(options, name, (long)scales[side->axis]);
+}
+
+static void nvidia_options(gear__options *options, const gear__shape *shape, const gear__attend_tile *tile)
+{
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    gear__options_int(options, "NV_WARPS", (long)tile->work_items / 32);
+    gear__options_int(options, "NV_DIRECT", tile->direct);
+    gear__options_int(options, "HEAD_SKIP", tile->direct ? (long)(v->codes + v->codes_bytes) : 0);
+    gear__options_int(options, "HEAD_BYTES_0", (long)shape->head_stride[0]);
+    gear__options_int(options, "HEAD_BYTES_1", (long)shape->head_stride[1]);
+    gear__options_int(options, "SEGMENT_BYTES_0", (long)shape->seg_head_stride[0]);
+    gear__options_int(options, "SEGMENT_BYTES_1", (long)shape->seg_head_stride[1]);
+    gear__options_int(options, "K_TOKEN_GROUPS", k->axis == GEAR__AXIS_CHANNEL_GROUP ? (long)(64 / k->group) : 1);
+    gear__options_int(options, "V_GROUP", (long)gear__attend_v_group(shape));
+    nvidia_side_options(options, k, "K");
+    nvidia_side_options(options, v, "V");
+}
+
+int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
+                        const char **stem, const char **name, gear__options *options)
 {
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
@@ -118,29 +162,25 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     if (uses & OPT_ATTEND) {
         attend_options(options, shape);
-        gear__options_int(options, "ROWS", (long)rows);
+        if (tile->kernel == GEAR_ATTEND_NVIDIA) {
+            *stem = "attend_1_partial_nvidia";
+            *name = "gear_k_attend_1_partial_nvidia";
+            nvidia_options(options, shape, tile);
+        } else {
+            gear__options_int(options, "ROWS", (long)tile->rows);
+        }
     }
     return 1;
 }
 
-uint32_t gear__row_tile(const gear__shape *shape, uint32_t max_rows, int is_cpu)
-{
-    /* Registers decide. Each work-item keeps head_dim / 64 sums a row, twice as many where V is rotated: with more than 2 rows
-     * Intel's GPU compiler spills then. On a CPU device 8 rows take twice the compile time of 4 (PoCL, AVX2: 4.6 s against
-     * 2.3 s). */
-    uint32_t limit = shape->head_dim > 128 ? 2 : is_cpu ? 4 : shape->side[1].rotate ? 2 : 8;
-    uint32_t rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
-    return rows < limit ? rows : limit;
-}
-
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
-                               uint32_t max_rows, gear_error *error)
+                               const gear__attend_tile *tile, gear_error *error)
 {
     uint32_t words[GEAR__SHAPE_WORDS];
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
-    variant->rows = gear__row_tile(shape, max_rows, (device->caps.type & CL_DEVICE_TYPE_CPU) != 0);
+    variant->tile = *tile;
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     if (!variant->words) {
@@ -151,12 +191,13 @@ gear_status gear__variant_init(gear__variant *variant, gear__device *device, con
             const char *stem, *name;
             gear__options options;
             cl_kernel *kernel = &variant->kernel[id][is_v];
-            if (!gear__kernel_recipe((gear__kernel_id)id, shape, is_v, variant->rows, &stem, &name, &options)) {
+            if (!gear__kernel_recipe((gear__kernel_id)id, shape, is_v, tile, &stem, &name, &options)) {
                 continue;
             }
             gear_status status = gear__program_kernel(device, stem, &options, name, kernel, error);
             if (!status) {
-                status = gear__kernel_check(device, *kernel, name, GEAR__WORK_GROUP, error);
+                size_t items = id == GEAR__KERNEL_PARTIAL ? tile->work_items : GEAR__WORK_GROUP;
+                status = gear__kernel_check(device, *kernel, name, items, error);
             }
             if (status) {
                 gear__variant_close(variant);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "api/internal.h" /* for its counters */
 #include "case.h"
 #include "e2e_drive.h"
 
@@ -169,7 +170,7 @@ Test(extremes, lengths)
     e2e_close(&rig);
 }
 
-/* Each NaN and each infinity is counted once, whether it goes to a block or to the window. */
+/* Each NaN and each infinity is counted once, whether it goes to a block or to the window, and beyond 2^32. */
 Test(extremes, health)
 {
     const uint32_t seed = 31, heads = 2, tokens = 150;
@@ -185,6 +186,12 @@ Test(extremes, health)
     const e2e_source source = {broken, broken, e2e_query, &seed, 0};
     E2E_OK(&rig, gear_cache_health(cache, rig.cl.queue, &health, &rig.error));
     cr_assert(health.nan_values == 0 && health.inf_values == 0);
+    const cl_uint near[GEAR__HEALTH_WORDS] = {[GEAR__HEALTH_NAN] = UINT32_MAX,
+                                              [GEAR__HEALTH_NAN + 1] = 6,
+                                              [GEAR__HEALTH_INF] = UINT32_MAX - 1}; /* no test lives to count that far */
+    cr_assert_eq(clEnqueueWriteBuffer(rig.cl.queue, cache->health, CL_TRUE, 0, sizeof near, near, 0, NULL, NULL), CL_SUCCESS);
+    nan_values = UINT32_MAX + (UINT64_C(6) << 32);
+    inf_values = UINT32_MAX - 1;
     for (uint32_t done = 0; done < tokens; done += 50) {
         e2e_append(&rig, cache, &desc, sequence, &source, done, 50); /* as f16: 70000 is infinite already */
     }

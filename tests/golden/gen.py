@@ -127,7 +127,7 @@ def plane(codes, w, is_v):
                     for half in range(2):
                         for m in range(4):
                             for pair in range(2):
-                                token, channel = 16 * m + 4 * quarter + 2 * pair, 16 * at + row + 8 * half
+                                token, channel = 16 * m + 2 * quarter + 8 * pair, 16 * at + row + 8 * half
                                 stream.append((codes[token, channel], codes[token + 1, channel]))
                 else:
                     for j in range(8):

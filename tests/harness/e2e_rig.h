@@ -19,7 +19,11 @@ void e2e_close(e2e_rig *rig);
 void e2e_expect(const e2e_rig *rig, gear_status got, gear_status want, const char *what, long index);
 #define E2E_OK(rig, call) e2e_expect(rig, (call), GEAR_OK, #call, 0)
 
+/* GEAR_TEST_ATTEND=portable, cpu or nvidia asks for that attend kernel wherever it can run. */
 gear_cache *e2e_cache(e2e_rig *rig, const gear_cache_desc *desc);
+/* Error of attend relative to the largest output: 1e-5 for float32 kernels, for sums of products in another order; 5e-4 where
+ * operands are 16-bit floats. */
+double e2e_bound(e2e_rig *rig, const gear_cache_desc *desc);
 gear_sequence e2e_add(e2e_rig *rig, gear_cache *cache);
 uint64_t e2e_length(e2e_rig *rig, const gear_cache *cache, uint32_t layer, gear_sequence sequence, uint64_t *compressed);
 

@@ -122,7 +122,9 @@ void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
-    variant->rows = gear__row_tile(shape, max_rows, 0); /* 8 rows also on a CPU device */
+    gear__caps caps = bench->device.caps;
+    caps.is_cpu = 0; /* 8 rows also on a CPU device */
+    variant->tile = gear__attend_tile_of(GEAR_ATTEND_PORTABLE, &caps, shape, max_rows);
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(bench->cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     cr_assert_eq(code, CL_SUCCESS);
@@ -131,7 +133,7 @@ void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__
             const char *stem, *name;
             gear__options options;
             gear_error error;
-            if (gear__kernel_recipe((gear__kernel_id)id, shape, is_v, variant->rows, &stem, &name, &options)) {
+            if (gear__kernel_recipe((gear__kernel_id)id, shape, is_v, &variant->tile, &stem, &name, &options)) {
                 gear_status status =
                     gear__program_kernel(&bench->device, stem, &options, name, &variant->kernel[id][is_v], &error);
                 cr_assert_eq(status, GEAR_OK, "%s %s: %s", stem, options.text, error.message);

@@ -284,24 +284,17 @@ static void attend(stage_world *w, const variation *how)
     attention_close(&t);
 }
 
-Test(attend_1_partial, equals_the_reference)
+static void check(stage_world *world)
 {
     static const variation variations[] = {
         {1, 0, 0, 0, 0, 0}, {3, 2, 0.2f, 8.0f, 1, 1}, {40, 0, 0.05f, 0, 1, 0}, {2, 5, 0, 0, 0, 1}};
-    stage_bench bench;
-    uint32_t count;
-    const stage_case *cases = stage_cases(&count);
-    stage_open(&bench);
-    for (uint32_t i = 0; i < count; i++) {
-        stage_world world;
-        stage_world_open(&world, &bench, &cases[i], STAGE_SMOOTH, 1u << GEAR__KERNEL_PARTIAL | 1u << GEAR__KERNEL_MERGE);
-        stage_world_run(&world, STAGE_NONE, NULL);
-        stage_world_put(&world);
-        for (size_t v = 0; v < (stage_tiny() ? 2 : sizeof variations / sizeof *variations); v++) {
-            attend(&world, &variations[v]);
-        }
-        stage_world_same(&world, "read only");
-        stage_world_close(&world);
+    for (size_t v = 0; v < (stage_tiny() ? 2 : sizeof variations / sizeof *variations); v++) {
+        attend(world, &variations[v]);
     }
-    stage_close(&bench, "attend_1_partial");
+}
+
+Test(attend_1_partial, equals_the_reference)
+{
+    const uint32_t kernels = 1u << GEAR__KERNEL_PARTIAL | 1u << GEAR__KERNEL_MERGE;
+    stage_run_readers("attend_1_partial", STAGE_SMOOTH, STAGE_SMOOTH, kernels, check);
 }

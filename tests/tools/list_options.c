@@ -19,6 +19,7 @@ static const struct {
 } layers[] = {
     {64, KIVI, 2, 2, 16, 16, 8, 1},  {64, KIVI, 2, 2, 0, 0, 1, 0},   {64, KCVT, 4, 4, 16, 16, 4, 0},
     {128, KIVI, 3, 3, 16, 16, 4, 1}, {128, KIVI, 2, 2, 0, 0, 8, 0},  {128, KIVI, 2, 2, 16, 16, 1, 0},
+    {128, KIVI, 2, 2, 16, 0, 4, 0},  {64, KCVT, 4, 4, 8, 0, 4, 0},   {256, KIVI, 2, 2, 16, 0, 4, 0},
     {128, KIVI, 4, 4, 8, 8, 8, 0},   {128, TOKEN, 4, 4, 0, 8, 1, 0}, {128, KIVI, 16, 16, 0, 0, 4, 0},
     {80, KIVI, 3, 3, 4, 8, 4, 0},    {96, TOKEN, 4, 8, 8, 16, 8, 0}, {256, KIVI, 8, 4, 16, 16, 4, 1},
 };
@@ -28,10 +29,10 @@ static const struct {
 static char lines[MOST_LINES][GEAR__OPTIONS_BYTES];
 static uint32_t num_lines;
 
-static void add(const char *stem, const char *options)
+static void add(const char *stem, const char *options, const char *gates)
 {
     char line[sizeof lines[0]];
-    (void)snprintf(line, sizeof line, "%s\t%s", stem, options);
+    (void)snprintf(line, sizeof line, "%s\t%s%s%s", stem, options, *gates ? "\t" : "", gates);
     for (uint32_t i = 0; i < num_lines; i++) {
         if (!strcmp(lines[i], line)) {
             return;
@@ -56,16 +57,25 @@ static void add_shape(const gear_cache_desc *desc, const gear_codec_pair *pair, 
     gear__shape_init(&shape, desc, pair);
     for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
         for (uint32_t is_v = 0; is_v < 2; is_v++) {
-            uint32_t rows = gear__row_tile(&shape, max_rows, 0);
+            const gear__caps caps = {.is_gpu = 1};
+            const gear__attend_tile tile = gear__attend_tile_of(GEAR_ATTEND_PORTABLE, &caps, &shape, max_rows);
             const char *stem, *name;
             gear__options options;
             if (!all && id != GEAR__KERNEL_PARTIAL) {
                 continue;
             }
-            if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, rows, &stem, &name, &options)) {
-                add(stem, without_language(options.text));
+            if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, &tile, &stem, &name, &options)) {
+                add(stem, without_language(options.text), "");
             }
         }
+    }
+    const gear__caps nvidia = {.is_gpu = 1, .is_nvidia = 1, .nv_sm = 90};
+    if (!gear__attend_why_not(GEAR_ATTEND_NVIDIA, &nvidia, &shape)) {
+        const gear__attend_tile tile = gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &nvidia, &shape, max_rows);
+        const char *stem, *name;
+        gear__options options;
+        (void)gear__kernel_recipe(GEAR__KERNEL_PARTIAL, &shape, 0, &tile, &stem, &name, &options);
+        add(stem, without_language(options.text), "nvidia");
     }
 }
 
