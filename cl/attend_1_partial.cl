@@ -102,10 +102,11 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
 
         { /* scores of token lid; u = B_K^T q once a segment */
             gear_block_view v = gear_view_block(pool, shape, 0u, HEAD_DIM, tile.block, tile.segment, tile.cls, head);
-            const gear_outliers o = gear_outliers_of(pool, shape, 0u, tile.block, tile.segment, tile.cls, head);
-            const uint outliers = K_OUTLIERS && is_block, lists = gear__k_lists_per_token(HEAD_DIM);
+            gear_outliers o = gear_outliers_of(pool, shape, 0u, tile.block, tile.segment, tile.cls, head);
+            const uint outliers = K_OUTLIERS != 0 && is_block, lists = gear__k_lists_per_token(HEAD_DIM);
             v.bits = K_FACTOR_BITS; /* known when compiling; 0: no low-rank part */
             v.rank = K_FACTOR_BITS ? v.rank : 0u;
+            o.bits = K_OUTLIERS;
             if (K_FACTOR_BITS && is_block && tile.segment != segment) {
                 segment = tile.segment;
                 for (uint i = lid; i < ROWS * v.rank; i += 64u) {
@@ -140,7 +141,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                     end += o.counts[lid * lists + i];
                 }
                 for (; e < end; e++) {
-                    float delta = gear_half_at(o.deltas, e);
+                    float delta = gear_delta(&o, e);
 #pragma unroll
                     for (uint r = 0; r < ROWS; r++) {
                         score[r] = fma(delta, block_query[r * HEAD_DIM + o.indices[e]], score[r]);
@@ -199,10 +200,11 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
 
         { /* values of channels lid, lid + 64, ...; w = p^T A_V first */
             gear_block_view v = gear_view_block(pool, shape, 1u, HEAD_DIM, tile.block, tile.segment, tile.cls, head);
-            const gear_outliers o = gear_outliers_of(pool, shape, 1u, tile.block, tile.segment, tile.cls, head);
-            const uint outliers = V_OUTLIERS && is_block;
+            gear_outliers o = gear_outliers_of(pool, shape, 1u, tile.block, tile.segment, tile.cls, head);
+            const uint outliers = V_OUTLIERS != 0 && is_block;
             v.bits = V_FACTOR_BITS;
             v.rank = V_FACTOR_BITS ? v.rank : 0u;
+            o.bits = V_OUTLIERS;
             for (uint i = lid; i < (is_block ? ROWS * v.rank : 0u); i += 64u) {
                 uint r = i / v.rank, j = i % v.rank;
                 float sum = 0.0f;
@@ -234,7 +236,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                     }
                     uint e = outliers ? gear_list_start(&o, channel, HEAD_DIM, part) : 0u;
                     for (uint end = outliers ? e + o.counts[channel] : e; e < end; e++) {
-                        float delta = gear_half_at(o.deltas, e);
+                        float delta = gear_delta(&o, e);
 #pragma unroll
                         for (uint r = 0; r < ROWS; r++) {
                             out[i][r] = fma(delta, p[r * 64u + o.indices[e]], out[i][r]);

@@ -63,7 +63,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_reconstruct
             if (channel < HEAD_DIM) {
                 float x = gear_backbone(&v, 1u, BITS, HEAD_DIM, token, channel) + gear_lowrank(&v, token, channel, HEAD_DIM);
                 if (next[i] < end[i] && o.indices[next[i]] == token) {
-                    x += gear_float_from_half(o.deltas[next[i]]);
+                    x += gear_delta(&o, next[i]);
                     next[i]++;
                 }
                 row[channel] = x;
@@ -88,7 +88,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_reconstruct
         for (uint place = 0; place < HEAD_DIM; place++) {
             float x = gear_backbone(&v, 0u, BITS, HEAD_DIM, token, place) + gear_lowrank(&v, token, place, HEAD_DIM);
             if (e < end && o.indices[e] == place) {
-                x += gear_float_from_half(o.deltas[e]);
+                x += gear_delta(&o, e);
                 e++;
             }
             uint channel = ordered ? order[place] : place;

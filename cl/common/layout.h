@@ -119,7 +119,7 @@ typedef uint32_t gear__u32;
 #define GEAR__SIDE_PAIRS            4u
 #define GEAR__SIDE_SHARED_PAIRS     5u
 #define GEAR__SIDE_SEG_PAIRS        6u /* by class */
-#define GEAR__SIDE_OUTLIERS         8u /* 1 when the side has outliers */
+#define GEAR__SIDE_OUTLIERS         8u /* bits of a delta, 8 or 16; 0 without outliers */
 #define GEAR__SIDE_COUNTS           9u
 #define GEAR__SIDE_RANK             10u /* by class */
 #define GEAR__SIDE_A                12u /* by class */
@@ -132,6 +132,7 @@ typedef uint32_t gear__u32;
 #define GEAR__SIDE_NORMAL           22u /* Lloyd-Max levels */
 #define GEAR__SIDE_SEGMENTS         23u /* number of channel segments, at least 1 */
 #define GEAR__SIDE_SEGMENT          24u /* by segment: channels | bits << 16 */
+#define GEAR__SIDE_DELTA_SCALE      28u /* 8-bit deltas: the half that scales those of (head, block) */
 #define GEAR__SHAPE_WORDS           (GEAR__SHAPE_SIDE + 2u * GEAR__SHAPE_SIDE_WORDS)
 
 /* A slot's page table row starts with the sequence header: the exact record (granules) and the number of exact tokens. */

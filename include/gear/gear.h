@@ -166,7 +166,8 @@ typedef struct gear_codec {
     /* Mixed backbone, V: 1: Hadamard along head_dim, undone on the output; 0: none, or folded into the weights. */
     uint32_t rotate;
     gear_levels levels;   /* mixed backbone, V */
-    uint32_t reserved[2]; /* must be zero */
+    uint32_t delta_bits;  /* 16, 8: storage of what an outlier adds, 8 with one scale for each KV head and block; 0: 16 */
+    uint32_t reserved[1]; /* must be zero */
 } gear_codec;
 
 /* Writes the plain 2-bit KIVI codec with groups of 64. */

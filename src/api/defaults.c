@@ -26,6 +26,7 @@ void gear_codec_init(gear_codec *codec)
         codec->group = 64;
         codec->power_iterations = 3;
         codec->factor_bits = 16;
+        codec->delta_bits = 16;
     }
 }
 

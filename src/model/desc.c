@@ -42,7 +42,7 @@ static gear_status reserved_is_zero(const uint32_t *reserved, size_t count, cons
 
 static gear_status check_codec_values(const gear_codec *codec, const char *name, const char *where, gear_error *error)
 {
-    static const uint32_t bits[] = {0, 2, 3, 4, 8, 16}, factor_bits[] = {0, 4, 8, 16};
+    static const uint32_t bits[] = {0, 2, 3, 4, 8, 16}, factor_bits[] = {0, 4, 8, 16}, delta_bits[] = {0, 8, 16};
     char field[48];
     if (codec->struct_size != sizeof *codec) {
         return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "%s.struct_size is %zu, not %zu (gear_codec_init sets it)",
@@ -63,6 +63,10 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.outlier_fraction is %g; it must be 0 to 0.1", name,
                           (double)codec->outlier_fraction);
     }
+    if (!is_one_of(codec->delta_bits, delta_bits, 3)) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.delta_bits is %u; it must be 8 or 16", name,
+                          codec->delta_bits);
+    }
     if (codec->outlier_rule != GEAR_OUTLIER_VECTOR && codec->outlier_rule != GEAR_OUTLIER_BLOCK) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.outlier_rule is %d; it must be 0 or 1", name,
                           (int)codec->outlier_rule);
@@ -77,7 +81,7 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
         snprintf(field, sizeof field, "%.30s.power_iterations", name);
         status = in_range(field, codec->power_iterations, 0, 16, where, error);
     }
-    return status ? status : reserved_is_zero(codec->reserved, 2, name, where, error);
+    return status ? status : reserved_is_zero(codec->reserved, 1, name, where, error);
 }
 
 /* KIVI and the token backbone alone have groups of a chosen size, and 16 bits have no groups. */

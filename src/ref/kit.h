@@ -74,6 +74,9 @@ float gear__ref_mixed_value(const gear__side *side, gear__ref_scale scale, uint3
 /* Size of the Hadamard part that starts at channel `first` (rule 10). */
 uint32_t gear__ref_rotation_part(uint32_t head_dim, uint32_t first);
 
+/* 1 / sqrt(a) in the fixed steps of rule 11, for a from 2^-100 to 2^100. */
+float gear__ref_rsqrt(float a);
+
 /* inv(scale) of rule 6, for a positive finite half. */
 float gear__ref_inverse(uint16_t scale);
 /* rint_even(d / scale) as if computed exactly, clamped to low .. high (at most 255 in magnitude); 0 where scale is 0. */

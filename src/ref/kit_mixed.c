@@ -1,5 +1,6 @@
 /* kit_mixed.c: channel segments, pairs of 6 + 6 and 6 + 4 bits and levels of the mixed backbone (rules 10 and 11). */
 #include <math.h>
+#include <string.h>
 
 #include "ref/kit.h"
 
@@ -102,4 +103,17 @@ float gear__ref_mixed_value(const gear__side *side, gear__ref_scale scale, uint3
 {
     gear__ref_scale line = affine(scale, bits);
     return side->levels ? fmaf(gear__ref_normal_level(bits, code), scale.s, scale.z) : fmaf((float)code, line.s, line.z);
+}
+
+float gear__ref_rsqrt(float a)
+{
+    uint32_t bits;
+    float y, half = 0.5f * a;
+    memcpy(&bits, &a, sizeof bits);
+    bits = 0x5f3759dfu - (bits >> 1);
+    memcpy(&y, &bits, sizeof y);
+    for (int i = 0; i < 3; i++) {
+        y = y * (1.5f - (half * y) * y);
+    }
+    return y;
 }

@@ -14,6 +14,7 @@ typedef enum gear__kernel_id {
     GEAR__KERNEL_GATHER,
     GEAR__KERNEL_ORDER,
     GEAR__KERNEL_TRANSFORM,
+    GEAR__KERNEL_NORMS,
     GEAR__KERNEL_OUTLIERS_CHANNELS,
     GEAR__KERNEL_OUTLIERS_TOKENS,
     GEAR__KERNEL_OUTLIERS_BLOCK,
@@ -84,6 +85,8 @@ gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round
                                   gear_error *error);
 gear_status gear__append_1_outliers(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_1_transform(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+/* Token weights for K of 1 bit, whose round this is; v: the V of the same tokens. */
+gear_status gear__append_1_norms(gear__stream *stream, const gear__round *round, const gear__tensor *v, gear_error *error);
 gear_status gear__append_2_fit(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_2_range(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_3_quantize(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);

@@ -24,6 +24,7 @@ static const struct {
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
     [GEAR__KERNEL_ORDER] = {"append_1_transform", "gear_k_append_1_order", OPT_DIM},
     [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM},
     [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | PER_SIDE},
@@ -61,6 +62,7 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_OUTLIERS_BLOCK: return outliers && block_rule;
     case GEAR__KERNEL_ORDER: return side->ordered != 0;
     case GEAR__KERNEL_TRANSFORM: return side->ordered || side->rotate;
+    case GEAR__KERNEL_NORMS: return side->weighted != 0;
     case GEAR__KERNEL_FIT: return is_mixed(side);
     case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !is_mixed(side);
     case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !is_mixed(side);
@@ -85,14 +87,14 @@ static void attend_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "K_MIXED", k->axis == GEAR__AXIS_MIXED_CHANNEL);
     gear__options_int(options, "K_BY_TOKEN", !is_along_tokens(k));
     gear__options_int(options, "K_FACTOR_BITS", k->rank[0] || k->rank[1] ? (long)k->factor_bits : 0);
-    gear__options_int(options, "K_OUTLIERS", k->outlier_fraction > 0);
+    gear__options_int(options, "K_OUTLIERS", (long)k->delta_bits);
     gear__options_int(options, "V_BITS", (long)v->bits);
     gear__options_int(options, "V_MIXED", v->axis == GEAR__AXIS_MIXED_TOKEN);
     gear__options_int(options, "V_NORMAL", (long)v->levels);
     gear__options_int(options, "V_ROTATE", (long)v->rotate);
     gear__options_int(options, "V_BY_TOKEN", !is_along_tokens(v));
     gear__options_int(options, "V_FACTOR_BITS", v->rank[0] || v->rank[1] ? (long)v->factor_bits : 0);
-    gear__options_int(options, "V_OUTLIERS", v->outlier_fraction > 0);
+    gear__options_int(options, "V_OUTLIERS", (long)v->delta_bits);
 }
 
 /* The NVIDIA kernel reads blocks in pieces whose places it knows when compiling: offsets of model/shape.h. */

@@ -25,15 +25,43 @@ typedef struct run {
     double bound; /* of attend, relative */
 } run;
 
-static gear_codec codec_of(const e2e_case *c, uint32_t bits, int is_v)
+/* Bits of a side; K of the mixed backbone has several, and counts as 2. */
+static uint32_t bits_of(const e2e_case *c, int is_v)
+{
+    uint32_t bits = is_v ? c->v_bits : c->k_bits;
+    return c->backbone != GEAR_BACKBONE_MIXED ? bits : !is_v ? 2 : bits > 4 ? 4 : bits;
+}
+
+/* The lists of column `segments`: channels in quarters of head_dim, 0 for the rest; the last in steps of 16. */
+static void put_segments(const e2e_case *c, gear_codec *codec)
+{
+    static const gear_segment lists[][4] = {{{1, 4}, {0, 2}}, {{1, 4}, {1, 2}, {0, 1}}, {{1, 4}, {1, 3}, {0, 2}},
+                                            {{2, 4}, {0, 3}}, {{1, 5}, {0, 4}},         {{1, 8}, {1, 5}, {1, 3}, {0, 1}}};
+    uint32_t unit = c->segments == 5 ? 16 : (c->head_dim / 4 + 8) / 16 * 16, left = c->head_dim;
+    for (uint32_t i = 0; i < 4 && lists[c->segments][i].bits; i++) {
+        uint32_t channels = lists[c->segments][i].channels ? lists[c->segments][i].channels * unit : left;
+        codec->segments[i] = (gear_segment){(uint16_t)channels, lists[c->segments][i].bits};
+        left -= channels;
+    }
+}
+
+static gear_codec codec_of(const e2e_case *c, int is_v)
 {
     static const float fractions[] = {0.0f, 0.02f, 0.02f, 0.1f};
+    uint32_t bits = bits_of(c, is_v);
     gear_codec codec;
     gear_codec_init(&codec);
     codec.backbone = (gear_backbone)c->backbone;
     codec.bits = bits;
     codec.group = !is_v && c->backbone == GEAR_BACKBONE_KIVI && c->group > 64 ? 64 : c->group;
     codec.factor_bits = c->factor_bits;
+    codec.delta_bits = c->delta_bits;
+    if (c->backbone == GEAR_BACKBONE_MIXED && is_v) {
+        codec.rotate = c->rotate;
+        codec.levels = (gear_levels)c->levels;
+    } else if (c->backbone == GEAR_BACKBONE_MIXED) {
+        put_segments(c, &codec);
+    }
     if (bits < 16) {
         codec.rank_prompt = c->rank_prompt;
         codec.rank_decode = c->rank_decode;
@@ -64,7 +92,7 @@ static void size_sequences(run *r)
 static void open_cache(run *r)
 {
     const e2e_case *c = r->c;
-    const gear_codec_pair pair = {codec_of(c, c->k_bits, 0), codec_of(c, c->v_bits, 1)};
+    const gear_codec_pair pair = {codec_of(c, 0), codec_of(c, 1)};
     uint64_t total = 0, longest = 0;
     for (uint32_t i = 0; i < c->batch; i++) {
         total += r->lengths[i];
@@ -94,6 +122,24 @@ static uint32_t next_chunk(const e2e_case *c, uint32_t done, uint32_t length)
     uint32_t left = length - done, prompt = length > 5 ? length - 5 : length;
     uint32_t size = c->arrival == 0 ? length : c->arrival == 1 ? 33 : c->arrival < 4 ? 16 : done < prompt ? prompt - done : 1;
     return size < left ? size : left;
+}
+
+/* Mean squares of queries for `count` sequences, one of them no number, behind three floats of something else. */
+static cl_mem make_weights(const run *r, uint32_t count, const uint32_t *from)
+{
+    const uint32_t values = r->c->kv_heads * r->c->head_dim, first = 3;
+    float *weights = malloc((first + count * values) * sizeof *weights);
+    cl_int code;
+    cr_assert_not_null(weights);
+    for (uint32_t i = 0; i < first + count * values; i++) {
+        float x = i < first ? 0 : e2e_noise(r->seed, from[(i - first) / values], (i - first) % values, 8, 9);
+        weights[i] = i == first + 5 ? NAN : x * x;
+    }
+    cl_mem mem = clCreateBuffer(r->rig->cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
+                                (first + count * values) * sizeof *weights, weights, &code);
+    cr_assert_eq(code, CL_SUCCESS);
+    free(weights);
+    return mem;
 }
 
 static void append_all(run *r)
@@ -132,9 +178,18 @@ static void append_all(run *r)
         }
         e2e_upload(r->rig, &k);
         e2e_upload(r->rig, &v);
-        e2e_expect(r->rig, gear_append(r->cache, r->layer, &batch, &k.view, &v.view, &r->rig->sync, &r->rig->error), GEAR_OK,
-                   r->name, done[0]);
+        gear_append_desc desc;
+        gear_append_desc_init(&desc);
+        desc.query_squares = c->weights ? make_weights(r, count, from) : NULL;
+        desc.query_squares_offset = 12;
+        e2e_expect(r->rig,
+                   gear_append_weighted(r->cache, r->layer, &batch, &k.view, &v.view, c->weights ? &desc : NULL, &r->rig->sync,
+                                        &r->rig->error),
+                   GEAR_OK, r->name, done[0]);
         (void)clFinish(r->rig->cl.queue);
+        if (desc.query_squares) {
+            (void)clReleaseMemObject(desc.query_squares);
+        }
         e2e_tensor_close(&k);
         e2e_tensor_close(&v);
     }
@@ -148,7 +203,7 @@ static void append_all(run *r)
 static void check_reconstruction(const run *r, uint32_t seq, const e2e_dense *dense, int is_v)
 {
     const e2e_case *c = r->c;
-    uint32_t bits = is_v ? c->v_bits : c->k_bits;
+    uint32_t bits = bits_of(c, is_v);
     const float *got = is_v ? dense->v : dense->k;
     double off = 0, norm = 0;
     uint64_t compressed;

@@ -92,7 +92,13 @@ gear_codec_pair e2e_codec(gear_backbone backbone, uint32_t bits, uint32_t rank, 
     pair.k.rank_prompt = rank;
     pair.k.rank_decode = rank;
     pair.k.outlier_fraction = outliers;
+    pair.k.delta_bits = backbone == GEAR_BACKBONE_MIXED ? 8 : 0;
     pair.v = pair.k;
+    if (backbone == GEAR_BACKBONE_MIXED) {
+        const gear_segment segments[] = {{16, 4}, {16, 2}, {32, 1}};
+        memcpy(pair.k.segments, segments, sizeof segments);
+        pair.v.rotate = 1;
+    }
     return pair;
 }
 

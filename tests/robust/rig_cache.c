@@ -13,6 +13,7 @@ void rig_cache_open(rig_cache *r)
     memset(r, 0, sizeof *r);
     e2e_open(&r->rig);
     r->codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 2, 0.02f);
+    r->codec.k = e2e_codec(GEAR_BACKBONE_MIXED, 2, 2, 0.02f).k;
     r->desc = e2e_desc(&r->codec, RIG_HEADS, RIG_QUERY_HEADS, RIG_DIM, RIG_CAPACITY);
     r->desc.capacity_sequences = RIG_SEQS;
     r->desc.max_sequence_tokens = 600;

@@ -106,7 +106,9 @@ Test(descs, codec)
     BAD(codec.k.outlier_fraction, 0.2f, ARGUMENT, "codecs[0].k.outlier_fraction is 0.2");
     BAD(codec.v.outlier_fraction, NAN, ARGUMENT, "codecs[0].v.outlier_fraction is ");
     BAD(codec.v.outlier_rule, (gear_outlier_rule)7, ARGUMENT, "codecs[0].v.outlier_rule is 7");
-    BAD(codec.v.reserved[1], 1, ARGUMENT, "codecs[0].v.reserved[1] is 1");
+    BAD(codec.k.delta_bits, 4, ARGUMENT, "codecs[0].k.delta_bits is 4");
+    BAD(codec.v.delta_bits, 32, ARGUMENT, "codecs[0].v.delta_bits is 32");
+    BAD(codec.v.reserved[0], 1, ARGUMENT, "codecs[0].v.reserved[0] is 1");
     t.codec.v.bits = 16;
     BAD(codec.v.rank_prompt, 1, ARGUMENT, "codecs[0].v.bits is 16");
     t.codec.k.bits = 16;

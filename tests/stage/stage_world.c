@@ -392,6 +392,7 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
         }
         break;
     case STAGE_TRANSFORM: gear__ref_append_1_transform(&w->ref, &w->source[is_v]); break;
+    case STAGE_NORMS: gear__ref_append_1_norms(&w->ref, &w->source[1]); break;
     case STAGE_FIT: gear__ref_append_2_fit(&w->ref); break;
     case STAGE_OUTLIERS: gear__ref_append_1_outliers(&w->ref); break;
     case STAGE_RANGE: gear__ref_append_2_range(&w->ref); break;
@@ -426,6 +427,9 @@ static void compress_side(stage_world *w, uint32_t is_v, stage_step step, stage_
     one_step(w, is_v, STAGE_GATHER, step, check);
     if (side->ordered || side->rotate) {
         one_step(w, is_v, STAGE_TRANSFORM, step, check);
+    }
+    if (side->weighted) {
+        one_step(w, is_v, STAGE_NORMS, step, check);
     }
     if (outliers && side->outlier_rule == GEAR_OUTLIER_BLOCK) {
         one_step(w, is_v, pairs, step, check);

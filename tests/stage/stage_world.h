@@ -15,6 +15,7 @@
 typedef enum stage_step {
     STAGE_GATHER,
     STAGE_TRANSFORM,
+    STAGE_NORMS, /* of K with channels of 1 bit */
     STAGE_OUTLIERS,
     STAGE_RANGE, /* twice with the block rule */
     STAGE_FIT,   /* the same on the mixed backbone */

@@ -9,21 +9,19 @@
 #define KCVT  GEAR_BACKBONE_KCVT
 #define TOKEN GEAR_BACKBONE_TOKEN
 
-/* A layer: backbone and bits of K and V; factor bits, 0 for no low-rank part; outliers of both sides; query rows of a KV
- * head; all its kernels, or only that of attention, which has the most options. */
+/* A layer: backbone and bits of K and V; factor bits, 0 for no low-rank part; bits of an outlier's delta, 0 for no outliers;
+ * query rows of a KV head; all its kernels, or only that of attention, which has the most options. */
 static const struct {
     uint32_t head_dim;
     gear_backbone backbone;
-    uint32_t k_bits, v_bits, factor_bits;
-    int outliers;
-    uint32_t rows;
+    uint32_t k_bits, v_bits, factor_bits, delta_bits, rows;
     int all;
 } layers[] = {
-    {64, KIVI, 2, 2, 16, 1, 8, 1},  {64, KIVI, 2, 2, 0, 0, 1, 0},   {64, KCVT, 4, 4, 16, 1, 4, 0},
-    {128, KIVI, 3, 3, 16, 1, 4, 1}, {128, KIVI, 2, 2, 0, 0, 8, 0},  {128, KIVI, 2, 2, 16, 1, 1, 0},  {128, KIVI, 2, 2, 16, 0, 4, 0},
-    {64, KCVT, 4, 4, 8, 0, 4, 0},  {256, KIVI, 2, 2, 16, 0, 4, 0},
-    {128, KIVI, 4, 4, 8, 1, 8, 0},  {128, TOKEN, 4, 4, 0, 1, 1, 0}, {128, KIVI, 16, 16, 0, 0, 4, 0},
-    {80, KIVI, 3, 3, 4, 1, 4, 0},   {96, TOKEN, 4, 8, 8, 1, 8, 0},  {256, KIVI, 8, 4, 16, 1, 4, 1},
+    {64, KIVI, 2, 2, 16, 16, 8, 1},  {64, KIVI, 2, 2, 0, 0, 1, 0},   {64, KCVT, 4, 4, 16, 16, 4, 0},
+    {128, KIVI, 3, 3, 16, 16, 4, 1}, {128, KIVI, 2, 2, 0, 0, 8, 0},  {128, KIVI, 2, 2, 16, 16, 1, 0},
+    {128, KIVI, 2, 2, 16, 0, 4, 0},  {64, KCVT, 4, 4, 8, 0, 4, 0},   {256, KIVI, 2, 2, 16, 0, 4, 0},
+    {128, KIVI, 4, 4, 8, 8, 8, 0},   {128, TOKEN, 4, 4, 0, 8, 1, 0}, {128, KIVI, 16, 16, 0, 0, 4, 0},
+    {80, KIVI, 3, 3, 4, 8, 4, 0},    {96, TOKEN, 4, 8, 8, 16, 8, 0}, {256, KIVI, 8, 4, 16, 16, 4, 1},
 };
 
 #define MOST_LINES 512u
@@ -95,7 +93,8 @@ static void add_layer(size_t index)
         codec[is_v].bits = bits;
         codec[is_v].factor_bits = layers[index].factor_bits;
         codec[is_v].rank_prompt = codec[is_v].rank_decode = layers[index].factor_bits ? 4 : 0;
-        codec[is_v].outlier_fraction = layers[index].outliers ? 0.02f : 0.0f;
+        codec[is_v].outlier_fraction = layers[index].delta_bits ? 0.02f : 0.0f;
+        codec[is_v].delta_bits = layers[index].delta_bits;
     }
     const gear_codec_pair pair = {codec[0], codec[1]};
     add_shape(&desc, &pair, layers[index].rows, layers[index].all);
