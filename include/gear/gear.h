@@ -106,7 +106,8 @@ typedef struct gear_context_desc {
     cl_device_id device;           /* a device of that context */
     gear_allocator allocator;      /* all zero: malloc and free */
     gear_log log;                  /* write NULL: silent */
-    const char *program_cache_dir; /* NULL: compiled programs are kept in memory only. Else a directory that exists; copied */
+    const char *program_cache_dir; /* NULL: compiled programs are kept in memory only. Else a directory that exists; copied.
+                                      Not used with PoCL, which keeps its own (its variable POCL_CACHE_DIR) */
     const char
         *kernel_source_dir; /* NULL: the embedded kernels. Else the tree's cl/ directory (for kernel development); copied */
     uintptr_t reserved[8];
