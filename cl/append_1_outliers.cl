@@ -149,8 +149,8 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_ou
     __global uchar *marks = mask + at;
 
     uint available = gear_count_64(part, token, marks[0] == 0 ? HEAD_DIM : 0u), k = min(budget, available);
-    uint threshold = 0u, above = 0u;
-    for (uint bit = 0x40000000u; bit; bit >>= 1) {
+    uint threshold = 0u, above = 0u, bit = 0x40000000u;
+    do {
         uint candidate = threshold | bit, count = 0u;
         for (uint c = 0; c < HEAD_DIM; c++) {
             count += marks[c] == 0 && gear_distance_key(&g, values[c], token, c) >= candidate;
@@ -161,7 +161,8 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_ou
         } else {
             above = max(above, count);
         }
-    }
+        bit >>= 1;
+    } while (bit);
     uint equal = 0u;
     for (uint c = 0; c < HEAD_DIM; c++) {
         equal += marks[c] == 0 && gear_distance_key(&g, values[c], token, c) == threshold;
