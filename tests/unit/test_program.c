@@ -178,7 +178,8 @@ Test(binary_cache, key_covers_everything)
     DIFFERS;
 }
 
-/* PoCL: nothing on disk. Others: the second context takes it from disk. Damaged file: from source, and the file is written anew. Bad directory: works, and says so. */
+/* PoCL: nothing on disk. Others: the second context takes it from disk. Damaged file: from source, and the file is written
+ * anew. Bad directory: works, and says so. */
 Test(program, disk_cache_round_trip)
 {
     static unit_log log;
