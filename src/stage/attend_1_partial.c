@@ -1,4 +1,5 @@
-/* attend_1_partial.c: launcher of cl/attend_1_partial.cl. */
+/* attend_1_partial.c: launcher of cl/attend_1_partial.cl and of its variants for one kind of device, which take
+ * the same arguments. */
 #include <string.h>
 
 #include "stage/launch_args.h"
@@ -17,8 +18,9 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
         GEAR__ARG(q->offset),      GEAR__ARG(k->mem),          GEAR__ARG(k->offset),     GEAR__ARG(v->mem),
         GEAR__ARG(v->offset),      GEAR__ARG(call->scale),     GEAR__ARG(call->soft_cap), GEAR__ARG(query_heads),
         GEAR__ARG(row_tiles),      GEAR__ARG(call->partial),   GEAR__ARG(call->softmax)};
-    const size_t global[3] = {64 * (size_t)call->splits, (size_t)shape->kv_heads * row_tiles, call->num_seqs};
-    return gear__run(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, GEAR__COUNT_OF(args), global, error);
+    const size_t items = variant->tile.work_items;
+    const size_t global[3] = {items * call->splits, (size_t)shape->kv_heads * row_tiles, call->num_seqs};
+    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, GEAR__COUNT_OF(args), global, items, error);
 }
 
 void gear__attend_tensors(const gear__attend_call *call, uint32_t words[GEAR__CALL_WORDS])

@@ -1,7 +1,7 @@
 /* attend_kernel.c: see the header. */
 #include "stage/attend_kernel.h"
 
-static const char *const names[] = {"auto", "portable"};
+static const char *const names[] = {"auto", "portable", "cpu"};
 
 #define NUM_KERNELS ((gear_attend_kernel)(sizeof names / sizeof *names))
 
@@ -12,9 +12,12 @@ const char *gear__attend_name(gear_attend_kernel kernel)
 
 const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape)
 {
-    (void)caps;
     (void)shape;
-    return kernel == GEAR_ATTEND_PORTABLE ? NULL : "this library has no such kernel";
+    switch (kernel) {
+    case GEAR_ATTEND_PORTABLE: return NULL;
+    case GEAR_ATTEND_CPU: return caps->is_cpu ? NULL : "the device is no CPU";
+    default: return "this library has no such kernel";
+    }
 }
 
 gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__caps *caps, const gear__shape *shape)
@@ -40,9 +43,16 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
     return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 0};
 }
 
+/* One work-item a work-group. 4 work-groups a thread even out what else the machine does; the splits that this takes where heads
+ * are few cost nothing measurable. */
+static gear__attend_tile cpu_tile(uint32_t max_rows)
+{
+    uint32_t tiles = (max_rows + 7) / 8;
+    return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 0};
+}
+
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,
                                        uint32_t max_rows)
 {
-    (void)kernel;
-    return portable_tile(caps, shape, max_rows);
+    return kernel == GEAR_ATTEND_CPU ? cpu_tile(max_rows) : portable_tile(caps, shape, max_rows);
 }
