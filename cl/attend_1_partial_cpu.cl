@@ -27,15 +27,15 @@
 #include "attend_cpu_dense.clh"
 #include "attend_cpu_fold.clh"
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_attend_1_partial_cpu(
+/* Not inlined: PoCL puts three copies of a kernel into its program, and this way the work is compiled once. (PoCL 3.1 passes wrong
+ * pointers to local memory to such functions; this one has none.) */
+static __attribute__((noinline)) void gear_attend_cpu(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs, uint advance,
-    __global const ushort *window, __global const ulong *call, __global const uchar *q, ulong q_offset,
-    __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v, ulong tail_v_offset, float scale,
-    float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax)
+    __global const ushort *window, __global const ulong *call, __global const uchar *q, __global const uchar *tail_k,
+    __global const uchar *tail_v, float scale, float soft_cap, uint query_heads, __global float *partial,
+    __global float *softmax, uint split, uint splits, uint head, uint row0, uint entry)
 {
-    const uint split = (uint)get_group_id(0), splits = (uint)get_num_groups(0);
-    const uint head = (uint)get_group_id(1) / row_tiles, row0 = (uint)get_group_id(1) % row_tiles * ROWS;
-    const uint entry = (uint)get_group_id(2), group = query_heads / shape[GEAR__SHAPE_KV_HEADS];
+    const uint group = query_heads / shape[GEAR__SHAPE_KV_HEADS];
     const gear_sequence_view s = gear_view_sequence(shape, table, seqs, entry, advance);
     const uint rows = s.queries * group;
     if (row0 >= rows) {
@@ -54,7 +54,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_attend_1_par
     for (uint i = 0; i < ROWS * HEAD_DIM; i += 16u) {
         const uint row = row0 + i / HEAD_DIM;
         const ulong at = q_first + (row / group) * q_token + (head * group + row % group) * q_head + i % HEAD_DIM;
-        vstore16(row < rows ? gear_load16(q + q_offset, at, (uint)call[GEAR__CALL_Q + GEAR__CALL_TYPE]) : (float16)(0.0f), 0,
+        vstore16(row < rows ? gear_load16(q, at, (uint)call[GEAR__CALL_Q + GEAR__CALL_TYPE]) : (float16)(0.0f), 0,
                  query + i);
     }
     for (uint r = 0; r < ROWS; r++) {
@@ -72,7 +72,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_attend_1_par
         if (is_block) {
             gear_k_block(&k, pool, shape, &tile, head, score);
         } else {
-            const gear_dense d = gear_dense_of(&s, &tile, shape, pool, window, tail_k + tail_k_offset,
+            const gear_dense d = gear_dense_of(&s, &tile, shape, pool, window, tail_k,
                                                call + GEAR__CALL_TAIL_K, entry, 0u, head, HEAD_DIM);
             gear_dense_scores(&d, tile.tokens, query, score);
         }
@@ -114,9 +114,10 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_attend_1_par
         }
 
         if (is_block) {
-            gear_v_block(&v, pool, shape, &tile, head, score);
+            const uint following = index + 1u < s.blocks ? s.row[(index + 2u) * GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET] : tile.block;
+            gear_v_block(&v, pool, shape, &tile, head, score, gear_block_head(pool, shape, following, tile.cls, head));
         } else {
-            const gear_dense d = gear_dense_of(&s, &tile, shape, pool, window, tail_v + tail_v_offset,
+            const gear_dense d = gear_dense_of(&s, &tile, shape, pool, window, tail_v,
                                                call + GEAR__CALL_TAIL_V, entry, 1u, head, HEAD_DIM);
             gear_dense_values(&d, tile.tokens, score, v.plain);
         }
@@ -136,4 +137,16 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_attend_1_par
         softmax[2ul * at] = m[r];
         softmax[2ul * at + 1ul] = gear_sum8(l[r].lo + l[r].hi);
     }
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_attend_1_partial_cpu(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs, uint advance,
+    __global const ushort *window, __global const ulong *call, __global const uchar *q, ulong q_offset,
+    __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v, ulong tail_v_offset, float scale,
+    float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax)
+{
+    const uint tile = (uint)get_group_id(1);
+    gear_attend_cpu(shape, pool, table, seqs, advance, window, call, q + q_offset, tail_k + tail_k_offset,
+                    tail_v + tail_v_offset, scale, soft_cap, query_heads, partial, softmax, (uint)get_group_id(0),
+                    (uint)get_num_groups(0), tile / row_tiles, tile % row_tiles * ROWS, (uint)get_group_id(2));
 }
