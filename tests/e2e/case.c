@@ -1,7 +1,7 @@
 /* case.c: see the header. What is compared with what, and within which bound:
- *   gear_attend with double-precision attention on the cache as gear_reconstruct gives it (f32). The bound of an output is 1e-5
- *   of the largest output of its sequence, for sums of products in float32 in another order, plus half an ulp of the output's
- *   type, for its rounding. lse has the same relative bound, of |lse| or 1.
+ *   gear_attend with double-precision attention on the cache as gear_reconstruct gives it (f32). The bound of an output is that
+ *   of the kernel (attend_choice.h) times the largest output of its sequence, for sums of products in float32 in another order,
+ *   plus half an ulp of the output's type, for its rounding. lse has the same relative bound, of |lse| or 1.
  *   gear_reconstruct with the input: bit for bit in the window and for exact tokens, and within a coarse bound elsewhere. */
 #include "case.h"
 
@@ -11,10 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attend_choice.h"
 #include "e2e_attention.h"
 #include "model/half.h"
-
-#define BOUND 1e-5
 
 typedef struct run {
     e2e_rig *rig;
@@ -24,6 +23,7 @@ typedef struct run {
     uint32_t layer, lengths[E2E_MAX_SEQS], queries[E2E_MAX_SEQS], tails[E2E_MAX_SEQS], max_query, query_heads;
     uint32_t seed, tail_seed;
     char name[64];
+    double bound;
 } run;
 
 static gear_codec codec_of(const e2e_case *c, uint32_t bits, int is_v)
@@ -83,6 +83,13 @@ static void open_cache(run *r)
     desc.exact_first = c->exact == 99 ? GEAR_EXACT_AUTO : c->exact;
     desc.max_segment_tokens = c->segment;
     r->cache = e2e_cache(r->rig, &desc);
+    gear_cache_plan plan;
+    gear_cache_plan_init(&plan);
+    if (gear_cache_query(r->rig->context, &desc, &plan, NULL)) { /* e2e_cache took another kernel */
+        desc.attend_kernel = GEAR_ATTEND_AUTO;
+        E2E_OK(r->rig, gear_cache_query(r->rig->context, &desc, &plan, &r->rig->error));
+    }
+    r->bound = attend_bound(plan.variant);
     for (uint32_t i = 0; i < c->batch; i++) {
         r->sequences[i] = e2e_add(r->rig, r->cache);
     }
@@ -210,11 +217,11 @@ static void check_outputs(const run *r, uint32_t seq, const answer *a, uint32_t 
     double most = e2e_attention(&dense, &question, q, out, lse);
     for (uint32_t row = 0; row < rows; row++) {
         double got_lse = (double)a->lse[first_row * r->query_heads + row], by = fabs(lse[row]) > 1 ? fabs(lse[row]) : 1;
-        cr_assert(fabs(got_lse - lse[row]) <= BOUND * by, "%s: lse of sequence %u row %u: %.9g, not %.9g", r->name, seq, row,
+        cr_assert(fabs(got_lse - lse[row]) <= r->bound * by, "%s: lse of sequence %u row %u: %.9g, not %.9g", r->name, seq, row,
                   got_lse, lse[row]);
         for (uint32_t i = 0; i < d; i++) {
             double got = (double)e2e_get(&a->out, seq, row / m, row % m, i), want = out[(size_t)row * d + i];
-            double bound = BOUND * most + e2e_half_ulp((gear_type)c->out_type, fabs(want) + BOUND * most);
+            double bound = r->bound * most + e2e_half_ulp((gear_type)c->out_type, fabs(want) + r->bound * most);
             cr_assert(fabs(got - want) <= bound,
                       "%s: sequence %u (%u tokens, %u queries, tail %u) head %u query %u channel %u: "
                       "%.9g, not %.9g, bound %.3g",
