@@ -23,9 +23,8 @@
  * and operands fit the 16 registers of AVX2. */
 #define VECTORS (ROWS >= 5 ? 1 : ROWS >= 3 ? 2 : 4)
 
-#include "attend_cpu_block.clh"
-#include "attend_cpu_dense.clh"
-#include "attend_cpu_fold.clh"
+#include "attend_cpu_k.clh"
+#include "attend_cpu_v.clh"
 
 /* Not inlined: PoCL puts three copies of a kernel into its program, and this way the work is compiled once. (PoCL 3.1 passes wrong
  * pointers to local memory to such functions; this one has none.) */
