@@ -1,8 +1,8 @@
-/* attend_1_partial_cpu: attend_1_partial for CPU devices: the same arguments and results (softmax and partial), one work-item for
- * each (split, KV head x row tile, sequence), 8-wide float32 vectors, scales folded into q and p, so that the inner loops are a
- * shift, an AND, a conversion and ROWS multiply-adds for 8 codes (docs/kernels.md). OpenCL 1.2, no extensions. Private arrays
- * are indexed freely: on a CPU they are memory like any other, and the compiler knows that they do not overlap. Reference:
- * src/ref/attend_1_partial.c. */
+/* attend_1_partial_cpu: attend_1_partial for CPU devices: the same arguments and results (softmax and partial), one work-item
+ * for each (split, KV head x row tile, sequence), 8-wide float32 vectors, scales folded into q and p, so that the inner loops
+ * are a shift, an AND, a conversion and ROWS multiply-adds for 8 codes (docs/kernels.md). OpenCL 1.2, no extensions. Private
+ * arrays are indexed freely: on a CPU they are memory like any other, and the compiler knows that they do not overlap.
+ * Reference: src/ref/attend_1_partial.c. */
 
 #if !defined HEAD_DIM || !defined ROWS || !defined K_BY_TOKEN || !defined K_MIXED || !defined K_FACTOR_BITS ||                 \
     !defined K_OUTLIERS
@@ -26,13 +26,15 @@
 #include "attend_cpu_k.clh"
 #include "attend_cpu_v.clh"
 
-/* Not inlined: PoCL puts three copies of a kernel into its program, and this way the work is compiled once. (PoCL 3.1 passes wrong
- * pointers to local memory to such functions; this one has none.) */
-static __attribute__((noinline)) void gear_attend_cpu(
-    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs, uint advance,
-    __global const ushort *window, __global const ulong *call, __global const uchar *q, __global const uchar *tail_k,
-    __global const uchar *tail_v, float scale, float soft_cap, uint query_heads, __global float *partial,
-    __global float *softmax, uint split, uint splits, uint head, uint row0, uint entry)
+/* Not inlined: PoCL puts three copies of a kernel into its program, and this way the work is compiled once. (PoCL 3.1 passes
+ * wrong pointers to local memory to such functions; this one has none.) */
+static __attribute__((noinline)) void gear_attend_cpu(__global const uint *shape, __global uchar *pool,
+                                                      __global const uint *table, __global const uint *seqs, uint advance,
+                                                      __global const ushort *window, __global const ulong *call,
+                                                      __global const uchar *q, __global const uchar *tail_k,
+                                                      __global const uchar *tail_v, float scale, float soft_cap,
+                                                      uint query_heads, __global float *partial, __global float *softmax,
+                                                      uint split, uint splits, uint head, uint row0, uint entry)
 {
     const uint group = query_heads / shape[GEAR__SHAPE_KV_HEADS];
     const gear_sequence_view s = gear_view_sequence(shape, table, seqs, entry, advance);
@@ -53,8 +55,7 @@ static __attribute__((noinline)) void gear_attend_cpu(
     for (uint i = 0; i < ROWS * HEAD_DIM; i += 16u) {
         const uint row = row0 + i / HEAD_DIM;
         const ulong at = q_first + (row / group) * q_token + (head * group + row % group) * q_head + i % HEAD_DIM;
-        vstore16(row < rows ? gear_load16(q, at, (uint)call[GEAR__CALL_Q + GEAR__CALL_TYPE]) : (float16)(0.0f), 0,
-                 query + i);
+        vstore16(row < rows ? gear_load16(q, at, (uint)call[GEAR__CALL_Q + GEAR__CALL_TYPE]) : (float16)(0.0f), 0, query + i);
     }
     for (uint r = 0; r < ROWS; r++) {
         m[r] = NEVER;
@@ -71,8 +72,8 @@ static __attribute__((noinline)) void gear_attend_cpu(
         if (is_block) {
             gear_k_block(&k, pool, shape, &tile, head, score);
         } else {
-            const gear_dense d = gear_dense_of(&s, &tile, shape, pool, window, tail_k,
-                                               call + GEAR__CALL_TAIL_K, entry, 0u, head, HEAD_DIM);
+            const gear_dense d =
+                gear_dense_of(&s, &tile, shape, pool, window, tail_k, call + GEAR__CALL_TAIL_K, entry, 0u, head, HEAD_DIM);
             gear_dense_scores(&d, tile.tokens, query, score);
         }
 
@@ -113,11 +114,12 @@ static __attribute__((noinline)) void gear_attend_cpu(
         }
 
         if (is_block) {
-            const uint following = index + 1u < s.blocks ? s.row[(index + 2u) * GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET] : tile.block;
+            const uint following =
+                index + 1u < s.blocks ? s.row[(index + 2u) * GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET] : tile.block;
             gear_v_block(&v, pool, shape, &tile, head, score, gear_block_head(pool, shape, following, tile.cls, head));
         } else {
-            const gear_dense d = gear_dense_of(&s, &tile, shape, pool, window, tail_v,
-                                               call + GEAR__CALL_TAIL_V, entry, 1u, head, HEAD_DIM);
+            const gear_dense d =
+                gear_dense_of(&s, &tile, shape, pool, window, tail_v, call + GEAR__CALL_TAIL_V, entry, 1u, head, HEAD_DIM);
             gear_dense_values(&d, tile.tokens, score, v.plain);
         }
     }

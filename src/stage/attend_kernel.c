@@ -43,8 +43,8 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
     return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 0};
 }
 
-/* One work-item a work-group. 4 work-groups a thread even out what else the machine does; the splits that this takes where heads
- * are few cost nothing measurable. */
+/* One work-item a work-group. 4 work-groups a thread even out what else the machine does; the splits that this takes where
+ * heads are few cost nothing measurable. */
 static gear__attend_tile cpu_tile(uint32_t max_rows)
 {
     uint32_t tiles = (max_rows + 7) / 8;

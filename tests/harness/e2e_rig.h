@@ -24,7 +24,8 @@ gear_cache *e2e_cache(e2e_rig *rig, const gear_cache_desc *desc);
 gear_sequence e2e_add(e2e_rig *rig, gear_cache *cache);
 uint64_t e2e_length(e2e_rig *rig, const gear_cache *cache, uint32_t layer, gear_sequence sequence, uint64_t *compressed);
 
-/* One layer, window 64, recent 0, no exact tokens, the attend kernel of attend_choice.h; codec of both sides from the plain 2-bit one. */
+/* One layer, window 64, recent 0, no exact tokens, the attend kernel of attend_choice.h; codec of both sides from the plain
+ * 2-bit one. */
 gear_codec_pair e2e_codec(gear_backbone backbone, uint32_t bits, uint32_t rank, float outliers);
 gear_cache_desc e2e_desc(const gear_codec_pair *codec, uint32_t kv_heads, uint32_t query_heads, uint32_t dim, uint64_t tokens);
 

@@ -1,5 +1,5 @@
-/* list_options.c: prints "STEM<TAB>OPTIONS[<TAB>GATES]" for the kernels that a representative set of layers uses, as the library itself
- * forms them, so that kernel lint and the offline gates look at what users get. No OpenCL call is made. */
+/* list_options.c: prints "STEM<TAB>OPTIONS[<TAB>GATES]" for the kernels that a representative set of layers uses, as the
+ * library itself forms them, so that kernel lint and the offline gates look at what users get. No OpenCL call is made. */
 #include <stdio.h>
 #include <string.h>
 
