@@ -287,7 +287,7 @@ static void attend(stage_world *w, const variation *how)
     attention_close(&t);
 }
 
-static void check(stage_world *world)
+Test(attend_1_partial, equals_the_reference)
 {
     static const variation variations[] = {
         {1, 0, 0, 0, 0, 0}, {3, 2, 0.2f, 8.0f, 1, 1}, {40, 0, 0.05f, 0, 1, 0}, {2, 5, 0, 0, 0, 1}};
