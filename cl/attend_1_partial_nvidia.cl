@@ -11,8 +11,6 @@
 
 #include "attend_nvidia_dense.clh"
 
-#define ROWS 8
-
 /* What of a block is copied to local memory: its head part (from HEAD_SKIP on, where codes are read directly), V's pairs of the
  * shared part, and the segment's head part when the segment opens. */
 #define STAGE_HEAD    (NV_MOST(HEAD_BYTES_0, HEAD_BYTES_1) - HEAD_SKIP)
@@ -70,7 +68,10 @@ GEAR__INLINE void nv_load_queries(__global const uchar *q, __global const ulong 
         for (uint i = 0; i < (HEAD_DIM + 31) / 32; i++) {
             const uint c = lane + 32u * i;
             if (c < HEAD_DIM) {
-                queries[r * QUERY_PITCH + c] = (ushort)nv_pack(x[i] * down, 0.0f);
+                const float y = x[i] * down;
+                const ushort high = (ushort)nv_pack(y, 0.0f);
+                queries[r * QUERY_PITCH + c] = high;
+                queries[(ROWS + r) * QUERY_PITCH + c] = (ushort)nv_pack(y - gear_float_from_half(high), 0.0f);
             }
         }
         if (lane == 0u) {
@@ -112,9 +113,9 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax)
 {
     __local uint4 ring[NV_WARPS][RING / 16];
-    __local ushort queries[ROWS * QUERY_PITCH] __attribute__((aligned(16)));
+    __local ushort queries[2 * ROWS * QUERY_PITCH] __attribute__((aligned(16)));
 #if K_MIXED
-    __local ushort stored_queries[ROWS * QUERY_PITCH] __attribute__((aligned(16)));
+    __local ushort stored_queries[2 * ROWS * QUERY_PITCH] __attribute__((aligned(16)));
 #endif
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
     __local ushort zeros[8] __attribute__((aligned(16)));
@@ -153,7 +154,7 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 #if K_MIXED /* in the stored channel order, for blocks */
     if (s.blocks) {
         __global const uchar *order = gear_record(pool, s.row[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
-        for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+        for (uint i = lid; i < 2 * ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
             stored_queries[i / HEAD_DIM * QUERY_PITCH + i % HEAD_DIM] = queries[i / HEAD_DIM * QUERY_PITCH + order[i % HEAD_DIM]];
         }
     }

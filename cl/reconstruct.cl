@@ -56,7 +56,8 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_reconstruct
         next[i] = has_outliers && channel < HEAD_DIM ? gear_entries_before(&o, channel) : 0u;
         end[i] = has_outliers && channel < HEAD_DIM ? next[i] + o.counts[channel] : 0u;
     }
-    for (uint token = 0; token < tile.tokens; token++) {
+    uint token = 0;
+    do { /* tested at its end: see reduce.clh */
         uint position = tile.first + token;
         for (uint i = 0; i < OWNED; i++) {
             uint channel = lid + 64u * i;
@@ -77,7 +78,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_reconstruct
             }
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-    }
+    } while (++token < tile.tokens);
 #else
     if (lid < tile.tokens) {
         uint token = lid, lists = gear__k_lists_per_token(HEAD_DIM), position = tile.first + token;

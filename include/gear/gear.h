@@ -103,7 +103,9 @@ typedef struct gear_context_desc {
     cl_device_id device;           /* a device of that context */
     gear_allocator allocator;      /* all zero: malloc and free */
     gear_log log;                  /* write NULL: silent */
-    const char *program_cache_dir; /* NULL: compiled programs are kept in memory only. Else a directory that exists; copied */
+    /* NULL: compiled programs are kept in memory only. Else a directory that exists; copied. Not used with PoCL, which keeps its
+     * own (its variable POCL_CACHE_DIR). */
+    const char *program_cache_dir;
     const char *kernel_source_dir; /* NULL: the embedded kernels. Else the tree's cl/, for kernel development; copied */
     uintptr_t reserved[8];
 } gear_context_desc;

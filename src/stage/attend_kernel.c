@@ -41,7 +41,7 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct)
 }
 
 /* Local memory of a work-group that every NVIDIA GPU has, less what queries and sums take. */
-#define NVIDIA_LOCAL(d) (48u * 1024 - 2 * 2 * 8 * ((d) + 16) - 512)
+#define NVIDIA_LOCAL(d) (48u * 1024 - 2 * 2 * 16 * ((d) + 16) - 512)
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
 {

@@ -48,6 +48,9 @@ typedef struct gear__variant {
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
                                const gear__attend_tile *tile, gear_error *error);
 void gear__variant_close(gear__variant *variant);
+/* Compiles one kernel into a variant whose shape and rows are set; nothing where the shape has no use for it. */
+gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, gear__kernel_id id, uint32_t is_v,
+                                 gear_error *error);
 
 /* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side. */
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,

@@ -16,11 +16,13 @@
 #define OPT_ATTEND 8u
 #define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
 
+#define STEMS_BYTES 256u
+
 static const struct {
     const char *stem, *name;
     unsigned uses;
 } kernels[GEAR__NUM_KERNELS] = {
-    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", 0},
+    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM},
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
     [GEAR__KERNEL_ORDER] = {"append_1_transform", "gear_k_append_1_order", OPT_DIM},
     [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | PER_SIDE},
@@ -30,7 +32,7 @@ static const struct {
     [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE},
+    [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
@@ -173,6 +175,42 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     return 1;
 }
 
+/* The files that one program is built from. PoCL takes 0.25 s for its own headers and library in every program but compiles a
+ * kernel no further before its first launch: there all files of the same options make one program, which every codec with those
+ * options shares. Other compilers translate every kernel when a program is built: there each file is a program. */
+static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, char stems[STEMS_BYTES])
+{
+    unsigned options = kernels[id].uses & ~PER_SIDE;
+    size_t length = 0;
+    if (options & OPT_ATTEND) {
+        (void)snprintf(stems, STEMS_BYTES, "%s", stem);
+        return;
+    }
+    for (int i = 0; i < GEAR__NUM_KERNELS; i++) {
+        int first_of_file = i == 0 || strcmp(kernels[i].stem, kernels[i - 1].stem) != 0;
+        int joined = is_pocl && (kernels[i].uses & ~PER_SIDE) == options;
+        if (first_of_file && (joined || !strcmp(kernels[i].stem, stem))) {
+            length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", kernels[i].stem);
+        }
+    }
+}
+
+gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, gear__kernel_id id, uint32_t is_v,
+                                 gear_error *error)
+{
+    const char *stem, *name;
+    char stems[STEMS_BYTES];
+    gear__options options;
+    cl_kernel *kernel = &variant->kernel[id][is_v];
+    if (!gear__kernel_recipe(id, &variant->shape, is_v, &variant->tile, &stem, &name, &options)) {
+        return GEAR_OK;
+    }
+    program_stems(id, stem, device->caps.is_pocl, stems);
+    gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
+    size_t items = id == GEAR__KERNEL_PARTIAL ? variant->tile.work_items : GEAR__WORK_GROUP;
+    return status ? status : gear__kernel_check(device, *kernel, name, items, error);
+}
+
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
                                const gear__attend_tile *tile, gear_error *error)
 {
@@ -188,17 +226,7 @@ gear_status gear__variant_init(gear__variant *variant, gear__device *device, con
     }
     for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
         for (uint32_t is_v = 0; is_v < 2; is_v++) {
-            const char *stem, *name;
-            gear__options options;
-            cl_kernel *kernel = &variant->kernel[id][is_v];
-            if (!gear__kernel_recipe((gear__kernel_id)id, shape, is_v, tile, &stem, &name, &options)) {
-                continue;
-            }
-            gear_status status = gear__program_kernel(device, stem, &options, name, kernel, error);
-            if (!status) {
-                size_t items = id == GEAR__KERNEL_PARTIAL ? tile->work_items : GEAR__WORK_GROUP;
-                status = gear__kernel_check(device, *kernel, name, items, error);
-            }
+            gear_status status = gear__variant_kernel(variant, device, (gear__kernel_id)id, is_v, error);
             if (status) {
                 gear__variant_close(variant);
                 return status;

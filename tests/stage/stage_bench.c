@@ -130,14 +130,9 @@ void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__
     cr_assert_eq(code, CL_SUCCESS);
     for (uint32_t id = 0; id < GEAR__NUM_KERNELS; id++) {
         for (uint32_t is_v = 0; is_v < 2 && kernels >> id & 1u; is_v++) {
-            const char *stem, *name;
-            gear__options options;
             gear_error error;
-            if (gear__kernel_recipe((gear__kernel_id)id, shape, is_v, &variant->tile, &stem, &name, &options)) {
-                gear_status status =
-                    gear__program_kernel(&bench->device, stem, &options, name, &variant->kernel[id][is_v], &error);
-                cr_assert_eq(status, GEAR_OK, "%s %s: %s", stem, options.text, error.message);
-            }
+            gear_status status = gear__variant_kernel(variant, &bench->device, (gear__kernel_id)id, is_v, &error);
+            cr_assert_eq(status, GEAR_OK, "%s", error.message);
         }
     }
 }
