@@ -75,6 +75,7 @@ const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *ca
 {
     switch (kernel) {
     case GEAR_ATTEND_PORTABLE: return NULL;
+    case GEAR_ATTEND_CPU: return caps->is_cpu ? NULL : "the device is no CPU";
     case GEAR_ATTEND_NVIDIA: return nvidia_why_not(caps, shape);
     default: return "this library has no such kernel";
     }
@@ -103,6 +104,14 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
     return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 0};
 }
 
+/* One work-item a work-group. 4 work-groups a thread even out what else the machine does; the splits that this takes where
+ * heads are few cost nothing measurable. */
+static gear__attend_tile cpu_tile(uint32_t max_rows)
+{
+    uint32_t tiles = (max_rows + 7) / 8;
+    return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 0};
+}
+
 static gear__attend_tile nvidia_tile(const gear__shape *shape)
 {
     /* Three warps a work-group were best on an H100; large blocks leave room for fewer, or must be read directly. */
@@ -116,5 +125,9 @@ static gear__attend_tile nvidia_tile(const gear__shape *shape)
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,
                                        uint32_t max_rows)
 {
-    return kernel == GEAR_ATTEND_NVIDIA ? nvidia_tile(shape) : portable_tile(caps, shape, max_rows);
+    switch (kernel) {
+    case GEAR_ATTEND_CPU: return cpu_tile(max_rows);
+    case GEAR_ATTEND_NVIDIA: return nvidia_tile(shape);
+    default: return portable_tile(caps, shape, max_rows);
+    }
 }

@@ -52,7 +52,8 @@ void gear__variant_close(gear__variant *variant);
 gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, gear__kernel_id id, uint32_t is_v,
                                  gear_error *error);
 
-/* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side. */
+/* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side;
+ * tile only for GEAR__KERNEL_PARTIAL, which is the kernel of tile->kernel. */
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
                         const char **stem, const char **name, gear__options *options);
 

@@ -152,6 +152,10 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     *stem = kernels[id].stem;
     *name = kernels[id].name;
+    if (id == GEAR__KERNEL_PARTIAL && tile->kernel == GEAR_ATTEND_CPU) {
+        *stem = "attend_1_partial_cpu";
+        *name = "gear_k_attend_1_partial_cpu";
+    }
     gear__options_begin(options);
     if (uses & OPT_DIM) {
         gear__options_int(options, "HEAD_DIM", (long)shape->head_dim);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attend_choice.h"
 #include "wrap_alloc.h"
 #include "wrap_cl.h"
 
@@ -38,33 +39,16 @@ void e2e_expect(const e2e_rig *rig, gear_status got, gear_status want, const cha
                  got && rig->error.where ? rig->error.where : "", got ? rig->error.message : "");
 }
 
-static gear_cache_desc with_attend_kernel(e2e_rig *rig, const gear_cache_desc *desc)
-{
-    static const char *const names[] = {"auto", "portable", "cpu", "nvidia"};
-    const char *wanted = getenv("GEAR_TEST_ATTEND");
-    gear_cache_desc asked = *desc;
-    gear_cache_plan plan;
-    gear_cache_plan_init(&plan);
-    for (uint32_t i = 0; wanted && i < sizeof names / sizeof *names; i++) {
-        asked.attend_kernel = strcmp(wanted, names[i]) ? asked.attend_kernel : (gear_attend_kernel)i;
-    }
-    return gear_cache_query(rig->context, &asked, &plan, NULL) ? *desc : asked;
-}
-
-double e2e_bound(e2e_rig *rig, const gear_cache_desc *desc)
-{
-    const gear_cache_desc asked = with_attend_kernel(rig, desc);
-    gear_cache_plan plan;
-    gear_cache_plan_init(&plan);
-    E2E_OK(rig, gear_cache_query(rig->context, &asked, &plan, &rig->error));
-    return strcmp(plan.variant, "nvidia") ? 1e-5 : 5e-4;
-}
-
 gear_cache *e2e_cache(e2e_rig *rig, const gear_cache_desc *desc)
 {
-    const gear_cache_desc asked = with_attend_kernel(rig, desc);
     gear_cache *cache = NULL;
-    E2E_OK(rig, gear_cache_create(rig->context, &asked, &cache, &rig->error));
+    gear_status status = gear_cache_create(rig->context, desc, &cache, &rig->error);
+    if (status == GEAR_ERROR_UNSUPPORTED && desc->attend_kernel != GEAR_ATTEND_AUTO) {
+        gear_cache_desc other = *desc; /* the kernel under test does not serve this codec */
+        other.attend_kernel = GEAR_ATTEND_AUTO;
+        status = gear_cache_create(rig->context, &other, &cache, &rig->error);
+    }
+    e2e_expect(rig, status, GEAR_OK, "gear_cache_create", 0);
     return cache;
 }
 
@@ -117,6 +101,7 @@ gear_cache_desc e2e_desc(const gear_codec_pair *codec, uint32_t kv_heads, uint32
     desc.exact_first = 0;
     desc.codecs = codec;
     desc.num_codecs = 1;
+    desc.attend_kernel = attend_wanted();
     return desc;
 }
 

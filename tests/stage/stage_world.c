@@ -177,7 +177,8 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
     for (uint32_t i = 0; i < STAGE_SEQS; i++) { /* no block yet: no exact tokens */
         memset(w->table.host + (size_t)i * w->table_row * GEAR__BLOCK_WORDS * 4, 0, 16);
     }
-    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels);
+    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels,
+                       GEAR_ATTEND_PORTABLE);
     w->layer = (gear__layer_memory){&w->variant, w->pool.mem, w->table.mem, w->window.mem};
 }
 

@@ -1,5 +1,5 @@
-/* list_options.c: prints "STEM<TAB>OPTIONS" for the kernels that a representative set of layers uses, as the library itself
- * forms them, so that kernel lint and the offline gates look at what users get. No OpenCL call is made. */
+/* list_options.c: prints "STEM<TAB>OPTIONS[<TAB>GATES]" for the kernels that a representative set of layers uses, as the
+ * library itself forms them, so that kernel lint and the offline gates look at what users get. No OpenCL call is made. */
 #include <stdio.h>
 #include <string.h>
 
@@ -50,32 +50,46 @@ static const char *without_language(const char *options)
     return defines ? defines : "";
 }
 
-/* Every kernel of a shape, or the attend kernel alone. */
+/* The attend kernels, each with a device that it is for and the checks that apply to it; "": all. */
+static const struct {
+    gear_attend_kernel kernel;
+    gear__caps caps;
+    const char *gates;
+} attend_kernels[] = {
+    {GEAR_ATTEND_PORTABLE, {.is_gpu = 1}, ""},
+    {GEAR_ATTEND_CPU, {.is_cpu = 1}, "lint"},
+    {GEAR_ATTEND_NVIDIA, {.is_gpu = 1, .is_nvidia = 1, .nv_sm = 90}, "nvidia"},
+};
+
+static void add_attend(const gear__shape *shape, uint32_t max_rows)
+{
+    for (size_t i = 0; i < sizeof attend_kernels / sizeof *attend_kernels; i++) {
+        const gear__caps *caps = &attend_kernels[i].caps;
+        const gear__attend_tile tile = gear__attend_tile_of(attend_kernels[i].kernel, caps, shape, max_rows);
+        const char *stem, *name;
+        gear__options options;
+        if (!gear__attend_why_not(attend_kernels[i].kernel, caps, shape) &&
+            gear__kernel_recipe(GEAR__KERNEL_PARTIAL, shape, 0, &tile, &stem, &name, &options)) {
+            add(stem, without_language(options.text), attend_kernels[i].gates);
+        }
+    }
+}
+
+/* Every kernel of a shape, or the attend kernels alone. */
 static void add_shape(const gear_cache_desc *desc, const gear_codec_pair *pair, uint32_t max_rows, int all)
 {
     gear__shape shape;
     gear__shape_init(&shape, desc, pair);
-    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
+    add_attend(&shape, max_rows);
+    for (int id = 0; id < GEAR__NUM_KERNELS && all; id++) {
         for (uint32_t is_v = 0; is_v < 2; is_v++) {
-            const gear__caps caps = {.is_gpu = 1};
-            const gear__attend_tile tile = gear__attend_tile_of(GEAR_ATTEND_PORTABLE, &caps, &shape, max_rows);
             const char *stem, *name;
             gear__options options;
-            if (!all && id != GEAR__KERNEL_PARTIAL) {
-                continue;
-            }
-            if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, &tile, &stem, &name, &options)) {
+            if (id != GEAR__KERNEL_PARTIAL &&
+                gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, NULL, &stem, &name, &options)) {
                 add(stem, without_language(options.text), "");
             }
         }
-    }
-    const gear__caps nvidia = {.is_gpu = 1, .is_nvidia = 1, .nv_sm = 90};
-    if (!gear__attend_why_not(GEAR_ATTEND_NVIDIA, &nvidia, &shape)) {
-        const gear__attend_tile tile = gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &nvidia, &shape, max_rows);
-        const char *stem, *name;
-        gear__options options;
-        (void)gear__kernel_recipe(GEAR__KERNEL_PARTIAL, &shape, 0, &tile, &stem, &name, &options);
-        add(stem, without_language(options.text), "nvidia");
     }
 }
 
