@@ -38,3 +38,11 @@ foreach(example IN LISTS examples)
     get_filename_component(name "${example}" NAME_WE)
     gear_add_program(example_${name} "${example}")
 endforeach()
+
+# gear-bench times the library's launches: its enqueue calls pass through host/gear-bench/launches.c, which takes the static library.
+if(TARGET gear-bench)
+    set_target_properties(gear-bench PROPERTIES LINK_LIBRARIES "")
+    target_link_libraries(gear-bench PRIVATE gear_host gear_static Threads::Threads m)
+    target_link_options(gear-bench PRIVATE LINKER:--wrap=clEnqueueNDRangeKernel LINKER:--wrap=clEnqueueFillBuffer
+        LINKER:--wrap=clEnqueueCopyBuffer)
+endif()

@@ -1,0 +1,207 @@
+/* gear-bench: how fast attend and append are on a device, against what its memory can do, for the shapes of a text file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/args.h"
+#include "../common/codec_flags.h"
+#include "../common/report.h"
+#include "run.h"
+
+typedef struct options {
+    device_flags device;
+    const char *shapes, *json, *csv;
+    uint32_t attend; /* index in kernels[] */
+    unsigned rounds;
+    float seconds;
+    uint32_t buffer_mib;
+    bool stages, no_baseline;
+} options;
+
+enum { KEY_SHAPES = 0x600, KEY_ATTEND, KEY_JSON, KEY_CSV, KEY_REPEAT, KEY_SECONDS, KEY_BUFFER, KEY_STAGES, KEY_NO_BASELINE };
+
+static const char *const kernels[] = {"auto", "portable", "cpu", "nvidia"};
+
+static const struct argp_option option_table[] = {
+    {"shapes", KEY_SHAPES, "FILE", 0, "What to measure, one shape a line (host/gear-bench/shapes has some)", 1},
+    {"attend", KEY_ATTEND, "KERNEL", 0, "auto, portable, cpu or nvidia [auto]", 0},
+    {"repeat", KEY_REPEAT, "N", 0, "Rounds of each clock, 1 to 1000 [as many as fit --seconds, at least 5]", 0},
+    {"seconds", KEY_SECONDS, "S", 0, "Time of each of the three clocks, for each verb [0.5]", 0},
+    {"buffer", KEY_BUFFER, "MIB", 0, "Size of the buffer that bandwidth is measured on, at most [1024]", 0},
+    {"no-16bit", KEY_NO_BASELINE, NULL, 0, "Leave out the 16-bit codec that every row is compared with", 0},
+    {"stages", KEY_STAGES, NULL, 0, "Print the time of each kernel too (--json always has it)", 2},
+    {"json", KEY_JSON, "FILE", 0, "Also write everything here", 0},
+    {"csv", KEY_CSV, "FILE", 0, "Also write a line a row here", 0},
+    {0}};
+
+static const char doc[] =
+    "Measures attend and append on one device."
+    "\v"
+    "A line of the shapes file is: attend, append or both; batch; KV heads; query heads per KV head; tokens; head_dim; query "
+    "tokens; any of decode, shuffled, ragged, window=N; codec flags as of gear-info, such as --preset gear_2_6.\n\n"
+    "Every result is checked before it is timed and again after: attend against double precision on what gear_reconstruct "
+    "returns, for a sample of heads, and all sequences against each other; append by the error of what it stored. A wrong "
+    "result has no numbers and makes the exit code 1.\n\n"
+    "us is the best time on the device's clock of one verb among many queued behind each other, launch gaps included; kernels "
+    "the sum of its kernels; wall one verb and the wait for it. MB are, for attend, all that the sequences hold (codes, "
+    "scales, low "
+    "rank, outliers, exact, tables, window), queries and output; for append the 16-bit input once. % peak is of this device's "
+    "own "
+    "read bandwidth (append: copy bandwidth, read plus written), measured in the same run. x 16 bits is the time of the "
+    "16-bit codec of this library over this one's.\n\n"
+    "Exit codes: 0 done, 1 a wrong result, or the device or the library failed, 2 wrong usage or input.";
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+    options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->device; return 0;
+    case KEY_SHAPES: o->shapes = text; return 0;
+    case KEY_ATTEND: o->attend = args_choice("attend", text, kernels, 4, state); return 0;
+    case KEY_JSON: o->json = text; return 0;
+    case KEY_CSV: o->csv = text; return 0;
+    case KEY_STAGES: o->stages = true; return 0;
+    case KEY_NO_BASELINE: o->no_baseline = true; return 0;
+    case KEY_REPEAT:
+        o->rounds = args_u32("repeat", text, state);
+        if (o->rounds < 1 || o->rounds > 1000)
+            argp_failure(state, EXIT_INPUT, 0, "--repeat: %u is not 1 to 1000", o->rounds);
+        return 0;
+    case KEY_SECONDS:
+        o->seconds = args_float("seconds", text, state);
+        if (!(o->seconds >= 0 && o->seconds <= 600))
+            argp_failure(state, EXIT_INPUT, 0, "--seconds: '%s' is not 0 to 600", text);
+        return 0;
+    case KEY_BUFFER:
+        o->buffer_mib = args_u32("buffer", text, state);
+        if (o->buffer_mib < 1 || o->buffer_mib > 1u << 20)
+            argp_failure(state, EXIT_INPUT, 0, "--buffer: %u MiB is not 1 to %u", o->buffer_mib, 1u << 20);
+        return 0;
+    case ARGP_KEY_ARG: argp_failure(state, EXIT_INPUT, 0, "'%s' is not an option", text); return 0;
+    case ARGP_KEY_END:
+        if (!o->shapes)
+            argp_failure(state, EXIT_INPUT, 0, "--shapes FILE is needed; see --help");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void plain_16bit(recipe *r)
+{
+    codec_flags flags;
+    codec_flags_init(&flags);
+    *r = flags.plain;
+    r->codecs.k.bits = r->codecs.v.bits = 16;
+}
+
+typedef struct result_list {
+    result *items; /* room for all */
+    size_t count;
+    bool wrong;
+} result_list;
+
+/* The 16-bit row of this shape and verb: one measured before, or now. */
+static const result *baseline(bench *b, const bench_shape *shape, unsigned verb, result_list *list)
+{
+    recipe r;
+    plain_16bit(&r);
+    bench_shape plain = shape_with(shape, &r);
+    for (size_t i = 0; i < list->count; ++i) {
+        const result *known = &list->items[i];
+        if (known->verb == verb && shape_same_geometry(&known->shape, shape) && !strcmp(known->shape.codec, plain.codec))
+            return known;
+    }
+    result *out = &list->items[list->count++];
+    run_shape(b, &plain, verb, out);
+    out->of_16bit = 1;
+    return out;
+}
+
+static bool measure_all(bench *b, const options *o, const shape_list *shapes, result_list *list, host_error *error)
+{
+    for (size_t i = 0; i < shapes->count; ++i)
+        for (unsigned verb = VERB_ATTEND; verb <= VERB_APPEND; verb <<= 1) {
+            if (!(shapes->items[i].verbs & verb))
+                continue;
+            const result *plain = o->no_baseline ? NULL : baseline(b, &shapes->items[i], verb, list);
+            result *r = &list->items[list->count];
+            if (plain && !strcmp(plain->shape.codec, shapes->items[i].codec))
+                continue;
+            run_shape(b, &shapes->items[i], verb, r);
+            list->count++;
+            if (plain && !plain->problem[0] && !r->problem[0])
+                r->of_16bit = plain->time.device.best / r->time.device.best;
+            if (!b->clocks.profiled)
+                return fail(error, EXIT_DEVICE, "the queue is gone");
+        }
+    for (size_t i = 0; i < list->count; ++i)
+        list->wrong |= list->items[i].wrong;
+    return true;
+}
+
+static bool open_context(const options *o, const device *dev, gear_context **context, host_error *error)
+{
+    gear_error detail = {0};
+    gear_context_desc desc;
+    char *cache = args_program_cache(&o->device);
+    gear_context_desc_init(&desc);
+    desc.context = dev->context;
+    desc.device = dev->id;
+    desc.program_cache_dir = cache;
+    bool ok = gear_ok(gear_context_create(&desc, context, &detail), &detail, error);
+    free(cache);
+    return ok;
+}
+
+static bool measure(const options *o, const shape_list *shapes, FILE *json, host_error *error)
+{
+    device dev;
+    bench b = {.kernel = (gear_attend_kernel)o->attend};
+    result_list list = {.items = calloc(4 * shapes->count, sizeof(result))};
+    bool ok = list.items || fail(error, EXIT_DEVICE, "host memory exhausted");
+    ok = ok && open_device(o->device.device, &dev, error);
+    if (!ok) {
+        free(list.items);
+        return false;
+    }
+    b.dev = &dev;
+    ok = open_context(o, &dev, &b.context, error) && generator_open(&b.data, &dev, error) &&
+         clocks_open(&b.clocks, &dev, (double)o->seconds, o->rounds, error) &&
+         measure_bandwidth(&dev, b.clocks.profiled, (uint64_t)o->buffer_mib << 20, &b.peaks, error) &&
+         measure_all(&b, o, shapes, &list, error) && results_header(stdout, &dev, &b.peaks, error) &&
+         results_print(list.items, list.count, o->stages, error);
+    if (ok && o->csv)
+        ok = results_csv(list.items, list.count, &dev, &b.peaks, o->csv, error);
+    if (ok && json) {
+        json_t *root = results_json(list.items, list.count, &dev, &b.peaks);
+        ok = report_write(root, json, o->json, error);
+        json_decref(root);
+    } else if (json) {
+        fclose(json);
+    }
+    if (ok && list.wrong)
+        ok = fail(error, EXIT_DEVICE, "not all shapes could be measured");
+    clocks_close(&b.clocks);
+    generator_close(&b.data);
+    gear_context_destroy(b.context);
+    close_device(&dev);
+    free(list.items);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    static char program[] = "gear-bench";
+    options o = {.seconds = 0.5f, .buffer_mib = 1024};
+    host_error error = {0};
+    shape_list shapes = {0};
+    FILE *json = NULL;
+    args_setup();
+    const struct argp_child children[] = {{&device_argp, 0, NULL, 3}, {0}};
+    const struct argp parser = {option_table, parse, NULL, doc, children, NULL, NULL};
+    argv[0] = program; /* getopt's messages begin with it */
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    bool ok = shapes_read(o.shapes, &shapes, &error) && (!o.json || (json = report_open(o.json, &error)));
+    ok = ok && measure(&o, &shapes, json, &error);
+    free(shapes.items);
+    return ok ? 0 : report_failure(program, &error);
+}
