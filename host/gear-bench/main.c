@@ -1,10 +1,12 @@
 /* gear-bench: how fast attend and append are on a device, against what its memory can do, for the shapes of a text file. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../common/args.h"
 #include "../common/codec_flags.h"
 #include "../common/report.h"
+#include "../common/timer.h"
 #include "run.h"
 
 typedef struct options {
@@ -12,12 +14,23 @@ typedef struct options {
     const char *shapes, *json, *csv;
     uint32_t attend; /* index in kernels[] */
     unsigned rounds;
-    float seconds;
+    float seconds, stop_after;
     uint32_t buffer_mib;
     bool stages, no_baseline;
 } options;
 
-enum { KEY_SHAPES = 0x600, KEY_ATTEND, KEY_JSON, KEY_CSV, KEY_REPEAT, KEY_SECONDS, KEY_BUFFER, KEY_STAGES, KEY_NO_BASELINE };
+enum {
+    KEY_SHAPES = 0x600,
+    KEY_ATTEND,
+    KEY_JSON,
+    KEY_CSV,
+    KEY_REPEAT,
+    KEY_SECONDS,
+    KEY_BUFFER,
+    KEY_STAGES,
+    KEY_NO_BASELINE,
+    KEY_STOP
+};
 
 static const char *const kernels[] = {"auto", "portable", "cpu", "nvidia"};
 
@@ -27,6 +40,7 @@ static const struct argp_option option_table[] = {
     {"repeat", KEY_REPEAT, "N", 0, "Rounds of each clock, 1 to 1000 [as many as fit --seconds, at least 5]", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Time of each of the three clocks, for each verb [0.5]", 0},
     {"buffer", KEY_BUFFER, "MIB", 0, "Size of the buffer that bandwidth is measured on, at most [1024]", 0},
+    {"stop-after", KEY_STOP, "S", 0, "Begin no further shape after so many seconds; the rest is left out [never]", 0},
     {"no-16bit", KEY_NO_BASELINE, NULL, 0, "Leave out the 16-bit codec that every row is compared with", 0},
     {"stages", KEY_STAGES, NULL, 0, "Print the time of each kernel too (--json always has it)", 2},
     {"json", KEY_JSON, "FILE", 0, "Also write everything here", 0},
@@ -71,6 +85,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
         if (!(o->seconds >= 0 && o->seconds <= 600))
             argp_failure(state, EXIT_INPUT, 0, "--seconds: '%s' is not 0 to 600", text);
         return 0;
+    case KEY_STOP:
+        o->stop_after = args_float("stop-after", text, state);
+        if (!(o->stop_after > 0))
+            argp_failure(state, EXIT_INPUT, 0, "--stop-after: '%s' is not above 0", text);
+        return 0;
     case KEY_BUFFER:
         o->buffer_mib = args_u32("buffer", text, state);
         if (o->buffer_mib < 1 || o->buffer_mib > 1u << 20)
@@ -99,6 +118,31 @@ typedef struct result_list {
     bool wrong;
 } result_list;
 
+/* Progress, for whoever waits: results come at the end. */
+static void tell(const result *r)
+{
+    const bench_shape *s = &r->shape;
+    fprintf(stderr, "%s %ux%u %u %u %u/%u %s: ", r->verb == VERB_ATTEND ? "attend" : "append", s->batch, s->kv_heads, s->group,
+            s->tokens, s->head_dim, s->queries, s->codec);
+    if (r->problem[0])
+        fprintf(stderr, "%s\n", r->problem);
+    else
+        fprintf(stderr, "%.1f us\n", 1e3 * r->time.device.best);
+}
+
+/* Another kernel than the one asked for may serve 16 bits: better some baseline than none. */
+static void run_baseline(bench *b, const bench_shape *plain, unsigned verb, result *out)
+{
+    gear_attend_kernel wanted = b->kernel;
+    run_shape(b, plain, verb, out);
+    if (out->problem[0] && !out->wrong && wanted != GEAR_ATTEND_AUTO) {
+        b->kernel = GEAR_ATTEND_AUTO;
+        run_shape(b, plain, verb, out);
+        b->kernel = wanted;
+    }
+    out->of_16bit = out->problem[0] ? (double)NAN : 1;
+}
+
 /* The 16-bit row of this shape and verb: one measured before, or now. */
 static const result *baseline(bench *b, const bench_shape *shape, unsigned verb, result_list *list)
 {
@@ -111,31 +155,38 @@ static const result *baseline(bench *b, const bench_shape *shape, unsigned verb,
             return known;
     }
     result *out = &list->items[list->count++];
-    run_shape(b, &plain, verb, out);
-    out->of_16bit = 1;
+    run_baseline(b, &plain, verb, out);
+    tell(out);
     return out;
 }
 
-static bool measure_all(bench *b, const options *o, const shape_list *shapes, result_list *list, host_error *error)
+static void measure_verb(bench *b, const options *o, const bench_shape *shape, unsigned verb, result_list *list)
 {
+    const result *plain = o->no_baseline ? NULL : baseline(b, shape, verb, list);
+    if (plain && !strcmp(plain->shape.codec, shape->codec))
+        return;
+    result *r = &list->items[list->count++];
+    run_shape(b, shape, verb, r);
+    if (plain && !plain->problem[0] && !r->problem[0])
+        r->of_16bit = plain->time.device.best / r->time.device.best;
+    tell(r);
+}
+
+static void measure_all(bench *b, const options *o, const shape_list *shapes, result_list *list)
+{
+    double start = timer_ms();
     for (size_t i = 0; i < shapes->count; ++i)
         for (unsigned verb = VERB_ATTEND; verb <= VERB_APPEND; verb <<= 1) {
-            if (!(shapes->items[i].verbs & verb))
-                continue;
-            const result *plain = o->no_baseline ? NULL : baseline(b, &shapes->items[i], verb, list);
-            result *r = &list->items[list->count];
-            if (plain && !strcmp(plain->shape.codec, shapes->items[i].codec))
-                continue;
-            run_shape(b, &shapes->items[i], verb, r);
-            list->count++;
-            if (plain && !plain->problem[0] && !r->problem[0])
-                r->of_16bit = plain->time.device.best / r->time.device.best;
-            if (!b->clocks.profiled)
-                return fail(error, EXIT_DEVICE, "the queue is gone");
+            if (o->stop_after > 0 && timer_ms() - start > 1e3 * (double)o->stop_after) {
+                fprintf(stderr, "%zu shapes left out: time is up\n", shapes->count - i);
+                goto done;
+            }
+            if (shapes->items[i].verbs & verb)
+                measure_verb(b, o, &shapes->items[i], verb, list);
         }
+done:
     for (size_t i = 0; i < list->count; ++i)
         list->wrong |= list->items[i].wrong;
-    return true;
 }
 
 static bool open_context(const options *o, const device *dev, gear_context **context, host_error *error)
@@ -167,8 +218,11 @@ static bool measure(const options *o, const shape_list *shapes, FILE *json, host
     ok = open_context(o, &dev, &b.context, error) && generator_open(&b.data, &dev, error) &&
          clocks_open(&b.clocks, &dev, (double)o->seconds, o->rounds, error) &&
          measure_bandwidth(&dev, b.clocks.profiled, (uint64_t)o->buffer_mib << 20, &b.peaks, error) &&
-         measure_all(&b, o, shapes, &list, error) && results_header(stdout, &dev, &b.peaks, error) &&
-         results_print(list.items, list.count, o->stages, error);
+         results_header(stdout, &dev, &b.peaks, error);
+    if (ok) {
+        measure_all(&b, o, shapes, &list);
+        ok = results_print(list.items, list.count, o->stages, error);
+    }
     if (ok && o->csv)
         ok = results_csv(list.items, list.count, &dev, &b.peaks, o->csv, error);
     if (ok && json) {
