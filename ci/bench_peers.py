@@ -2,11 +2,11 @@
 """Times PyTorch's 16-bit attention on an NVIDIA card for shapes of gear-bench: bench_peers.py SHAPES.txt [OUT.json]
 
 Each distinct attend geometry of the shapes file (batch, KV heads, queries per KV head, tokens, head_dim, query tokens) is
-measured once: scaled_dot_product_attention through cuDNN, FlashAttention and the memory-efficient kernel, on contiguous 16-bit
-keys and values, replayed as a CUDA graph of many calls, best of many replays. Each backend runs twice: with the query heads that
-share a KV head as they are (enable_gqa), and folded into the query axis, which reads each key once and is only right for one
-query token. The result of each is checked against the plain formula in float32 before its time counts. A backend that fails
-says why. Needs torch 2.x alone. ci/bench_table.py puts OUT.json beside what gear-bench wrote.
+measured once: scaled_dot_product_attention through cuDNN, FlashAttention and the memory-efficient kernel, on contiguous
+16-bit keys and values, replayed as a CUDA graph of many calls, best of many replays. Each backend runs twice: with the query
+heads that share a KV head as they are (enable_gqa), and folded into the query axis, which reads each key once and is only
+right for one query token. The result of each is checked against the plain formula in float32 before its time counts. A
+backend that fails says why. Needs torch 2.x alone. ci/bench_table.py puts OUT.json beside what gear-bench wrote.
 """
 import argparse
 import datetime

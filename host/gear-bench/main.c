@@ -1,22 +1,17 @@
 /* gear-bench: how fast attend and append are on a device, against what its memory can do, for the shapes of a text file. */
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../common/args.h"
-#include "../common/codec_flags.h"
 #include "../common/report.h"
-#include "../common/timer.h"
-#include "run.h"
+#include "suite.h"
 
 typedef struct options {
     device_flags device;
     const char *shapes, *json, *csv;
     uint32_t attend; /* index in kernels[] */
-    unsigned rounds;
-    float seconds, stop_after;
+    suite_options suite;
     uint32_t buffer_mib;
-    bool stages, no_baseline;
+    bool stages;
 } options;
 
 enum {
@@ -61,7 +56,8 @@ static const char doc[] =
     "rank, outliers, exact, tables, window), queries and output; for append the 16-bit input once. % peak is of this device's "
     "own "
     "read bandwidth (append: copy bandwidth, read plus written), measured in the same run. x 16 bits is the time of the "
-    "16-bit codec of this library over this one's.\n\n"
+    "16-bit codec of this library over this one's, x OpenMP that of plain C + OpenMP on 16-bit keys and values (CPU "
+    "devices).\n\n"
     "Exit codes: 0 done, 1 a wrong result, or the device or the library failed, 2 wrong usage or input.";
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -74,20 +70,20 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_JSON: o->json = text; return 0;
     case KEY_CSV: o->csv = text; return 0;
     case KEY_STAGES: o->stages = true; return 0;
-    case KEY_NO_BASELINE: o->no_baseline = true; return 0;
+    case KEY_NO_BASELINE: o->suite.no_baseline = true; return 0;
     case KEY_REPEAT:
-        o->rounds = args_u32("repeat", text, state);
-        if (o->rounds < 1 || o->rounds > 1000)
-            argp_failure(state, EXIT_INPUT, 0, "--repeat: %u is not 1 to 1000", o->rounds);
+        o->suite.rounds = args_u32("repeat", text, state);
+        if (o->suite.rounds < 1 || o->suite.rounds > 1000)
+            argp_failure(state, EXIT_INPUT, 0, "--repeat: %u is not 1 to 1000", o->suite.rounds);
         return 0;
     case KEY_SECONDS:
-        o->seconds = args_float("seconds", text, state);
-        if (!(o->seconds >= 0 && o->seconds <= 600))
+        o->suite.seconds = args_float("seconds", text, state);
+        if (!(o->suite.seconds >= 0 && o->suite.seconds <= 600))
             argp_failure(state, EXIT_INPUT, 0, "--seconds: '%s' is not 0 to 600", text);
         return 0;
     case KEY_STOP:
-        o->stop_after = args_float("stop-after", text, state);
-        if (!(o->stop_after > 0))
+        o->suite.stop_after = args_float("stop-after", text, state);
+        if (!(o->suite.stop_after > 0))
             argp_failure(state, EXIT_INPUT, 0, "--stop-after: '%s' is not above 0", text);
         return 0;
     case KEY_BUFFER:
@@ -102,91 +98,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
-}
-
-static void plain_16bit(recipe *r)
-{
-    codec_flags flags;
-    codec_flags_init(&flags);
-    *r = flags.plain;
-    r->codecs.k.bits = r->codecs.v.bits = 16;
-}
-
-typedef struct result_list {
-    result *items; /* room for all */
-    size_t count;
-    bool wrong;
-} result_list;
-
-/* Progress, for whoever waits: results come at the end. */
-static void tell(const result *r)
-{
-    const bench_shape *s = &r->shape;
-    fprintf(stderr, "%s %ux%u %u %u %u/%u %s: ", r->verb == VERB_ATTEND ? "attend" : "append", s->batch, s->kv_heads, s->group,
-            s->tokens, s->head_dim, s->queries, s->codec);
-    if (r->problem[0])
-        fprintf(stderr, "%s\n", r->problem);
-    else
-        fprintf(stderr, "%.1f us\n", 1e3 * r->time.device.best);
-}
-
-/* Another kernel than the one asked for may serve 16 bits: better some baseline than none. */
-static void run_baseline(bench *b, const bench_shape *plain, unsigned verb, result *out)
-{
-    gear_attend_kernel wanted = b->kernel;
-    run_shape(b, plain, verb, out);
-    if (out->problem[0] && !out->wrong && wanted != GEAR_ATTEND_AUTO) {
-        b->kernel = GEAR_ATTEND_AUTO;
-        run_shape(b, plain, verb, out);
-        b->kernel = wanted;
-    }
-    out->of_16bit = out->problem[0] ? (double)NAN : 1;
-}
-
-/* The 16-bit row of this shape and verb: one measured before, or now. */
-static const result *baseline(bench *b, const bench_shape *shape, unsigned verb, result_list *list)
-{
-    recipe r;
-    plain_16bit(&r);
-    bench_shape plain = shape_with(shape, &r);
-    for (size_t i = 0; i < list->count; ++i) {
-        const result *known = &list->items[i];
-        if (known->verb == verb && shape_same_geometry(&known->shape, shape) && !strcmp(known->shape.codec, plain.codec))
-            return known;
-    }
-    result *out = &list->items[list->count++];
-    run_baseline(b, &plain, verb, out);
-    tell(out);
-    return out;
-}
-
-static void measure_verb(bench *b, const options *o, const bench_shape *shape, unsigned verb, result_list *list)
-{
-    const result *plain = o->no_baseline ? NULL : baseline(b, shape, verb, list);
-    if (plain && !strcmp(plain->shape.codec, shape->codec))
-        return;
-    result *r = &list->items[list->count++];
-    run_shape(b, shape, verb, r);
-    if (plain && !plain->problem[0] && !r->problem[0])
-        r->of_16bit = plain->time.device.best / r->time.device.best;
-    tell(r);
-}
-
-static void measure_all(bench *b, const options *o, const shape_list *shapes, result_list *list)
-{
-    double start = timer_ms();
-    for (size_t i = 0; i < shapes->count; ++i)
-        for (unsigned verb = VERB_ATTEND; verb <= VERB_APPEND; verb <<= 1) {
-            if (o->stop_after > 0 && timer_ms() - start > 1e3 * (double)o->stop_after) {
-                fprintf(stderr, "%zu shapes left out: time is up\n", shapes->count - i);
-                goto done;
-            }
-            if (shapes->items[i].verbs & verb)
-                measure_verb(b, o, &shapes->items[i], verb, list);
-        }
-done:
-    for (size_t i = 0; i < list->count; ++i)
-        list->wrong |= list->items[i].wrong;
 }
 
 static bool open_context(const options *o, const device *dev, gear_context **context, host_error *error)
@@ -216,11 +127,11 @@ static bool measure(const options *o, const shape_list *shapes, FILE *json, host
     }
     b.dev = &dev;
     ok = open_context(o, &dev, &b.context, error) && generator_open(&b.data, &dev, error) &&
-         clocks_open(&b.clocks, &dev, (double)o->seconds, o->rounds, error) &&
+         clocks_open(&b.clocks, &dev, (double)o->suite.seconds, o->suite.rounds, error) &&
          measure_bandwidth(&dev, b.clocks.profiled, (uint64_t)o->buffer_mib << 20, &b.peaks, error) &&
          results_header(stdout, &dev, &b.peaks, error);
     if (ok) {
-        measure_all(&b, o, shapes, &list);
+        suite_run(&b, &o->suite, shapes, &list);
         ok = results_print(list.items, list.count, o->stages, error);
     }
     if (ok && o->csv)
@@ -245,7 +156,7 @@ static bool measure(const options *o, const shape_list *shapes, FILE *json, host
 int main(int argc, char **argv)
 {
     static char program[] = "gear-bench";
-    options o = {.seconds = 0.5f, .buffer_mib = 1024};
+    options o = {.suite.seconds = 0.5f, .buffer_mib = 1024};
     host_error error = {0};
     shape_list shapes = {0};
     FILE *json = NULL;

@@ -31,7 +31,7 @@ bool results_header(FILE *stream, const device *dev, const bandwidth *peaks, hos
     return stdout_ok(error);
 }
 
-enum { COLUMNS = 17 };
+enum { COLUMNS = 18 };
 
 static bool add_row(report_table *table, const result *r, host_error *error)
 {
@@ -47,8 +47,9 @@ static bool add_row(report_table *table, const result *r, host_error *error)
                             result_rate(r),
                             100 * result_rate(r) / r->peak,
                             result_tokens_per_second(r),
-                            r->of_16bit};
-    static const int decimals[] = {3, 1, 1, 1, 1, 2, 1, 1, 0, 2};
+                            r->of_16bit,
+                            r->openmp_ms / r->time.device.best};
+    static const int decimals[] = {3, 1, 1, 1, 1, 2, 1, 1, 0, 2, 2};
     snprintf(text[0], sizeof text[0], "%s", verb_name(r));
     snprintf(text[1], sizeof text[1], "%ux%u", s->batch, s->kv_heads);
     snprintf(text[2], sizeof text[2], "%u", s->group);
@@ -80,7 +81,7 @@ bool results_print(const result *list, size_t count, bool stages, host_error *er
 {
     static const char *const header[COLUMNS] = {"verb",  "batch x heads", "per head", "tokens",   "dim/queries", "built",
                                                 "codec", "bits",          "us",       "median",   "kernels",     "wall",
-                                                "MB",    "GB/s",          "% peak",   "tokens/s", "x 16 bits"};
+                                                "MB",    "GB/s",          "% peak",   "tokens/s", "x 16 bits",   "x OpenMP"};
     report_table table = {0};
     bool ok = table_add(&table, COLUMNS, header, error);
     for (size_t i = 0; ok && i < count; ++i)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dense.h"
+#include "reference.h"
 #include "verify.h"
 
 /* Multiplications that a check may take, and the most pairs it looks at. */
@@ -13,28 +14,6 @@ enum { MOST_PAIRS = 16 };
 size_t output_values(const bench_shape *shape)
 {
     return (size_t)shape->batch * shape->kv_heads * shape->group * shape->queries * shape->head_dim;
-}
-
-/* softmax(q K^T / sqrt(dim)) V over `seen` tokens. */
-static void attend_one(const double *q, const float *k, const float *v, uint32_t seen, uint32_t dim, double *score, double *out)
-{
-    double most = -INFINITY, sum = 0, scale = 1 / sqrt((double)dim);
-    for (uint32_t t = 0; t < seen; ++t) {
-        double dot = 0;
-        for (uint32_t c = 0; c < dim; ++c)
-            dot += q[c] * (double)k[(size_t)t * dim + c];
-        score[t] = dot * scale;
-        most = score[t] > most ? score[t] : most;
-    }
-    memset(out, 0, dim * sizeof *out);
-    for (uint32_t t = 0; t < seen; ++t) {
-        double weight = exp(score[t] - most);
-        sum += weight;
-        for (uint32_t c = 0; c < dim; ++c)
-            out[c] += weight * (double)v[(size_t)t * dim + c];
-    }
-    for (uint32_t c = 0; c < dim; ++c)
-        out[c] /= sum;
 }
 
 /* Half a unit in the last place of a half near `value`. */
@@ -79,7 +58,7 @@ static bool check_pair(dense *d, uint32_t sequence, uint32_t head, const uint16_
             uint32_t query_head = head * s->group + g;
             for (uint32_t c = 0; c < dim; ++c)
                 work->q[c] = (double)data_value(DATA_Q, query_head, m, c);
-            attend_one(work->q, work->k, work->v, tokens - s->queries + m + 1, dim, work->score, work->out);
+            reference_attend(work->q, work->k, work->v, tokens - s->queries + m + 1, dim, work->score, work->out);
             size_t row = (((size_t)sequence * s->kv_heads * s->group + query_head) * s->queries + m) * dim;
             compare(out + row, work->out, dim, e);
         }
