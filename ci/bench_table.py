@@ -69,7 +69,7 @@ def attend_table(run, peers):
             peer = best.get(tuple(row[name] for name in GEOMETRY))
             cells += [f"{peer['us']:.1f} ({peer['backend']})", times(peer["us"], own)] if peer else ["-", "-"]
         if openmp:
-            cells.append(times(row["openmp_us"], own))
+            cells.append(times(row["openmp_us"], row["wall_us"]["best"]))
         lines.append(cells)
     return table(head, lines) if lines else ""
 

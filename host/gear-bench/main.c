@@ -3,11 +3,14 @@
 
 #include "../common/args.h"
 #include "../common/report.h"
+#include "page.h"
 #include "suite.h"
 
 typedef struct options {
     device_flags device;
-    const char *shapes, *json, *csv;
+    const char *shapes, *json, *csv, *report;
+    const char **compare; /* [num_compare] */
+    size_t num_compare;
     uint32_t attend; /* index in kernels[] */
     suite_options suite;
     uint32_t buffer_mib;
@@ -19,6 +22,8 @@ enum {
     KEY_ATTEND,
     KEY_JSON,
     KEY_CSV,
+    KEY_REPORT,
+    KEY_COMPARE,
     KEY_REPEAT,
     KEY_SECONDS,
     KEY_BUFFER,
@@ -40,6 +45,12 @@ static const struct argp_option option_table[] = {
     {"stages", KEY_STAGES, NULL, 0, "Print the time of each kernel too (--json always has it)", 2},
     {"json", KEY_JSON, "FILE", 0, "Also write everything here", 0},
     {"csv", KEY_CSV, "FILE", 0, "Also write a line a row here", 0},
+    {"report", KEY_REPORT, "FILE", 0, "Also write a page with figures here (HTML)", 0},
+    {"compare", KEY_COMPARE, "FILE", 0,
+     "Put the results of an earlier --json, or of ci/bench_peers.py, beside these in --report; may be repeated, and goes "
+     "without "
+     "--shapes too",
+     0},
     {0}};
 
 static const char doc[] =
@@ -60,6 +71,17 @@ static const char doc[] =
     "devices).\n\n"
     "Exit codes: 0 done, 1 a wrong result, or the device or the library failed, 2 wrong usage or input.";
 
+static void add_compare(options *o, const char *path, const struct argp_state *state)
+{
+    const char **grown = realloc(o->compare, (o->num_compare + 1) * sizeof *grown);
+    if (!grown) {
+        argp_failure(state, EXIT_DEVICE, 0, "host memory exhausted");
+        return;
+    }
+    o->compare = grown;
+    o->compare[o->num_compare++] = path;
+}
+
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     options *o = state->input;
@@ -69,6 +91,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_ATTEND: o->attend = args_choice("attend", text, kernels, 4, state); return 0;
     case KEY_JSON: o->json = text; return 0;
     case KEY_CSV: o->csv = text; return 0;
+    case KEY_REPORT: o->report = text; return 0;
+    case KEY_COMPARE: add_compare(o, text, state); return 0;
     case KEY_STAGES: o->stages = true; return 0;
     case KEY_NO_BASELINE: o->suite.no_baseline = true; return 0;
     case KEY_REPEAT:
@@ -93,8 +117,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG: argp_failure(state, EXIT_INPUT, 0, "'%s' is not an option", text); return 0;
     case ARGP_KEY_END:
-        if (!o->shapes)
+        if (!o->shapes && !(o->report && o->num_compare))
             argp_failure(state, EXIT_INPUT, 0, "--shapes FILE is needed; see --help");
+        if (o->num_compare && !o->report)
+            argp_failure(state, EXIT_INPUT, 0, "--compare goes with --report");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -114,7 +140,8 @@ static bool open_context(const options *o, const device *dev, gear_context **con
     return ok;
 }
 
-static bool measure(const options *o, const shape_list *shapes, FILE *json, host_error *error)
+/* Measures and prints; *document is the one of --json. */
+static bool measure(const options *o, const shape_list *shapes, json_t **document, host_error *error)
 {
     device dev;
     bench b = {.kernel = (gear_attend_kernel)o->attend};
@@ -132,17 +159,13 @@ static bool measure(const options *o, const shape_list *shapes, FILE *json, host
          results_header(stdout, &dev, &b.peaks, error);
     if (ok) {
         suite_run(&b, &o->suite, shapes, &list);
+        *document = results_json(list.items, list.count, &dev, &b.peaks);
         ok = results_print(list.items, list.count, o->stages, error);
     }
     if (ok && o->csv)
         ok = results_csv(list.items, list.count, &dev, &b.peaks, o->csv, error);
-    if (ok && json) {
-        json_t *root = results_json(list.items, list.count, &dev, &b.peaks);
-        ok = report_write(root, json, o->json, error);
-        json_decref(root);
-    } else if (json) {
-        fclose(json);
-    }
+    if (ok && !*document)
+        ok = fail(error, EXIT_DEVICE, "host memory exhausted");
     if (ok && list.wrong)
         ok = fail(error, EXIT_DEVICE, "not all shapes could be measured");
     clocks_close(&b.clocks);
@@ -153,20 +176,62 @@ static bool measure(const options *o, const shape_list *shapes, FILE *json, host
     return ok;
 }
 
+/* This run's document (NULL: none) and those of --compare. */
+static bool write_page(const options *o, json_t *own, FILE *file, host_error *error)
+{
+    size_t count = 0;
+    json_t **documents = calloc(o->num_compare + 1, sizeof *documents);
+    bool ok = documents || fail(error, EXIT_DEVICE, "host memory exhausted");
+    if (ok && own)
+        documents[count++] = json_incref(own);
+    for (size_t i = 0; ok && i < o->num_compare; ++i) {
+        documents[count] = page_read(o->compare[i], error);
+        ok = documents[count] != NULL;
+        count += ok;
+    }
+    if (ok)
+        ok = page_write(documents, count, file, o->report, error);
+    else
+        fclose(file);
+    for (size_t i = 0; i < count; ++i)
+        json_decref(documents[i]);
+    free(documents);
+    return ok;
+}
+
+/* What was measured is written also where some of it was wrong: those rows say so. */
+static bool run(const options *o, host_error *error)
+{
+    shape_list shapes = {0};
+    json_t *document = NULL;
+    FILE *json = NULL, *page = NULL;
+    bool ok = (!o->shapes || shapes_read(o->shapes, &shapes, error)) && (!o->json || (json = report_open(o->json, error))) &&
+              (!o->report || (page = report_open(o->report, error)));
+    ok = ok && (!o->shapes || measure(o, &shapes, &document, error));
+    if (json && document)
+        ok = report_write(document, json, o->json, error) && ok;
+    else if (json)
+        fclose(json);
+    if (page && (document || (!o->shapes && ok)))
+        ok = write_page(o, document, page, error) && ok;
+    else if (page)
+        fclose(page);
+    json_decref(document);
+    free(shapes.items);
+    return ok;
+}
+
 int main(int argc, char **argv)
 {
     static char program[] = "gear-bench";
     options o = {.suite.seconds = 0.5f, .buffer_mib = 1024};
     host_error error = {0};
-    shape_list shapes = {0};
-    FILE *json = NULL;
     args_setup();
     const struct argp_child children[] = {{&device_argp, 0, NULL, 3}, {0}};
     const struct argp parser = {option_table, parse, NULL, doc, children, NULL, NULL};
     argv[0] = program; /* getopt's messages begin with it */
     argp_parse(&parser, argc, argv, 0, NULL, &o);
-    bool ok = shapes_read(o.shapes, &shapes, &error) && (!o.json || (json = report_open(o.json, &error)));
-    ok = ok && measure(&o, &shapes, json, &error);
-    free(shapes.items);
+    bool ok = run(&o, &error);
+    free(o.compare);
     return ok ? 0 : report_failure(program, &error);
 }

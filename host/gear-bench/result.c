@@ -48,7 +48,7 @@ static bool add_row(report_table *table, const result *r, host_error *error)
                             100 * result_rate(r) / r->peak,
                             result_tokens_per_second(r),
                             r->of_16bit,
-                            r->openmp_ms / r->time.device.best};
+                            r->openmp_ms / r->time.wall.best};
     static const int decimals[] = {3, 1, 1, 1, 1, 2, 1, 1, 0, 2, 2};
     snprintf(text[0], sizeof text[0], "%s", verb_name(r));
     snprintf(text[1], sizeof text[1], "%ux%u", s->batch, s->kv_heads);
