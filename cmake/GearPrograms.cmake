@@ -39,7 +39,7 @@ foreach(example IN LISTS examples)
     gear_add_program(example_${name} "${example}")
 endforeach()
 
-# gear-bench times each launch of the library: enqueue calls pass through host/gear-bench/launches.c, so it has the static library.
+# gear-bench times each launch of the library: enqueue calls pass through host/gear-bench/launches.c, hence the static library.
 if(TARGET gear-bench)
     set_target_properties(gear-bench PROPERTIES LINK_LIBRARIES "")
     target_link_libraries(gear-bench PRIVATE gear_host gear_static Threads::Threads m)
