@@ -104,6 +104,8 @@ stem_offences()
     for file in cl/*.cl; do
         [ -e "$file" ] || continue
         stem=$(basename "$file" .cl)
+        # A variant for one kind of device shares all three with the portable kernel.
+        [[ $stem == attend_1_partial_* ]] && stem=attend_1_partial
         [ -e "src/stage/$stem.c" ] || echo "src/stage/$stem.c is missing"
         # upload moves work lists and computes nothing.
         [ "$stem" = upload ] && continue
@@ -146,6 +148,24 @@ size_offences()
         LC_ALL=C.UTF-8 xargs -r -d '\n' grep -nE '^.{129,}' /dev/null | cut -c 1-120
 }
 check_empty "files are small and lines at most 128 columns" size_offences
+
+# What a formatter leaves where a line was too long: a field without its name, a chapter rule in two pieces, a comment behind
+# code that goes on in the next line or closes there alone.
+page_offences()
+{
+    local file
+    for file in include/gear/*.h cl/common/layout.h; do
+        awk -v file="$file" '
+            function offence(what) { print file ":" FNR ": " what }
+            /^ +(const )?[a-z][a-z0-9_ ]*$/ { offence("a field broken over two lines") }
+            /^#define [A-Za-z0-9_]+ +\\$/ { offence("a constant broken over two lines") }
+            /====/ && !/^\/\* =+ [0-9]\. .* =+ \*\/$/ { offence("a chapter rule that is not one line") }
+            /[;,0-9a-z] +\/\*/ && !/\*\// && !/^ *(\/\*|\*)/ { offence("a comment behind code that goes on in the next line") }
+            opened && /^ *\*\/$/ { offence("a comment that closes on a line of its own") }
+            { opened = /^ *\/\*/ && !/\*\// }' "$file"
+    done
+}
+check_empty "the headers that people read have whole lines" page_offences
 
 path_offences()
 {

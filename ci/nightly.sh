@@ -33,7 +33,7 @@ if ! install_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}"; then
 fi
 tally build build
 tally gates ci/check_gates.sh
-tally sanitizers ci/check_sanitize.sh
+tally sanitizers env GEAR_TEST_TINY=0 ci/check_sanitize.sh
 tally full-product env GEAR_TEST_FULL=1 ci/run_programs.sh
 tally small-work-groups env POCL_MAX_WORK_GROUP_SIZE=256 ci/run_programs.sh
 if install_intel_runtime; then

@@ -24,7 +24,6 @@ tally kernel-lint ci/check_lint.sh
 tally gates env GATE_AMD="gfx906 gfx1100" GATE_INTEL="skl acm-g10" GATE_NVIDIA="sm_75 sm_90" ci/check_gates.sh
 tally consumer ci/check_consumer.sh
 tally oclgrind ci/check_oclgrind.sh
-# The stage tests, which take as long under sanitizers as all others together, are left to nightly.sh.
-tally sanitizers ci/check_sanitize.sh e2e golden host property robust threads_device unit
+tally sanitizers ci/check_sanitize.sh
 echo "everything in $((SECONDS - start)) s"
 finish

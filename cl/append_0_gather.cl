@@ -9,28 +9,6 @@
 #  error "HEAD_DIM is missing"
 #endif
 
-typedef struct gear_gather {
-    __global const uint *seq;
-    __global const ushort *window;
-    __global const uchar *input;
-    ulong stride_seq, stride_head, stride_token;
-    uint entry, type, ring, heads, is_v, head, channel;
-} gear_gather;
-
-/* The half at a position of the sequence; *bad reports a replaced input value. */
-GEAR__INLINE uint gear_read(const gear_gather *g, uint position, uint *bad)
-{
-    uint length = g->seq[GEAR__SEQ_LENGTH];
-    *bad = 0u;
-    if (position < length) {
-        return g->window[gear_window_index(g->seq[GEAR__SEQ_SLOT], g->is_v, g->heads, g->head, g->ring, position, HEAD_DIM,
-                                           g->channel)];
-    }
-    ulong index = gear_input_index(g->seq, g->entry, position - length, g->head, g->channel, g->stride_seq, g->stride_head,
-                                   g->stride_token);
-    return gear_sanitize(gear_load(g->input, index, g->type), bad);
-}
-
 /* Stand-in of exact token `position`: token exact + position, else the mean of the segment's other tokens. */
 GEAR__INLINE uint gear_stand_in(const gear_gather *g, uint position, uint exact, uint first, uint tokens)
 {

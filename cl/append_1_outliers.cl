@@ -91,7 +91,7 @@ __kernel void gear_k_append_1_outliers_tokens(uint per_end, uint num_rows, uint 
     gear_mark_both_ends(&v, per_end);
 }
 
-GEAR_REDUCE_64(gear_sum_64, uint, GEAR_ADD)
+GEAR_REDUCE_64(gear_count_64, uint, GEAR_ADD)
 
 /* Where the block rule finds the middle and the scale of a value's group. */
 typedef struct gear_groups {
@@ -148,20 +148,21 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_ou
     __global const ushort *values = x + at;
     __global uchar *marks = mask + at;
 
-    uint available = gear_sum_64(part, token, marks[0] == 0 ? HEAD_DIM : 0u), k = min(budget, available);
-    uint threshold = 0u, above = 0u;
-    for (uint bit = 0x40000000u; bit; bit >>= 1) {
+    uint available = gear_count_64(part, token, marks[0] == 0 ? HEAD_DIM : 0u), k = min(budget, available);
+    uint threshold = 0u, above = 0u, bit = 0x40000000u;
+    do {
         uint candidate = threshold | bit, count = 0u;
         for (uint c = 0; c < HEAD_DIM; c++) {
             count += marks[c] == 0 && gear_distance_key(&g, values[c], token, c) >= candidate;
         }
-        count = gear_sum_64(part, token, count);
+        count = gear_count_64(part, token, count);
         if (count >= k) {
             threshold = candidate;
         } else {
             above = max(above, count);
         }
-    }
+        bit >>= 1;
+    } while (bit);
     uint equal = 0u;
     for (uint c = 0; c < HEAD_DIM; c++) {
         equal += marks[c] == 0 && gear_distance_key(&g, values[c], token, c) == threshold;

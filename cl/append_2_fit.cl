@@ -15,46 +15,51 @@
 #endif
 
 /* s and z of one group of values `stride` apart, by the level count: all of the range at 8 and more levels, 0.88 of it at 4,
- * least squares at 2 (two rounds from three starts; the sums in order, so that they are the same everywhere). */
-GEAR__INLINE float2 gear_fit(__global const ushort *x, __global const uchar *mask, uint count, uint stride, uint bits)
+ * least squares at 2, weighted by tokens (two rounds from three starts; the sums in order, so that they are the same
+ * everywhere). weights: as far apart as the values. */
+GEAR__INLINE float2 gear_fit(__global const ushort *x, __global const uchar *mask, __global const float *weights, uint count,
+                             uint stride, uint bits)
 {
-    float lo = 0.0f, hi = 0.0f, sum = 0.0f;
+    float lo = 0.0f, hi = 0.0f, sum = 0.0f, all = 0.0f;
     uint kept = 0u;
     for (uint i = 0; i < count; i++) {
         if (mask[i * stride] & (GEAR__MASK_OUTLIER | GEAR__MASK_PADDING)) {
             continue;
         }
-        float value = gear_float_from_half(x[i * stride]) + 0.0f;
+        float value = gear_float_from_half(x[i * stride]) + 0.0f, weight = bits == 1u ? weights[i * stride] : 0.0f;
         lo = kept ? fmin(lo, value) : value;
         hi = kept ? fmax(hi, value) : value;
-        sum += value;
+        sum += weight * value;
+        all += weight;
         kept++;
     }
     float middle = (lo + hi) * 0.5f, range = fmax((hi - lo) * 0.5f, 1e-6f);
     if (bits != 1u || !kept) {
         return (float2)(bits == 2u ? 0.88f * range : range, middle);
     }
-    float inverse = gear_inverse_count(kept), mean = sum * inverse, best_error = 0.0f;
+    float mean = sum * gear_reciprocal(all), best_error = 0.0f;
     float2 best = (float2)(range, middle);
     for (uint start = 0; start < 3u; start++) {
         float s = range * (start == 0u ? 0.5f : start == 1u ? 0.65f : 0.8f), z = 0.5f * (middle + mean), error = 0.0f;
         for (uint round = 0; round < 3u; round++) { /* two refits; the third pass measures */
-            float above = 0.0f, above_sum = 0.0f;
+            float above = 0.0f, above_sum = 0.0f, below = 0.0f, below_sum = 0.0f;
             error = 0.0f;
             for (uint i = 0; i < count; i++) {
                 if (mask[i * stride] & (GEAR__MASK_OUTLIER | GEAR__MASK_PADDING)) {
                     continue;
                 }
-                float value = gear_float_from_half(x[i * stride]) + 0.0f, up = value > z ? 1.0f : 0.0f;
-                float miss = value - z - (up != 0.0f ? s : -s);
-                above += up;
-                above_sum += up * value;
-                error += miss * miss;
+                float value = gear_float_from_half(x[i * stride]) + 0.0f, weight = weights[i * stride];
+                uint up = value > z;
+                float miss = value - z - (up ? s : -s), part = weight * value;
+                above += up ? weight : 0.0f;
+                above_sum += up ? part : 0.0f;
+                below += up ? 0.0f : weight;
+                below_sum += up ? 0.0f : part;
+                error += weight * (miss * miss);
             }
-            uint n = (uint)above;
-            if (round < 2u && n && n < kept) {
+            if (round < 2u && above > 0.0f && below > 0.0f) {
                 /* two clusters: z + s and z - s are their means */
-                float high = above_sum * gear_inverse_count(n), low = (sum - above_sum) * gear_inverse_count(kept - n);
+                float high = above_sum * gear_reciprocal(above), low = below_sum * gear_reciprocal(below);
                 s = (high - low) * 0.5f;
                 z = (high + low) * 0.5f;
                 s = s > 1e-7f ? s : range;
@@ -81,7 +86,7 @@ GEAR__INLINE uint gear_steps(float value, uint unit_bits, float top)
 
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_2_fit(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
-    __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask)
+    __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask, __global const float *r)
 {
     __local float s[GROUPS], z[GROUPS];
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
@@ -96,9 +101,9 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_2_fi
 #if IS_V
         uint first = i / 64u * 64u, count = min(64u, HEAD_DIM - first);
         ulong start = at + (i % 64u) * HEAD_DIM + first;
-        float2 fit = gear_fit(x + start, mask + start, count, 1u, side[GEAR__SIDE_BITS]);
+        float2 fit = gear_fit(x + start, mask + start, r, count, 1u, side[GEAR__SIDE_BITS]);
 #else
-        float2 fit = gear_fit(x + at + i, mask + at + i, 64u, HEAD_DIM, gear_segment_of(side, i).bits);
+        float2 fit = gear_fit(x + at + i, mask + at + i, r + at, 64u, HEAD_DIM, gear_segment_of(side, i).bits);
 #endif
         s[i] = fit.x;
         z[i] = fit.y;

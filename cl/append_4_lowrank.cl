@@ -5,13 +5,11 @@
  * A as [head][column 0..7][row], then B as [job][head][column][head_dim]. */
 #include "exact.clh"
 #include "record.clh"
-#include "reduce.clh"
+#include "reduce.clh" /* also says why loops around a barrier test at their end */
 
 #ifndef HEAD_DIM
 #  error "HEAD_DIM is missing"
 #endif
-
-#define MAX_RANK 8
 
 /* Start basis: the same numbers for every head and sequence. */
 GEAR__INLINE float gear_start(uint row, uint column)
@@ -30,13 +28,15 @@ GEAR_REDUCE_64(gear_max_64, float, fmax)
 
 /* Modified Gram-Schmidt, two rounds, on `rank` columns of `length` floats `stride` apart. A column that the earlier ones
  * explain to float precision becomes 0. Column j takes 2 j + 2 dot products: itself, the earlier ones twice, itself again; one
- * loop over all of them keeps a single reduction in the code. */
+ * loop over all of them keeps a single reduction in the code. rank >= 1. */
 GEAR__INLINE void gear_orthonormalise(__global float *m, uint rank, uint length, ulong stride, __local float *part, uint lid)
 {
-    for (uint j = 0; j < rank; j++) {
+    uint j = 0;
+    do {
         __global float *column = m + j * stride;
         float before = 0.0f;
-        for (uint e = 0; e < 2u * j + 2u; e++) {
+        uint e = 0;
+        do {
             uint last = e == 2u * j + 1u, self = e == 0u || last;
             __global const float *other = self ? column : m + ((e - 1u) % j) * stride;
             float sum = 0.0f;
@@ -52,8 +52,8 @@ GEAR__INLINE void gear_orthonormalise(__global float *m, uint rank, uint length,
             for (uint i = lid; i < length; i += 64u) {
                 column[i] = factor * fma(shift, other[i], column[i]);
             }
-        }
-    }
+        } while (++e < 2u * j + 2u);
+    } while (++j < rank);
 }
 
 /* Scale of a column of factors in 8 or 4 bits. */
@@ -91,10 +91,14 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_4_lo
     const uint cls = job[GEAR__JOB_CLASS], rank = side[GEAR__SIDE_RANK + cls], bits = side[GEAR__SIDE_FACTOR_BITS];
     const uint rows = job[GEAR__JOB_BLOCKS] * 64u, usable = min(min(rank, job[GEAR__JOB_TOKENS]), (uint)HEAD_DIM);
     __global const float *residual = r + ((ulong)head * num_rows + job[GEAR__JOB_ROW]) * HEAD_DIM;
-    __global float *a = scratch + (ulong)head * MAX_RANK * num_rows + job[GEAR__JOB_ROW];
-    __global float *b = scratch + ((ulong)heads * num_rows + ((ulong)get_group_id(0) * heads + head) * HEAD_DIM) * MAX_RANK;
+    __global float *a = scratch + (ulong)head * GEAR__MAX_RANK * num_rows + job[GEAR__JOB_ROW];
+    const ulong b_first = (ulong)heads * num_rows + ((ulong)get_group_id(0) * heads + head) * HEAD_DIM;
+    __global float *b = scratch + b_first * GEAR__MAX_RANK;
 
-    for (uint i = lid; i < MAX_RANK * HEAD_DIM; i += 64u) {
+    if (rank == 0u) { /* of this class; rows and iterations are never 0 */
+        return;
+    }
+    for (uint i = lid; i < GEAR__MAX_RANK * HEAD_DIM; i += 64u) {
         uint column = i / HEAD_DIM;
         b[i] = column < usable ? gear_start(i % HEAD_DIM, column) : 0.0f;
     }
@@ -103,7 +107,8 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_4_lo
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     /* even half passes: B orthonormal, A = R B; odd: A orthonormal, B = R^T A */
-    for (uint half_pass = 0; half_pass < 2u * side[GEAR__SIDE_ITERATIONS]; half_pass++) {
+    uint half_pass = 0;
+    do {
         const uint odd = half_pass & 1u;
         gear_orthonormalise(odd ? a : b, usable, odd ? rows : HEAD_DIM, odd ? num_rows : HEAD_DIM, part, lid);
         barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
@@ -113,27 +118,28 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_4_lo
             __global float *to = (odd ? b : a) + i;
             const uint length = odd ? rows : HEAD_DIM, step = odd ? HEAD_DIM : 1u;
             const ulong basis_stride = odd ? num_rows : HEAD_DIM, to_stride = odd ? HEAD_DIM : num_rows;
-            float sum[MAX_RANK] = {0.0f};
+            float sum[GEAR__MAX_RANK] = {0.0f};
             for (uint n = 0; n < length; n++) {
                 float value = from[n * step];
 #pragma unroll
-                for (uint j = 0; j < MAX_RANK; j++) { /* columns beyond `usable` read what is there and are dropped */
+                for (uint j = 0; j < GEAR__MAX_RANK; j++) { /* columns beyond `usable` read what is there and are dropped */
                     sum[j] = fma(value, basis[j * basis_stride + n], sum[j]);
                 }
             }
 #pragma unroll
-            for (uint j = 0; j < MAX_RANK; j++) { /* no running index into sum: it would go to scratch memory */
+            for (uint j = 0; j < GEAR__MAX_RANK; j++) { /* no running index into sum: it would go to scratch memory */
                 if (j < usable) {
                     to[j * to_stride] = sum[j];
                 }
             }
         }
         barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-    }
+    } while (++half_pass < 2u * side[GEAR__SIDE_ITERATIONS]);
 
     __global uchar *segment = gear_segment_head(pool, shape, job[GEAR__JOB_SEGMENT], cls, head);
     __global ushort *scales = (__global ushort *)(segment + side[GEAR__SIDE_FACTORS + cls]);
-    for (uint i = 0; i < 2u * rank; i++) { /* columns of A, then of B */
+    uint i = 0;
+    do { /* columns of A, then of B */
         const uint of_b = i >= rank, j = of_b ? i - rank : i, length = of_b ? HEAD_DIM : rows;
         __global const float *column = of_b ? b + j * HEAD_DIM : a + j * (ulong)num_rows;
         float largest = 0.0f;
@@ -163,5 +169,5 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_4_lo
                 out[at / 2u] = (uchar)(low | high << 4);
             }
         }
-    }
+    } while (++i < 2u * rank);
 }

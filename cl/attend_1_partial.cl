@@ -17,9 +17,8 @@
 #  error "V_BITS, V_BY_TOKEN, V_MIXED, V_NORMAL, V_ROTATE, V_FACTOR_BITS or V_OUTLIERS is missing"
 #endif
 
-#define OWNED    ((HEAD_DIM + 63) / 64)
-#define MAX_RANK 8
-#define NEVER    (-1e30f)
+#define OWNED ((HEAD_DIM + 63) / 64)
+#define NEVER (-1e30f)
 
 #include "attend.clh"
 #include "attend_block.clh"
@@ -31,7 +30,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
     __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v, ulong tail_v_offset, float scale,
     float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax)
 {
-    __local float query[ROWS * HEAD_DIM], p[ROWS * 64], u[ROWS * MAX_RANK], w[ROWS * MAX_RANK], maxima[ROWS * 8];
+    __local float query[ROWS * HEAD_DIM], p[ROWS * 64], u[ROWS * GEAR__MAX_RANK], w[ROWS * GEAR__MAX_RANK], maxima[ROWS * 8];
     __local float fold[K_MIXED | V_MIXED ? 2 * FOLD : 1];
 #if K_MIXED
     __local float stored_query[ROWS * HEAD_DIM];
@@ -54,7 +53,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
         ulong at = q_first + (row / group) * q_token + (head * group + row % group) * q_head + i % HEAD_DIM;
         query[i] = row < rows ? gear_load(q + q_offset, at, (uint)call[GEAR__CALL_Q + GEAR__CALL_TYPE]) : 0.0f;
     }
-    for (uint i = lid; i < ROWS * MAX_RANK; i += 64u) {
+    for (uint i = lid; i < ROWS * GEAR__MAX_RANK; i += 64u) {
         u[i] = 0.0f;
         w[i] = 0.0f;
     }
@@ -103,10 +102,11 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
 
         { /* scores of token lid; u = B_K^T q once a segment */
             gear_block_view v = gear_view_block(pool, shape, 0u, HEAD_DIM, tile.block, tile.segment, tile.cls, head);
-            const gear_outliers o = gear_outliers_of(pool, shape, 0u, tile.block, tile.segment, tile.cls, head);
-            const uint outliers = K_OUTLIERS && is_block, lists = gear__k_lists_per_token(HEAD_DIM);
+            gear_outliers o = gear_outliers_of(pool, shape, 0u, tile.block, tile.segment, tile.cls, head);
+            const uint outliers = K_OUTLIERS != 0 && is_block, lists = gear__k_lists_per_token(HEAD_DIM);
             v.bits = K_FACTOR_BITS; /* known when compiling; 0: no low-rank part */
             v.rank = K_FACTOR_BITS ? v.rank : 0u;
+            o.bits = K_OUTLIERS;
             if (K_FACTOR_BITS && is_block && tile.segment != segment) {
                 segment = tile.segment;
                 for (uint i = lid; i < ROWS * v.rank; i += 64u) {
@@ -115,7 +115,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                     for (uint c = 0; c < HEAD_DIM; c++) {
                         sum = fma(block_query[r * HEAD_DIM + c], gear_factor_b(&v, j, c, HEAD_DIM), sum);
                     }
-                    u[r * MAX_RANK + j] = sum;
+                    u[r * GEAR__MAX_RANK + j] = sum;
                 }
             }
             if (outliers) {
@@ -133,7 +133,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                     float a = gear_factor_a(&v, j, lid);
 #pragma unroll
                     for (uint r = 0; r < ROWS; r++) {
-                        score[r] = fma(a, u[r * MAX_RANK + j], score[r]);
+                        score[r] = fma(a, u[r * GEAR__MAX_RANK + j], score[r]);
                     }
                 }
                 uint e = outliers ? gear_list_start(&o, lid * lists, 64u * lists, part) : 0u, end = e;
@@ -141,7 +141,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                     end += o.counts[lid * lists + i];
                 }
                 for (; e < end; e++) {
-                    float delta = gear_half_at(o.deltas, e);
+                    float delta = gear_delta(&o, e);
 #pragma unroll
                     for (uint r = 0; r < ROWS; r++) {
                         score[r] = fma(delta, block_query[r * HEAD_DIM + o.indices[e]], score[r]);
@@ -200,17 +200,18 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
 
         { /* values of channels lid, lid + 64, ...; w = p^T A_V first */
             gear_block_view v = gear_view_block(pool, shape, 1u, HEAD_DIM, tile.block, tile.segment, tile.cls, head);
-            const gear_outliers o = gear_outliers_of(pool, shape, 1u, tile.block, tile.segment, tile.cls, head);
-            const uint outliers = V_OUTLIERS && is_block;
+            gear_outliers o = gear_outliers_of(pool, shape, 1u, tile.block, tile.segment, tile.cls, head);
+            const uint outliers = V_OUTLIERS != 0 && is_block;
             v.bits = V_FACTOR_BITS;
             v.rank = V_FACTOR_BITS ? v.rank : 0u;
+            o.bits = V_OUTLIERS;
             for (uint i = lid; i < (is_block ? ROWS * v.rank : 0u); i += 64u) {
                 uint r = i / v.rank, j = i % v.rank;
                 float sum = 0.0f;
                 for (uint t = 0; t < 64u; t++) {
                     sum = fma(p[r * 64u + t], gear_factor_a(&v, j, t), sum);
                 }
-                w[r * MAX_RANK + j] = sum;
+                w[r * GEAR__MAX_RANK + j] = sum;
             }
             if (outliers) {
                 gear_list_sums(&o, HEAD_DIM, part, lid);
@@ -230,12 +231,12 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
                         float b = gear_factor_b(&v, j, channel, HEAD_DIM);
 #pragma unroll
                         for (uint r = 0; r < ROWS; r++) {
-                            out[i][r] = fma(b, w[r * MAX_RANK + j], out[i][r]);
+                            out[i][r] = fma(b, w[r * GEAR__MAX_RANK + j], out[i][r]);
                         }
                     }
                     uint e = outliers ? gear_list_start(&o, channel, HEAD_DIM, part) : 0u;
                     for (uint end = outliers ? e + o.counts[channel] : e; e < end; e++) {
-                        float delta = gear_half_at(o.deltas, e);
+                        float delta = gear_delta(&o, e);
 #pragma unroll
                         for (uint r = 0; r < ROWS; r++) {
                             out[i][r] = fma(delta, p[r * 64u + o.indices[e]], out[i][r]);
@@ -275,7 +276,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
         if (row >= rows) {
             continue;
         }
-        ulong at = ((ulong)(s.seq[GEAR__SEQ_ROW] + row / group) * query_heads + head * group + row % group) * splits + split;
+        ulong at = gear_partial_at(&s, row, group, head, query_heads, splits, split);
 #pragma unroll
         for (uint i = 0; i < OWNED; i++) {
             if (lid + 64u * i < HEAD_DIM) {

@@ -56,14 +56,15 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_reconstruct
         next[i] = has_outliers && channel < HEAD_DIM ? gear_entries_before(&o, channel) : 0u;
         end[i] = has_outliers && channel < HEAD_DIM ? next[i] + o.counts[channel] : 0u;
     }
-    for (uint token = 0; token < tile.tokens; token++) {
+    uint token = 0;
+    do { /* tested at its end: see reduce.clh */
         uint position = tile.first + token;
         for (uint i = 0; i < OWNED; i++) {
             uint channel = lid + 64u * i;
             if (channel < HEAD_DIM) {
                 float x = gear_backbone(&v, 1u, BITS, HEAD_DIM, token, channel) + gear_lowrank(&v, token, channel, HEAD_DIM);
                 if (next[i] < end[i] && o.indices[next[i]] == token) {
-                    x += gear_float_from_half(o.deltas[next[i]]);
+                    x += gear_delta(&o, next[i]);
                     next[i]++;
                 }
                 row[channel] = x;
@@ -77,7 +78,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_reconstruct
             }
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-    }
+    } while (++token < tile.tokens);
 #else
     if (lid < tile.tokens) {
         uint token = lid, lists = gear__k_lists_per_token(HEAD_DIM), position = tile.first + token;
@@ -88,7 +89,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_reconstruct
         for (uint place = 0; place < HEAD_DIM; place++) {
             float x = gear_backbone(&v, 0u, BITS, HEAD_DIM, token, place) + gear_lowrank(&v, token, place, HEAD_DIM);
             if (e < end && o.indices[e] == place) {
-                x += gear_float_from_half(o.deltas[e]);
+                x += gear_delta(&o, e);
                 e++;
             }
             uint channel = ordered ? order[place] : place;

@@ -1,14 +1,15 @@
-/* layout.h: where every code, scale and record word lives. Shared by the C host code and every kernel; docs/format.md is its
- * prose.
+/* layout.h: where every code, scale and record word lives. Shared by the C host code and every kernel; prose: docs/format.md.
  *
  * Unit: a block of 64 tokens x one KV head. Codes are kept in planes of w = 1, 2, 4, 8 or 16 bits (3 bits: a 2-bit plane, then
  * a 1-bit plane with the value 4; 5 bits: 4 + 1). A plane of n steps (a step is 16 channels) takes 128 n w bytes, in the order
- * in which a group of 32 lanes reads it: lane = 4 row + quarter, row 0..7, quarter 0..3. K  lane (row, quarter) holds channels
- * 4 quarter .. 4 quarter + 3 of each step and tokens 8 j + row, j 0..7. Steps go together in groups of 4, the rest in groups of
- * 2 and 1, so that a 2-bit word of a group of 4 is 16 channels of one token. V  lane (row, quarter) holds channels 16 step +
- * row and + 8 and tokens 16 m + 2 quarter, + 1, + 8 and + 9, m 0..3 (the order in which a matrix unit leaves probabilities); a
- * 2-bit word is 16 tokens of one channel. Inside a word two neighbours (channels 2i, 2i+1 for K, tokens for V) sit 16 bits
- * apart, so that one AND with a mask such as 0x00030003 gives both as 16-bit floats of a matrix fragment.
+ * in which a group of 32 lanes reads it: lane = 4 row + quarter, row 0..7, quarter 0..3.
+ *   K  lane (row, quarter) holds channels 4 quarter .. 4 quarter + 3 of each step and tokens 8 j + row, j 0..7. Steps go
+ *      together in groups of 4, the rest in groups of 2 and 1, so that a 2-bit word of a group of 4 is 16 channels of one
+ *      token.
+ *   V  lane (row, quarter) holds channels 16 step + row and + 8 and tokens 16 m + 2 quarter, + 1, + 8, + 9, m 0..3 (the order
+ *      in which a matrix unit leaves probabilities); a 2-bit word is 16 tokens of one channel.
+ * Inside a word two neighbours (channels 2i, 2i+1 for K, tokens for V) sit 16 bits apart, so that one AND with a mask such as
+ * 0x00030003 gives both as 16-bit floats of a matrix fragment.
  */
 #ifndef GEAR_LAYOUT_H
 #define GEAR_LAYOUT_H
@@ -36,10 +37,10 @@ typedef uint32_t gear__u32;
 #define GEAR__AXIS_CHANNEL_SEGMENT 3u /* one channel over the segment; segment record, per head [scale, zero][head_dim] */
 #define GEAR__AXIS_TOKEN_ALL       4u /* one token over all heads; block record, shared part [scale, zero][64] */
 
-#define GEAR__AXIS_MIXED_CHANNEL                                                                                               \
-  5u /* 64 tokens of one channel; supers by segment [S, Z0, Zs], pairs of 6 + 6 bits, 12 a channel */
-#define GEAR__AXIS_MIXED_TOKEN 6u /* 64 channels of one token; super [S], pairs of 6 + 4 bits, 10 a token, group after group   \
-                                   */
+/* The mixed backbone: 64 tokens of one channel, supers by channel segment [S, Z0, Zs], pairs of 6 + 6 bits, 12 a channel; and
+ * 64 channels of one token, super [S], pairs of 6 + 4 bits, 10 a token, group after group. */
+#define GEAR__AXIS_MIXED_CHANNEL 5u
+#define GEAR__AXIS_MIXED_TOKEN   6u
 
 /* Record classes: a segment is of the prompt or of decoding; they differ in the rank of L and so in record size. */
 #define GEAR__PROMPT 0u
@@ -118,7 +119,7 @@ typedef uint32_t gear__u32;
 #define GEAR__SIDE_PAIRS            4u
 #define GEAR__SIDE_SHARED_PAIRS     5u
 #define GEAR__SIDE_SEG_PAIRS        6u /* by class */
-#define GEAR__SIDE_OUTLIERS         8u /* 1 when the side has outliers */
+#define GEAR__SIDE_OUTLIERS         8u /* bits of a delta, 8 or 16; 0 without outliers */
 #define GEAR__SIDE_COUNTS           9u
 #define GEAR__SIDE_RANK             10u /* by class */
 #define GEAR__SIDE_A                12u /* by class */
@@ -131,6 +132,7 @@ typedef uint32_t gear__u32;
 #define GEAR__SIDE_NORMAL           22u /* Lloyd-Max levels */
 #define GEAR__SIDE_SEGMENTS         23u /* number of channel segments, at least 1 */
 #define GEAR__SIDE_SEGMENT          24u /* by segment: channels | bits << 16 */
+#define GEAR__SIDE_DELTA_SCALE      28u /* 8-bit deltas: the half that scales those of (head, block) */
 #define GEAR__SHAPE_WORDS           (GEAR__SHAPE_SIDE + 2u * GEAR__SHAPE_SIDE_WORDS)
 
 /* A slot's page table row starts with the sequence header: the exact record (granules) and the number of exact tokens. */
@@ -145,6 +147,11 @@ typedef uint32_t gear__u32;
 #define GEAR__MASK_OUTLIER 1u
 #define GEAR__MASK_EXACT   2u
 #define GEAR__MASK_PADDING 4u
+
+/* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
+#define GEAR__HEALTH_NAN   0u
+#define GEAR__HEALTH_INF   2u
+#define GEAR__HEALTH_WORDS 4u
 
 /* --------------------------------------------------------------------------- positions of codes: bit offsets inside a plane */
 

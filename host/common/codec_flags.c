@@ -27,6 +27,7 @@ enum {
     KEY_OUTLIERS,
     KEY_V_OUTLIERS,
     KEY_RULE,
+    KEY_DELTA_BITS,
     KEY_SEGMENTS,
     KEY_ROTATE,
     KEY_LEVELS,
@@ -52,6 +53,7 @@ static const struct argp_option options[] = {
     {"outliers", KEY_OUTLIERS, "FRACTION", 0, "Share of the values kept exact, 0 to 0.10 [0]", 0},
     {"v-outliers", KEY_V_OUTLIERS, "FRACTION", 0, "The same of V [that of --outliers; with mixed 0]", 0},
     {"outlier-rule", KEY_RULE, "RULE", 0, "vector (the paper's) or block [vector]", 0},
+    {"delta-bits", KEY_DELTA_BITS, "N", 0, "Storage of what an outlier adds: 16, or 8 with a scale a block [16]", 0},
     {0, 0, NULL, 0, "The mixed backbone:", 12},
     {"k-segments", KEY_SEGMENTS, "LIST", 0,
      "Channels x bits of K, the most important first, such as 16x4,48x2: up to 4, channels in steps of 16, bits 1 to 5 or 8",
@@ -112,7 +114,7 @@ static void finish(codec_flags *flags, const struct argp_state *state)
         argp_failure(state, EXIT_INPUT, 0,
                      "--preset goes with --exact-first, --window and --recent, not with other codec flags");
     if (flags->scale_bits && flags->scale_bits != (mixed ? 6 : 16))
-        argp_failure(state, EXIT_INPUT, 0, "--scale-bits: %u; the %s backbone has %d", flags->scale_bits,
+        argp_failure(state, EXIT_INPUT, 0, "--scale-bits: %u, but the %s backbone stores scales in %d bits", flags->scale_bits,
                      backbones[k->backbone], mixed ? 6 : 16);
     if (mixed && flags->k_bits_given)
         argp_failure(state, EXIT_INPUT, 0, "--k-bits: bits of the mixed backbone come with --k-segments");
@@ -187,6 +189,7 @@ static error_t parse_codec(codec_flags *flags, int key, const char *text, const 
     case KEY_RULE:
         k->outlier_rule = v->outlier_rule = (gear_outlier_rule)args_choice("outlier-rule", text, rules, 2, state);
         return 0;
+    case KEY_DELTA_BITS: k->delta_bits = v->delta_bits = args_u32("delta-bits", text, state); return 0;
     case KEY_SEGMENTS:
         parse_segments(k, text, state);
         flags->segments = text;

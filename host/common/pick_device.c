@@ -8,6 +8,17 @@
 /* The loader answers with this code of cl_khr_icd where no driver is installed. */
 #define NO_PLATFORMS (-1001)
 
+bool open_library(const device *dev, const char *programs, gear_context **context, host_error *error)
+{
+    gear_error detail = {0};
+    gear_context_desc desc;
+    gear_context_desc_init(&desc);
+    desc.context = dev->context;
+    desc.device = dev->id;
+    desc.program_cache_dir = programs;
+    return gear_ok(gear_context_create(&desc, context, &detail), &detail, error);
+}
+
 const char *device_kind(cl_device_type type)
 {
     return type & CL_DEVICE_TYPE_GPU           ? "GPU"

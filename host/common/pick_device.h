@@ -23,6 +23,9 @@ bool open_device(const char *match, device *chosen, host_error *error);
 bool open_listed(device *chosen, host_error *error);
 void close_device(device *chosen);
 
+/* A context of the library on an open device. programs: where compiled programs are kept; NULL: in memory only. */
+bool open_library(const device *dev, const char *programs, gear_context **context, host_error *error);
+
 /* "GPU", "CPU", "accelerator" or "other". */
 const char *device_kind(cl_device_type type);
 

@@ -50,6 +50,7 @@ static bool same_codec(const gear_codec *a, const gear_codec *b)
            or_default(a->group, 64) == or_default(b->group, 64) && a->rank_prompt == b->rank_prompt &&
            a->rank_decode == b->rank_decode && or_default(a->power_iterations, 3) == or_default(b->power_iterations, 3) &&
            or_default(a->factor_bits, 16) == or_default(b->factor_bits, 16) &&
+           or_default(a->delta_bits, 16) == or_default(b->delta_bits, 16) &&
            !(a->outlier_fraction < b->outlier_fraction) && !(a->outlier_fraction > b->outlier_fraction) &&
            a->outlier_rule == b->outlier_rule && !memcmp(a->segments, b->segments, sizeof a->segments) &&
            a->rotate == b->rotate && a->levels == b->levels;
@@ -113,5 +114,5 @@ void recipe_name(const recipe *r, char *out, size_t size)
         put_plain(&t, k, v);
     bool lowrank = k->rank_prompt || v->rank_prompt, outliers = k->outlier_fraction > 0 || v->outlier_fraction > 0;
     if (lowrank || outliers)
-        put(&t, " %s%s", lowrank ? "+L" : "", outliers ? "+S" : "");
+        put(&t, " %s%s%s", lowrank ? "+L" : "", outliers ? "+S" : "", outliers && k->delta_bits == 8 ? "8" : "");
 }

@@ -117,20 +117,13 @@ static gear_cache *open_cache(const runtime *r)
     context_desc.context = r->context;
     context_desc.device = r->device;
     must(gear_context_create(&context_desc, &context, &error) == GEAR_OK, error.message);
-    gear_codec_pair codec;
-    gear_codec_init(&codec.k);
-    gear_codec_init(&codec.v);
     gear_cache *cache = NULL;
+    gear_codec_pair codecs;
     gear_cache_desc desc;
     gear_cache_desc_init(&desc);
-    desc.num_layers = 1;
-    desc.num_kv_heads = KV_HEADS;
-    desc.num_query_heads = QUERY_HEADS;
-    desc.head_dim = DIM;
-    desc.capacity_sequences = 1;
-    desc.capacity_tokens = 512;
-    desc.codecs = &codec;
-    desc.num_codecs = 1;
+    desc.num_layers = 1, desc.num_kv_heads = KV_HEADS, desc.num_query_heads = QUERY_HEADS, desc.head_dim = DIM;
+    desc.capacity_sequences = 1, desc.capacity_tokens = 512;
+    must(gear_preset(GEAR_PRESET_DEFAULT, &desc, &codecs, &error) == GEAR_OK, error.message);
     must(gear_cache_create(context, &desc, &cache, &error) == GEAR_OK, error.message);
     gear_context_destroy(context); /* the cache keeps it alive */
     return cache;

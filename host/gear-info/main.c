@@ -1,7 +1,6 @@
 /* gear-info: lists OpenCL platforms and devices, the attend kernel that the library would choose on each and why, the exact
  * bytes of a cache of a given geometry and codec, and what each preset costs there. */
-#include "../common/args.h"
-#include "../common/codec_flags.h"
+#include "../common/command_line.h"
 #include "../common/report.h"
 #include "info.h"
 
@@ -9,8 +8,7 @@ typedef struct options {
     geometry geometry;
     bool geometry_given, presets;
     const char *json;
-    device_flags device;
-    codec_flags codec;
+    command_flags flags;
 } options;
 
 enum {
@@ -52,10 +50,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
 {
     options *o = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &o->device;
-        state->child_inputs[1] = &o->codec;
-        return 0;
     case KEY_LAYERS:
         o->geometry.layers = args_u32("layers", text, state);
         break;
@@ -97,10 +91,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 static bool show_cache(const options *o, const recipe *r, json_t *root, host_error *error)
 {
     device dev;
-    if (!open_device(o->device.device, &dev, error))
+    if (!open_device(o->flags.device.device, &dev, error))
         return false;
     close_device(&dev); /* a plan opens it again */
-    if ((o->geometry_given || codec_flags_any(&o->codec)) && !show_plan(&o->geometry, r, &dev, root, error))
+    if ((o->geometry_given || codec_flags_any(&o->flags.codec)) && !show_plan(&o->geometry, r, &dev, root, error))
         return false;
     return !o->presets || show_presets(&o->geometry, &dev, root, error);
 }
@@ -109,12 +103,13 @@ static bool inform(const options *o, host_error *error)
 {
     FILE *file = NULL;
     recipe r;
-    if (!codec_flags_recipe(&o->codec, o->geometry.head_dim, &r, error) || (o->json && !(file = report_open(o->json, error))))
+    if (!codec_flags_recipe(&o->flags.codec, o->geometry.head_dim, &r, error) ||
+        (o->json && !(file = report_open(o->json, error))))
         return false;
     json_t *root = json_pack("{ss}", "version", gear_version());
     bool ok = root != NULL || fail(error, EXIT_DEVICE, "host memory exhausted");
     ok = ok && show_devices(&o->geometry, &r, root, error);
-    if (ok && (o->geometry_given || o->presets || codec_flags_any(&o->codec)))
+    if (ok && (o->geometry_given || o->presets || codec_flags_any(&o->flags.codec)))
         ok = show_cache(o, &r, root, error);
     ok = ok && stdout_ok(error);
     if (ok && file)
@@ -131,11 +126,7 @@ int main(int argc, char **argv)
     options o = {
         .geometry = {.layers = 1, .kv_heads = 8, .head_dim = 128, .tokens = 4096, .sequences = 1, .max_queries = 1}};
     host_error error = {0};
-    codec_flags_init(&o.codec);
-    args_setup();
-    const struct argp_child children[] = {{&device_argp, 0, NULL, 3}, {&codec_argp, 0, NULL, 0}, {0}};
-    const struct argp parser = {option_table, parse, NULL, doc, children, NULL, NULL};
-    argv[0] = program; /* getopt's messages begin with it */
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    const command_spec command = {program, option_table, parse, doc};
+    command_line(&command, argc, argv, &o, &o.flags);
     return inform(&o, &error) ? 0 : report_failure(program, &error);
 }

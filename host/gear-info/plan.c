@@ -10,15 +10,10 @@ typedef struct session {
 
 static bool open_session(session *s, device *dev, host_error *error)
 {
-    gear_error detail = {0};
-    gear_context_desc desc;
     *s = (session){.dev = dev};
     if (!open_listed(dev, error))
         return false;
-    gear_context_desc_init(&desc);
-    desc.context = dev->context;
-    desc.device = dev->id;
-    if (gear_ok(gear_context_create(&desc, &s->context, &detail), &detail, error))
+    if (open_library(dev, NULL, &s->context, error))
         return true;
     close_device(dev);
     return false;

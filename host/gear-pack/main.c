@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../common/args.h"
+#include "../common/command_line.h"
 #include "rows.h"
 
 typedef struct paths {
@@ -16,8 +16,7 @@ typedef struct options {
     float scale;
     uint32_t order; /* index in orders[], or ORDER_DEFAULT */
     const char *json;
-    device_flags device;
-    codec_flags codec;
+    command_flags flags;
 } options;
 
 enum { KEY_K = 0x600, KEY_V, KEY_Q, KEY_SCALE, KEY_ORDER, KEY_JSON };
@@ -72,10 +71,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
 {
     options *o = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &o->device;
-        state->child_inputs[1] = &o->codec;
-        return 0;
     case KEY_K:
         add_path(&o->k, text, state);
         return 0;
@@ -127,12 +122,12 @@ static bool load_inputs(const options *o, const device *dev, input *inputs, host
 /* The rows of the table, to be freed by the caller; NULL on failure. */
 static recipe *choose_recipes(const options *o, uint32_t head_dim, size_t *count, host_error *error)
 {
-    if (!codec_flags_one(&o->codec))
-        return default_recipes(&o->codec, head_dim, count, error);
+    if (!codec_flags_one(&o->flags.codec))
+        return default_recipes(&o->flags.codec, head_dim, count, error);
     recipe *one = malloc(sizeof *one);
     if (!one)
         fail(error, EXIT_DEVICE, "host memory exhausted");
-    else if (codec_flags_recipe(&o->codec, head_dim, one, error)) {
+    else if (codec_flags_recipe(&o->flags.codec, head_dim, one, error)) {
         *count = 1;
         return one;
     }
@@ -187,17 +182,16 @@ static bool pack(const options *o, host_error *error)
     size_t count = 0;
     FILE *json = NULL;
     device dev = {0};
-    gear_error detail = {0};
     measurer m = {.dev = &dev};
     recipe *recipes = NULL;
     row *rows = NULL;
     input *inputs = calloc(o->k.count, sizeof *inputs);
-    char *programs = args_program_cache(&o->device);
+    char *programs = args_program_cache(&o->flags.device);
     if (!inputs) {
         fail(error, EXIT_DEVICE, "host memory exhausted");
         goto cleanup;
     }
-    if (!open_device(o->device.device, &dev, error) || !load_inputs(o, &dev, inputs, error) ||
+    if (!open_device(o->flags.device.device, &dev, error) || !load_inputs(o, &dev, inputs, error) ||
         !(recipes = choose_recipes(o, inputs[0].head_dim, &count, error)))
         goto cleanup;
     if (!(rows = calloc(count, sizeof *rows))) {
@@ -209,13 +203,7 @@ static bool pack(const options *o, host_error *error)
     m.halved = how.halved;
     if (o->json && !(json = report_open(o->json, error)))
         goto cleanup;
-    gear_context_desc desc;
-    gear_context_desc_init(&desc);
-    desc.context = dev.context;
-    desc.device = dev.id;
-    desc.program_cache_dir = programs;
-    if (!gear_ok(gear_context_create(&desc, &m.context, &detail), &detail, error) ||
-        !measure_all(o, &m, inputs, recipes, rows, count, error))
+    if (!open_library(&dev, programs, &m.context, error) || !measure_all(o, &m, inputs, recipes, rows, count, error))
         goto cleanup;
     print_heading(&dev, &how);
     rows_sort(rows, count);
@@ -246,12 +234,8 @@ int main(int argc, char **argv)
     static char program[] = "gear-pack";
     options o = {.order = ORDER_DEFAULT};
     host_error error = {0};
-    codec_flags_init(&o.codec);
-    args_setup();
-    const struct argp_child children[] = {{&device_argp, 0, NULL, 3}, {&codec_argp, 0, NULL, 0}, {0}};
-    const struct argp parser = {option_table, parse, NULL, doc, children, NULL, NULL};
-    argv[0] = program; /* getopt's messages begin with it */
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    const command_spec command = {program, option_table, parse, doc};
+    command_line(&command, argc, argv, &o, &o.flags);
     bool ok = pack(&o, &error);
     free(o.k.items);
     free(o.v.items);

@@ -17,10 +17,11 @@
  *   Structs   start with struct_size; call the matching *_init function, then set what differs. Zero means "the default" except
  *             where a field says that zero means none.
  *   Errors    every fallible call returns a gear_status. `error` may be NULL; it belongs to the caller, who reads the detail
- * there. A call that fails has changed nothing. Threads   a context may be used from several threads at once. A cache, and the
- * sequences in it, belong to one thread at a time. The caller orders the verbs of one cache on the device: one in-order queue,
- * or wait lists and signals. Verbs     gear_append, gear_attend, gear_flush and gear_reconstruct only enqueue: they never
- * compile, allocate device memory or wait for the device. The library never prints, exits, or reads the environment.
+ *             there. A call that fails has changed nothing.
+ *   Threads   a context may be used from several threads at once. A cache, and the sequences in it, belong to one thread at a
+ *             time. The caller orders the verbs of one cache on the device: one in-order queue, or wait lists and signals.
+ *   Verbs     gear_append, gear_attend, gear_flush and gear_reconstruct only enqueue: they never compile, allocate device
+ *             memory or wait for the device. The library never prints, exits, or reads the environment.
  */
 #ifndef GEAR_GEAR_H
 #define GEAR_GEAR_H
@@ -39,11 +40,9 @@
 extern "C" {
 #endif
 
-/* ============================================================ 1. Status and errors
- * ============================================== */
+/* ==================================================== 1. Status and errors ================================================ */
 
-/* One line per status: name, pinned value, text. Values come in decades: 10 the caller's request, 20 resources, 30 the device.
- */
+/* One line per status: name, pinned value, text. Values come in decades: 10 the request, 20 resources, 30 the device. */
 #define GEAR_STATUS_LIST(X)                                                                                                    \
   X(OK, 0, "ok")                                                                                                               \
   X(ERROR_ARGUMENT, 10, "an argument is NULL or has a value outside its range")                                                \
@@ -63,12 +62,11 @@ typedef enum gear_status {
 #undef GEAR_STATUS_ENUM
 } gear_status;
 
-/* Caller-owned detail of a failure. `message` names the field and its value; `where` is the failing API function or OpenCL
- * call. */
+/* Caller-owned detail of a failure. `message` names the field and its value. */
 typedef struct gear_error {
     gear_status status;
     cl_int cl_code;    /* CL_SUCCESS unless status is GEAR_ERROR_OPENCL or GEAR_ERROR_BUILD */
-    const char *where; /* static string, never freed */
+    const char *where; /* the failing API function or OpenCL call: a static string, never freed */
     char message[240];
     uintptr_t reserved[4];
 } gear_error;
@@ -80,8 +78,7 @@ GEAR_API const char *gear_status_text(gear_status status);
 /* "0.1.0": the version of the library in use, which may differ from the header's. */
 GEAR_API const char *gear_version(void);
 
-/* ============================================================ 2. Context
- * ======================================================== */
+/* ==================================================== 2. Context ========================================================== */
 
 typedef struct gear_context gear_context;
 
@@ -106,9 +103,10 @@ typedef struct gear_context_desc {
     cl_device_id device;           /* a device of that context */
     gear_allocator allocator;      /* all zero: malloc and free */
     gear_log log;                  /* write NULL: silent */
-    const char *program_cache_dir; /* NULL: compiled programs are kept in memory only. Else a directory that exists; copied */
-    const char
-        *kernel_source_dir; /* NULL: the embedded kernels. Else the tree's cl/ directory (for kernel development); copied */
+    /* NULL: compiled programs are kept in memory only. Else a directory that exists; copied. Not used with PoCL, which keeps its
+     * own (its variable POCL_CACHE_DIR). */
+    const char *program_cache_dir;
+    const char *kernel_source_dir; /* NULL: the embedded kernels. Else the tree's cl/, for kernel development; copied */
     uintptr_t reserved[8];
 } gear_context_desc;
 
@@ -118,22 +116,27 @@ GEAR_API GEAR_NODISCARD gear_status gear_context_create(const gear_context_desc 
 /* Caches keep their context alive: destroying it first is allowed. NULL is allowed. */
 GEAR_API void gear_context_destroy(gear_context *context);
 
-/* ============================================================ 3. Codecs
- * ========================================================= */
+/* ==================================================== 3. Codecs =========================================================== */
 
 /* Which values share a scale and a zero. K and V follow the same name with different axes. */
 typedef enum gear_backbone {
-    GEAR_BACKBONE_KIVI = 0, /* K: `group` tokens of one channel; V: `group` channels of one token and head (Liu et al., 2024) */
-    GEAR_BACKBONE_KCVT = 1, /* K: one channel over the whole segment; V: one token over all heads. `group` is ignored */
-    GEAR_BACKBONE_TOKEN = 2, /* K and V: `group` channels of one token and head (FlexGen, Sheng et al., 2023) */
-    GEAR_BACKBONE_MIXED = 3  /* K: channel segments of different bits in order of importance, 64 tokens of one channel share a
-                                scale;  V: 64 channels of one token, rotated if wished; scales of 6 bits (docs/algorithm.md) */
+    /* K: `group` tokens of one channel; V: `group` channels of one token and head (Liu et al., 2024). */
+    GEAR_BACKBONE_KIVI = 0,
+    /* K: one channel over the whole segment; V: one token over all heads. `group` is ignored. */
+    GEAR_BACKBONE_KCVT = 1,
+    /* K and V: `group` channels of one token and head (FlexGen, Sheng et al., 2023). */
+    GEAR_BACKBONE_TOKEN = 2,
+    /* K: channel segments of different bits in order of importance, 64 tokens of one channel share a scale; V: 64 channels of
+     * one token, rotated if wished. Scales of 6 bits (docs/algorithm.md). `group` is ignored. */
+    GEAR_BACKBONE_MIXED = 3
 } gear_backbone;
 
 typedef enum gear_outlier_rule {
-    GEAR_OUTLIER_VECTOR = 0, /* the paper's: round(fraction / 2 x length), at least 1, at each end of a vector. K: a channel
-                                over the segment (a token over all heads on the token backbone); V: a token over all heads */
-    GEAR_OUTLIER_BLOCK = 1 /* round(fraction x 64 x head_dim) per KV head and block, by distance from the middle of the group */
+    /* The paper's: round(fraction / 2 x length), at least 1, at each end of a vector. K: a channel over the segment (a token
+     * over all heads on the token backbone); V: a token over all heads. */
+    GEAR_OUTLIER_VECTOR = 0,
+    /* round(fraction x 64 x head_dim) per KV head and block, by distance from the middle of the group. */
+    GEAR_OUTLIER_BLOCK = 1
 } gear_outlier_rule;
 
 typedef enum gear_levels {
@@ -153,19 +156,20 @@ typedef struct gear_codec {
     size_t struct_size;
     gear_backbone backbone;
     uint32_t bits;             /* 2, 3, 4, 8, or 16: halves, uncompressed. 0: 2 */
-    uint32_t group;            /* along tokens 16, 32, 64; along channels 16, 32, 64, 128. 0: 64 */
+    uint32_t group;            /* along tokens 16, 32, 64; along channels 16, 32, 64, 128. 0: 64. Ignored at 16 bits */
     uint32_t rank_prompt;      /* 0..8, of a prompt segment; 0: no low-rank part */
     uint32_t rank_decode;      /* 0..8, of a decode segment; 0: none */
     uint32_t power_iterations; /* 1..16; 0: 3 */
     uint32_t factor_bits;      /* 16, 8, 4: storage of A and B; 0: 16 */
     float outlier_fraction;    /* 0..0.10; 0: no outliers */
     gear_outlier_rule outlier_rule;
-    gear_segment
-        segments[GEAR_MAX_SEGMENTS]; /* mixed backbone, K: their channels add up to head_dim; `bits` is ignored. Unused: 0 */
-    uint32_t
-        rotate; /* mixed backbone, V: 1: Hadamard along head_dim, undone on the output; 0: none, or folded into the weights */
+    /* Mixed backbone, K: their channels add up to head_dim; `bits` is ignored. Unused: 0. */
+    gear_segment segments[GEAR_MAX_SEGMENTS];
+    /* Mixed backbone, V: 1: Hadamard along head_dim, undone on the output; 0: none, or folded into the weights. */
+    uint32_t rotate;
     gear_levels levels;   /* mixed backbone, V */
-    uint32_t reserved[2]; /* must be zero */
+    uint32_t delta_bits;  /* 16, 8: storage of what an outlier adds, 8 with one scale for each KV head and block; 0: 16 */
+    uint32_t reserved[1]; /* must be zero */
 } gear_codec;
 
 /* Writes the plain 2-bit KIVI codec with groups of 64. */
@@ -175,13 +179,12 @@ typedef struct gear_codec_pair {
     gear_codec k, v;
 } gear_codec_pair;
 
-/* Presets, in the order of their bits per value; docs/quality.md has what each is worth. gear_preset_name(i) is NULL behind the
- * last. */
+/* Presets, in the order of their bits per value; docs/quality.md has what each is worth. Behind the last one
+ * gear_preset_name(i) is NULL. */
 #define GEAR_PRESET_DEFAULT "gear_2_6"
 GEAR_API const char *gear_preset_name(uint32_t index);
 
-/* ============================================================ 4. Cache
- * ========================================================== */
+/* ==================================================== 4. Cache ============================================================ */
 
 typedef struct gear_cache gear_cache;
 
@@ -206,18 +209,19 @@ typedef struct gear_cache_desc {
     uint32_t capacity_sequences; /* >= 1: sequences alive at once */
     uint32_t max_query_tokens;   /* largest query count of one sequence in gear_attend; 0: 1 */
     uint64_t capacity_tokens;    /* tokens of all sequences together, per layer */
-    uint64_t
-        max_sequence_tokens; /* of one sequence; 0: capacity_tokens. Page tables take 16 bytes of device and 28 of host memory
-                                for each 64 tokens of each possible sequence and layer: set it where sequences are many */
-    uint32_t window;         /* n_b: tokens of a decode segment: 1..64 or a multiple of 64 up to 4096. 0: 64 */
-    uint32_t recent;         /* newest tokens that are never compressed; zero means none. init writes 64 */
-    uint32_t exact_first;    /* first tokens kept exact, 0..64 (zero means none), or GEAR_EXACT_AUTO, which init writes */
+    /* Of one sequence; 0: capacity_tokens. Page tables take 16 bytes of device and 28 of host memory for each 64 tokens of each
+     * possible sequence and layer: set it where sequences are many. */
+    uint64_t max_sequence_tokens;
+    uint32_t window;             /* n_b: tokens of a decode segment: 1..64 or a multiple of 64 up to 4096. 0: 64 */
+    uint32_t recent;             /* newest tokens that are never compressed; zero means none. init writes 64 */
+    uint32_t exact_first;        /* first tokens kept exact, 0..64 (zero means none), or GEAR_EXACT_AUTO, which init writes */
     uint32_t max_segment_tokens; /* prompts are cut into segments of this many tokens: a multiple of 64 up to 16384. 0: 4096 */
     const gear_codec_pair *codecs; /* one per layer, or one for all; copied */
     uint32_t num_codecs;           /* 1 or num_layers */
-    uint64_t pool_bytes;  /* of each layer, for compressed records. 0: enough for capacity_tokens in any mix of prompts and
-                             decoding. Records are contiguous: where rank_prompt and rank_decode differ, holes that short
-                             records left may be too small for long ones, and an append may fail below capacity_tokens */
+    /* Of each layer, for compressed records. 0: enough for capacity_tokens in any mix of prompts and decoding. Records are
+     * contiguous: where rank_prompt and rank_decode differ, holes that short records left may be too small for long ones, and
+     * an append may fail below capacity_tokens. */
+    uint64_t pool_bytes;
     gear_attend_kernel attend_kernel; /* one that cannot run is refused with GEAR_ERROR_UNSUPPORTED and the reason */
     uint32_t reserved[8];             /* must be zero */
 } gear_cache_desc;
@@ -235,11 +239,9 @@ GEAR_API GEAR_NODISCARD gear_status gear_cache_create(gear_context *context, con
 /* Device memory goes when the last enqueued command that uses it ends. NULL is allowed. */
 GEAR_API void gear_cache_destroy(gear_cache *cache);
 
-/* ============================================================ 5. Sequences
- * ====================================================== */
+/* ==================================================== 5. Sequences ======================================================== */
 
-/* Names a sequence of one cache. Never reused within a cache: a removed sequence's name stays unknown. 0 is never a sequence.
- */
+/* Names a sequence of one cache, which never uses it again: a removed sequence's name stays unknown. 0 is never a sequence. */
 typedef uint64_t gear_sequence;
 
 /* These touch host state only; commands already enqueued keep reading what they read. */
@@ -247,22 +249,19 @@ GEAR_API GEAR_NODISCARD gear_status gear_sequence_add(gear_cache *cache, gear_se
 GEAR_API GEAR_NODISCARD gear_status gear_sequence_remove(gear_cache *cache, gear_sequence sequence, gear_error *error);
 /* Length 0 in every layer; the name stays valid. */
 GEAR_API GEAR_NODISCARD gear_status gear_sequence_clear(gear_cache *cache, gear_sequence sequence, gear_error *error);
-/* Tokens appended to `layer` so far; `compressed` (may be NULL) receives how many of them are in blocks, the rest in the
- * window. */
+/* Tokens appended to `layer` so far; `compressed` (may be NULL) receives how many are in blocks. The rest is in the window. */
 GEAR_API GEAR_NODISCARD gear_status gear_sequence_length(const gear_cache *cache, gear_sequence sequence, uint32_t layer,
                                                          uint64_t *tokens, uint64_t *compressed, gear_error *error);
 
-/* ============================================================ 6. The verbs
- * ====================================================== */
+/* ==================================================== 6. The verbs ======================================================== */
 
 typedef enum gear_type { GEAR_F16 = 0, GEAR_BF16 = 1, GEAR_F32 = 2 } gear_type;
 
-/* A borrowed tensor [sequences, heads, tokens, head_dim] in the caller's buffer; must stay alive until the verb's commands end.
- */
+/* A borrowed tensor [sequences, heads, tokens, head_dim] in the caller's buffer, alive until the verb's commands end. */
 typedef struct gear_view {
     cl_mem mem;
     size_t offset;       /* bytes; a multiple of the element size */
-    size_t stride_seq;   /* elements; 0: sequences are packed, each starting stride_token x (tokens of those before it) later */
+    size_t stride_seq;   /* elements; 0: packed, each sequence starts stride_token x (tokens of those before it) later */
     size_t stride_head;  /* elements, at least head_dim */
     size_t stride_token; /* elements, at least head_dim */
     gear_type type;
@@ -294,10 +293,11 @@ GEAR_API GEAR_NODISCARD gear_status gear_append(gear_cache *cache, uint32_t laye
 
 typedef struct gear_append_desc {
     size_t struct_size;
-    cl_mem query_squares; /* NULL, or the mean square of each query channel over the prompt and the query heads of a KV head, */
-    size_t query_squares_offset; /* float [sequence of the batch][KV head][head_dim]: weighs the channel order of the mixed
-                                    backbone */
-    uintptr_t reserved[6];       /* when this call opens it; bytes, multiple of 4 */
+    /* NULL, or the mean square of each query channel over the prompt and the query heads of a KV head, as float [sequence of
+     * the batch][KV head][head_dim]: weighs the channel order of the mixed backbone in the sequences that this call opens. */
+    cl_mem query_squares;
+    size_t query_squares_offset; /* bytes, a multiple of 4 */
+    uintptr_t reserved[6];
 } gear_append_desc;
 
 GEAR_API void gear_append_desc_init(gear_append_desc *desc);
@@ -315,13 +315,14 @@ typedef struct gear_attend_desc {
     size_t struct_size;
     float scale;    /* of q.k before the softmax; 0: 1 / sqrt(head_dim) */
     float soft_cap; /* scores become cap * tanh(score / cap); 0: none */
-    const gear_view
-        *tail_k; /* exact tokens after the cached ones, not appended; both NULL: none. Must be finite: they are not sanitised */
+    /* Exact tokens after the cached ones, not appended; both NULL: none. They must be finite: they are not sanitised. */
+    const gear_view *tail_k;
     const gear_view *tail_v;
     const uint32_t *tail_tokens; /* [batch count], NULL: as many as the sequence's queries */
-    cl_mem lse; /* NULL, or receives the natural log-sum-exp of the scores as float [sequence][query head][token], where */
-    size_t
-        lse_offset; /* a sequence's part starts query heads x (query tokens of those before it) later; bytes, multiple of 4 */
+    /* NULL, or receives the natural log-sum-exp of the scores as float [sequence][query head][token], where a sequence's part
+     * starts query heads x (query tokens of those before it) floats later. */
+    cl_mem lse;
+    size_t lse_offset; /* bytes, a multiple of 4 */
     uintptr_t reserved[6];
 } gear_attend_desc;
 
@@ -333,14 +334,13 @@ GEAR_API GEAR_NODISCARD gear_status gear_attend(gear_cache *cache, uint32_t laye
                                                 const gear_attend_desc *desc, const gear_view *out, const gear_sync *sync,
                                                 gear_error *error);
 
-/* Writes the dense K and V of tokens first .. first + count - 1 of one sequence; either view may be NULL. stride_seq is
- * ignored. */
+/* Writes the dense K and V of tokens first .. first + count - 1 of one sequence; either view may be NULL. Of the views,
+ * stride_seq is ignored. */
 GEAR_API GEAR_NODISCARD gear_status gear_reconstruct(gear_cache *cache, uint32_t layer, gear_sequence sequence, uint64_t first,
                                                      uint64_t count, const gear_view *k, const gear_view *v,
                                                      const gear_sync *sync, gear_error *error);
 
-/* ============================================================ 7. Accounting
- * ===================================================== */
+/* ==================================================== 7. Accounting ======================================================= */
 
 /* Device bytes by component. The parts add up to `total`. */
 typedef struct gear_bytes {
@@ -359,12 +359,13 @@ typedef struct gear_bytes {
 /* What a descriptor costs, before paying. */
 typedef struct gear_cache_plan {
     size_t struct_size;
-    gear_bytes
-        allocated; /* what gear_cache_create will allocate, all layers; parts of the pools that hold records are `unused` */
-    gear_bytes
-        prompt_block; /* layer 0: one 64-token block inside a prompt segment of max_segment_tokens, its share of the segment */
-    gear_bytes decode_block; /* layer 0: one decode segment of `window` tokens */
-    double prompt_bits;      /* bits per value of the two, everything but window and scratch counted */
+    /* What gear_cache_create will allocate, all layers; the parts of the pools that will hold records are `unused`. */
+    gear_bytes allocated;
+    /* Layer 0: a 64-token block inside a prompt segment of max_segment_tokens, with its share of the segment; a decode segment
+     * of `window` tokens. */
+    gear_bytes prompt_block;
+    gear_bytes decode_block;
+    double prompt_bits; /* bits per value of the two, everything but window and scratch counted */
     double decode_bits;
     uint32_t window_tokens;   /* tokens the window holds: recent + max(window, 64) */
     char variant[32];         /* the attend kernel that would run */
@@ -381,6 +382,7 @@ GEAR_API GEAR_NODISCARD gear_status gear_cache_query(gear_context *context, cons
 GEAR_API GEAR_NODISCARD gear_status gear_cache_bytes(const gear_cache *cache, uint32_t layer, gear_bytes *bytes,
                                                      gear_error *error);
 
+/* Values replaced since the cache was created. The counters do not wrap. */
 typedef struct gear_health {
     uint64_t nan_values; /* NaN appended and replaced by 0 */
     uint64_t inf_values; /* infinite in half precision (65520 and more), appended and clamped to +-65504 */

@@ -356,18 +356,9 @@ static gear_status append_or_flush(append_call *call, const gear_sync *sync, gea
     return GEAR_OK;
 }
 
-void gear_append_desc_init(gear_append_desc *desc)
-{
-    if (desc) {
-        memset(desc, 0, sizeof *desc);
-        desc->struct_size = sizeof *desc;
-    }
-}
-
 static gear_status check_weights(const gear_cache *cache, const gear_batch *batch, const gear_append_desc *desc,
                                  const char *where, gear_error *error)
 {
-    size_t size = 0, wanted = (size_t)batch->count * cache->desc.num_kv_heads * cache->desc.head_dim * 4;
     if (desc->struct_size != sizeof *desc) {
         return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
                           "desc.struct_size is %zu, not %zu (gear_append_desc_init sets it)", desc->struct_size, sizeof *desc);
@@ -375,15 +366,10 @@ static gear_status check_weights(const gear_cache *cache, const gear_batch *batc
     if (!desc->query_squares) {
         return GEAR_OK;
     }
-    cl_int code = clGetMemObjectInfo(desc->query_squares, CL_MEM_SIZE, sizeof size, &size, NULL);
-    if (code) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.query_squares is not a buffer (%s)", gear__cl_name(code));
-    }
-    if (desc->query_squares_offset % 4 || wanted > size || desc->query_squares_offset > size - wanted) {
-        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.query_squares has %zu bytes; %zu at offset %zu do not fit",
-                          size, wanted, desc->query_squares_offset);
-    }
-    return GEAR_OK;
+    uint64_t bytes = (uint64_t)batch->count * cache->desc.num_kv_heads * cache->desc.head_dim * sizeof(cl_float);
+    const gear__region region = {
+        desc->query_squares, desc->query_squares_offset, sizeof(cl_float), bytes, "desc.query_squares", "", "_offset"};
+    return gear__region_check(cache, &region, where, error);
 }
 
 gear_status gear_append(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_view *k, const gear_view *v,

@@ -7,14 +7,6 @@
 
 static const char where[] = "gear_attend";
 
-void gear_attend_desc_init(gear_attend_desc *desc)
-{
-    if (desc) {
-        memset(desc, 0, sizeof *desc);
-        desc->struct_size = sizeof *desc;
-    }
-}
-
 static uint32_t tail_of(const gear_attend_desc *desc, const gear_batch *batch, uint32_t i)
 {
     if (!desc->tail_k) {
@@ -86,29 +78,12 @@ static gear_status build_list(gear_cache *cache, const gear__layer *layer, const
 static gear_status check_lse(const gear_cache *cache, const gear_batch *batch, const gear_attend_desc *desc, gear_error *error)
 {
     uint64_t rows = 0;
-    size_t size = 0;
-    if (desc->lse_offset % 4) {
-        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.lse_offset is %zu; it must be a multiple of 4",
-                          desc->lse_offset);
-    }
     for (uint32_t i = 0; i < batch->count; i++) {
         rows += gear__batch_tokens(batch, i);
     }
-    rows *= cache->desc.num_query_heads;
-    cl_context owner = NULL;
-    cl_int code = clGetMemObjectInfo(desc->lse, CL_MEM_SIZE, sizeof size, &size, NULL);
-    code = code ? code : clGetMemObjectInfo(desc->lse, CL_MEM_CONTEXT, sizeof owner, &owner, NULL);
-    if (code) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.lse is not a buffer (%s)", gear__cl_name(code));
-    }
-    if (owner != cache->context->device.context) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.lse belongs to another OpenCL context");
-    }
-    if (rows * 4 > size || desc->lse_offset > size - rows * 4) {
-        return gear__fail(error, GEAR_ERROR_BUFFER, where, "desc.lse has %zu bytes; offset %zu and %llu floats do not fit",
-                          size, desc->lse_offset, (unsigned long long)rows);
-    }
-    return GEAR_OK;
+    uint64_t bytes = rows * cache->desc.num_query_heads * sizeof(cl_float);
+    const gear__region region = {desc->lse, desc->lse_offset, sizeof(cl_float), bytes, "desc.lse", "", "_offset"};
+    return gear__region_check(cache, &region, where, error);
 }
 
 /* Parts that each query row's tiles are split into: enough work-groups to fill the device, no more than there are tiles. */

@@ -84,14 +84,6 @@ gear_status gear_cache_bytes(const gear_cache *cache, uint32_t layer, gear_bytes
     return GEAR_OK;
 }
 
-void gear_cache_plan_init(gear_cache_plan *plan)
-{
-    if (plan) {
-        memset(plan, 0, sizeof *plan);
-        plan->struct_size = sizeof *plan;
-    }
-}
-
 /* One segment of `tokens` tokens: its bytes, and its bits per value. */
 static double segment_bits(const gear__shape *shape, uint32_t cls, uint32_t tokens, gear_bytes *bytes)
 {
@@ -157,13 +149,18 @@ gear_status gear_cache_query(gear_context *context, const gear_cache_desc *desc,
     return GEAR_OK;
 }
 
+static uint64_t counter(const cl_uint *words)
+{
+    return words[0] | (uint64_t)words[1] << 32;
+}
+
 gear_status gear_cache_health(gear_cache *cache, cl_command_queue queue, gear_health *health, gear_error *error)
 {
     static const char where[] = "gear_cache_health";
     if (!cache || !health || !queue) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s is NULL", !cache ? "cache" : !health ? "health" : "queue");
     }
-    cl_uint counts[2];
+    cl_uint words[GEAR__HEALTH_WORDS];
     const gear_sync sync = {.queue = queue};
     gear__stream stream; /* for its checks of the queue */
     gear_status status = gear__stream_begin(&stream, &cache->context->device, &sync, where, error);
@@ -174,10 +171,10 @@ gear_status gear_cache_health(gear_cache *cache, cl_command_queue queue, gear_he
     if (code) {
         return gear__fail_cl(error, code, "clEnqueueBarrierWithWaitList");
     }
-    code = clEnqueueReadBuffer(queue, cache->health, CL_TRUE, 0, sizeof counts, counts, 0, NULL, NULL);
+    code = clEnqueueReadBuffer(queue, cache->health, CL_TRUE, 0, sizeof words, words, 0, NULL, NULL);
     if (code) {
         return gear__fail_cl(error, code, "clEnqueueReadBuffer");
     }
-    *health = (gear_health){counts[0], counts[1]};
+    *health = (gear_health){.nan_values = counter(words + GEAR__HEALTH_NAN), .inf_values = counter(words + GEAR__HEALTH_INF)};
     return GEAR_OK;
 }

@@ -5,31 +5,6 @@
 
 static const char where[] = "gear_cache_create";
 
-void gear_codec_init(gear_codec *codec)
-{
-    if (codec) {
-        memset(codec, 0, sizeof *codec);
-        codec->struct_size = sizeof *codec;
-        codec->bits = 2;
-        codec->group = 64;
-        codec->power_iterations = 3;
-        codec->factor_bits = 16;
-    }
-}
-
-void gear_cache_desc_init(gear_cache_desc *desc)
-{
-    if (desc) {
-        memset(desc, 0, sizeof *desc);
-        desc->struct_size = sizeof *desc;
-        desc->max_query_tokens = 1;
-        desc->window = 64;
-        desc->recent = 64;
-        desc->max_segment_tokens = 4096;
-        desc->exact_first = GEAR_EXACT_AUTO;
-    }
-}
-
 static gear_status host_array(gear_cache *cache, void *pointer_to_array, uint64_t count, size_t size, gear_error *error)
 {
     void *memory = gear__alloc_array(&cache->context->device.allocator, (size_t)count, size);
@@ -149,7 +124,7 @@ static gear_status create_scratch(gear_cache *cache, const gear__sizes *s, gear_
         }
     }
     cl_int code;
-    cl_uint zeros[2] = {0, 0};
+    cl_uint zeros[GEAR__HEALTH_WORDS] = {0};
     cache->health =
         clCreateBuffer(cache->context->device.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, sizeof zeros, zeros, &code);
     return cache->health ? GEAR_OK : gear__fail_cl(error, code, "clCreateBuffer");

@@ -1,15 +1,5 @@
 /* context.c: gear_context: an adopted OpenCL context and device, shared by caches. */
-#include <string.h>
-
 #include "api/internal.h"
-
-void gear_context_desc_init(gear_context_desc *desc)
-{
-    if (desc) {
-        memset(desc, 0, sizeof *desc);
-        desc->struct_size = sizeof *desc;
-    }
-}
 
 gear_status gear_context_create(const gear_context_desc *desc, gear_context **context, gear_error *error)
 {

@@ -1,4 +1,4 @@
-/* internal.h: what the API's objects are made of. Only files in src/api include it. */
+/* internal.h: what the API's objects are made of. In the library only files in src/api include it. */
 #ifndef GEAR_API_INTERNAL_H
 #define GEAR_API_INTERNAL_H
 
@@ -89,6 +89,15 @@ uint32_t gear__batch_tokens(const gear_batch *batch, uint32_t index);
 /* Checks the arguments that all verbs share. */
 gear_status gear__verb_check(const gear_cache *cache, uint32_t layer, const gear_sync *sync, const char *where,
                              gear_error *error);
+
+/* Memory that a caller lends. Messages call it NAME MEM_FIELD ("k" ".mem") and its offset NAME OFFSET_FIELD ("k" ".offset"). */
+typedef struct gear__region {
+    cl_mem mem;
+    size_t offset, align; /* bytes; offset is to be a multiple of align */
+    uint64_t bytes;       /* from the offset on */
+    const char *name, *mem_field, *offset_field;
+} gear__region;
+gear_status gear__region_check(const gear_cache *cache, const gear__region *region, const char *where, gear_error *error);
 
 /* Checks a caller's tensor of `heads` heads for sequences of counts[i] tokens (NULL: `each`) and resolves it. `name` for
  * messages. */

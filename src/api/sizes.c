@@ -61,6 +61,6 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->softmax_bytes = entries * 2 * 4;
     sizes->scratch_bytes =
         sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->partial_bytes + sizes->softmax_bytes;
-    sizes->list_bytes =
-        2 * sequences * GEAR__SEQ_WORDS * 4 + rows / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 + 8 + 4;
+    sizes->list_bytes = 2 * sequences * GEAR__SEQ_WORDS * 4 + rows / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 +
+                        GEAR__HEALTH_WORDS * 4 + 4;
 }

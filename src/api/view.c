@@ -29,27 +29,6 @@ static int view_elements(const gear_cache *cache, const gear_view *view, uint32_
     return 1;
 }
 
-static gear_status check_memory(const gear_cache *cache, const gear_view *view, const char *name, uint64_t bytes,
-                                const char *where, gear_error *error)
-{
-    size_t size = 0;
-    cl_context owner = NULL;
-    cl_int code = clGetMemObjectInfo(view->mem, CL_MEM_SIZE, sizeof size, &size, NULL);
-    code = code ? code : clGetMemObjectInfo(view->mem, CL_MEM_CONTEXT, sizeof owner, &owner, NULL);
-    if (code) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.mem is not a buffer (%s)", name, gear__cl_name(code));
-    }
-    if (owner != cache->context->device.context) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.mem belongs to another OpenCL context", name);
-    }
-    if (bytes > size || view->offset > size - bytes) {
-        return gear__fail(error, GEAR_ERROR_BUFFER, where,
-                          "%s.mem has %zu bytes; offset %zu and the strides reach %llu further", name, size, view->offset,
-                          (unsigned long long)bytes);
-    }
-    return GEAR_OK;
-}
-
 gear_status gear__view_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
                              uint32_t num_seqs, const uint32_t *counts, uint32_t each, const char *where, gear__tensor *tensor,
                              gear_error *error)
@@ -62,10 +41,6 @@ gear_status gear__view_check(const gear_cache *cache, const gear_view *view, con
                           (int)view->type);
     }
     size_t element = view->type == GEAR_F32 ? 4 : 2, dim = cache->desc.head_dim;
-    if (view->offset % element) {
-        return gear__fail(error, GEAR_ERROR_BUFFER, where, "%s.offset is %zu; it must be a multiple of the element size, %zu",
-                          name, view->offset, element);
-    }
     if (view->stride_head < dim || view->stride_token < dim) {
         int head = view->stride_head < dim;
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.stride_%s is %zu; it must be at least head_dim, %zu", name,
@@ -76,7 +51,8 @@ gear_status gear__view_check(const gear_cache *cache, const gear_view *view, con
         __builtin_mul_overflow(elements, element, &bytes)) {
         return gear__fail(error, GEAR_ERROR_BUFFER, where, "%s: the strides reach beyond any buffer", name);
     }
-    gear_status status = check_memory(cache, view, name, bytes, where, error);
+    const gear__region region = {view->mem, view->offset, element, bytes, name, ".mem", ".offset"};
+    gear_status status = gear__region_check(cache, &region, where, error);
     if (!status) {
         *tensor = (gear__tensor){view->mem,         view->offset,       view->stride_seq,
                                  view->stride_head, view->stride_token, (cl_uint)view->type};

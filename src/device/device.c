@@ -105,6 +105,8 @@ gear_status gear__device_init(gear__device *device, const gear_context_desc *des
     device->context = desc->context;
     gear__device_log(device, GEAR_LOG_INFO, "device %s (%s, driver %s)", device->caps.name, device->caps.version,
                      device->caps.driver);
+    if (device->cache_dir && device->caps.is_pocl)
+        gear__device_log(device, GEAR_LOG_INFO, "program_cache_dir is not used: PoCL keeps its programs itself");
     return GEAR_OK;
 
 cleanup:

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#define GEAR__OPTIONS_BYTES 2048u
+#define GEAR__OPTIONS_BYTES 3072u
 
 typedef struct gear__options {
     char text[GEAR__OPTIONS_BYTES]; /* always NUL-terminated */

@@ -152,6 +152,12 @@ static gear_status from_source(gear__device *device, const char *stem, const gea
     return gear__fail_build(error, code, "clBuildProgram", "%.60s: %s", stem, summary[0] ? summary : gear__cl_name(code));
 }
 
+/* PoCL keeps its programs itself (POCL_CACHE_DIR), and asking it for a binary compiles every kernel a second time. */
+static int uses_disk(const gear__device *device)
+{
+    return device->cache_dir && !device->caps.is_pocl;
+}
+
 static gear_status build(gear__device *device, const char *stem, const gear__options *options, const char *kernel_name,
                          cl_program *program, report *said, gear_error *error)
 {
@@ -160,7 +166,7 @@ static gear_status build(gear__device *device, const char *stem, const gear__opt
     gear_status status = gear__source_load(&device->allocator, device->source_dir, stem, &source, error);
     if (status)
         return status;
-    if (device->cache_dir) {
+    if (uses_disk(device)) {
         key = gear__binary_key(&device->caps, &source, options->text);
         *program = from_disk(device, key, options->text, kernel_name);
     }
@@ -169,7 +175,7 @@ static gear_status build(gear__device *device, const char *stem, const gear__opt
     } else {
         said->note = "built";
         status = from_source(device, stem, &source, options->text, program, said, error);
-        if (!status && device->cache_dir && to_disk(device, key, *program))
+        if (!status && uses_disk(device) && to_disk(device, key, *program))
             said->note = "built; not written to the program cache";
     }
     gear__source_close(&device->allocator, &source);
@@ -210,7 +216,7 @@ static gear_status add_entry(gear__device *device, const char *stem, const gear_
 static void tell(gear__device *device, const char *stem, const gear__options *options, report *said)
 {
     if (said->note)
-        gear__device_log(device, said->level, "kernel %.80s [%.300s]: %s", stem, options->text, said->note);
+        gear__device_log(device, said->level, "kernel %.240s [%.300s]: %s", stem, options->text, said->note);
     if (said->build_log)
         gear__device_log_text(device, said->level, said->build_log);
     gear__free(&device->allocator, said->build_log);

@@ -152,47 +152,48 @@ static gear_status expand(builder *b, const char *name)
     return status;
 }
 
-static gear_status load_file(const gear_allocator *allocator, const char *dir, const char *stem, gear__source *source,
-                             gear_error *error)
+/* Appends the text of one kernel file. */
+static gear_status put_stem(builder *b, const char *stem, size_t length)
+{
+    const gear__embedded *entry = gear__embedded_kernels;
+    char name[NAME_BYTES];
+    if (b->dir) {
+        (void)snprintf(name, sizeof name, "%.*s.cl", (int)(length < NAME_BYTES - 4 ? length : NAME_BYTES - 4), stem);
+        b->num_seen = 0;
+        return expand(b, name);
+    }
+    while (entry->stem && (strncmp(entry->stem, stem, length) != 0 || entry->stem[length]))
+        ++entry;
+    if (!entry->stem)
+        return gear__fail(b->error, GEAR_ERROR_BUILD, WHERE, "no kernel file %.*s.cl in this library",
+                          (int)(length < 80 ? length : 80), stem);
+    return put(b, (const char *)entry->data, *entry->size);
+}
+
+gear_status gear__source_load(const gear_allocator *allocator, const char *dir, const char *stems, gear__source *source,
+                              gear_error *error)
 {
     builder *b = gear__alloc(allocator, sizeof *b);
-    char name[NAME_BYTES];
-    gear_status status;
+    gear_status status = GEAR_OK;
+    memset(source, 0, sizeof *source);
     if (!b)
         return gear__fail_memory(error, WHERE, sizeof *b);
     b->allocator = allocator;
     b->dir = dir;
     b->error = error;
-    (void)snprintf(name, sizeof name, "%.*s.cl", NAME_BYTES - 4, stem);
-    status = expand(b, name);
+    while (!status && *stems) {
+        size_t length = strcspn(stems, "+");
+        status = put_stem(b, stems, length);
+        stems += length + (stems[length] == '+');
+    }
     if (status) {
         gear__free(allocator, b->text);
     } else {
         source->text = source->owned = b->text;
         source->size = b->size;
+        source->hash = gear__hash64(source->text, source->size);
     }
     gear__free(allocator, b);
-    return status;
-}
-
-gear_status gear__source_load(const gear_allocator *allocator, const char *dir, const char *stem, gear__source *source,
-                              gear_error *error)
-{
-    const gear__embedded *entry = gear__embedded_kernels;
-    gear_status status = GEAR_OK;
-    memset(source, 0, sizeof *source);
-    if (dir) {
-        status = load_file(allocator, dir, stem, source, error);
-    } else {
-        while (entry->stem && strcmp(entry->stem, stem) != 0)
-            ++entry;
-        if (!entry->stem)
-            return gear__fail(error, GEAR_ERROR_BUILD, WHERE, "no kernel file %.80s.cl in this library", stem);
-        source->text = (const char *)entry->data;
-        source->size = *entry->size;
-    }
-    if (!status)
-        source->hash = gear__hash64(source->text, source->size);
     return status;
 }
 

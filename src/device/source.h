@@ -24,9 +24,10 @@ typedef struct gear__source {
     char *owned;   /* to free, or NULL */
 } gear__source;
 
-/* dir NULL: the embedded kernel. Else DIR/STEM.cl, with `#include "x"` lines replaced by DIR/common/x, each file once.
+/* `stems`: one stem, or several joined by '+', whose texts follow each other. dir NULL: the embedded kernels. Else DIR/STEM.cl,
+ * with `#include "x"` lines replaced by DIR/common/x, once in each kernel file.
  * GEAR_ERROR_BUILD: no such kernel, or a file cannot be read. */
-gear_status gear__source_load(const gear_allocator *allocator, const char *dir, const char *stem, gear__source *source,
+gear_status gear__source_load(const gear_allocator *allocator, const char *dir, const char *stems, gear__source *source,
                               gear_error *error);
 void gear__source_close(const gear_allocator *allocator, gear__source *source);
 

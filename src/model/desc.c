@@ -42,7 +42,7 @@ static gear_status reserved_is_zero(const uint32_t *reserved, size_t count, cons
 
 static gear_status check_codec_values(const gear_codec *codec, const char *name, const char *where, gear_error *error)
 {
-    static const uint32_t bits[] = {0, 2, 3, 4, 8, 16}, factor_bits[] = {0, 4, 8, 16}, groups[] = {0, 16, 32, 64, 128};
+    static const uint32_t bits[] = {0, 2, 3, 4, 8, 16}, factor_bits[] = {0, 4, 8, 16}, delta_bits[] = {0, 8, 16};
     char field[48];
     if (codec->struct_size != sizeof *codec) {
         return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where, "%s.struct_size is %zu, not %zu (gear_codec_init sets it)",
@@ -55,10 +55,6 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
     if (!is_one_of(codec->bits, bits, 6)) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.bits is %u; it must be 2, 3, 4, 8 or 16", name, codec->bits);
     }
-    if (!is_one_of(codec->group, groups, 5)) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.group is %u; it must be 16, 32, 64 or 128", name,
-                          codec->group);
-    }
     if (!is_one_of(codec->factor_bits, factor_bits, 4)) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.factor_bits is %u; it must be 4, 8 or 16", name,
                           codec->factor_bits);
@@ -66,6 +62,10 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
     if (!(codec->outlier_fraction >= 0.0f && codec->outlier_fraction <= 0.1f)) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.outlier_fraction is %g; it must be 0 to 0.1", name,
                           (double)codec->outlier_fraction);
+    }
+    if (!is_one_of(codec->delta_bits, delta_bits, 3)) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.delta_bits is %u; it must be 8 or 16", name,
+                          codec->delta_bits);
     }
     if (codec->outlier_rule != GEAR_OUTLIER_VECTOR && codec->outlier_rule != GEAR_OUTLIER_BLOCK) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.outlier_rule is %d; it must be 0 or 1", name,
@@ -81,7 +81,25 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
         snprintf(field, sizeof field, "%.30s.power_iterations", name);
         status = in_range(field, codec->power_iterations, 0, 16, where, error);
     }
-    return status ? status : reserved_is_zero(codec->reserved, 2, name, where, error);
+    return status ? status : reserved_is_zero(codec->reserved, 1, name, where, error);
+}
+
+/* KIVI and the token backbone alone have groups of a chosen size, and 16 bits have no groups. */
+static gear_status check_group(const gear_codec *codec, int is_v, const char *name, const char *where, gear_error *error)
+{
+    static const uint32_t groups[] = {0, 16, 32, 64, 128};
+    if (codec->bits == 16 || (codec->backbone != GEAR_BACKBONE_KIVI && codec->backbone != GEAR_BACKBONE_TOKEN)) {
+        return GEAR_OK;
+    }
+    if (!is_one_of(codec->group, groups, 5)) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.group is %u; it must be 16, 32, 64 or 128", name,
+                          codec->group);
+    }
+    if (!is_v && codec->backbone == GEAR_BACKBONE_KIVI && codec->group > 64) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.group is %u; along tokens it must be 16, 32 or 64", name,
+                          codec->group);
+    }
+    return GEAR_OK;
 }
 
 /* Channel segments of K on the mixed backbone. */
@@ -145,11 +163,7 @@ static gear_status check_codec(const gear_codec *codec, uint32_t head_dim, uint3
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where,
                           "%s.bits is 16, which leaves no residual: ranks and outlier_fraction must be 0", name);
     }
-    if (!is_v && codec->backbone == GEAR_BACKBONE_KIVI && codec->group > 64) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.group is %u; along tokens it must be 16, 32 or 64", name,
-                          codec->group);
-    }
-    return GEAR_OK;
+    return check_group(codec, is_v, name, where, error);
 }
 
 static gear_status check_geometry(const gear_cache_desc *d, const char *where, gear_error *error)

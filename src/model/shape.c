@@ -35,6 +35,9 @@ static void resolve_side(gear__side *side, const gear_codec *codec, uint32_t hea
         while (side->num_segments < GEAR_MAX_SEGMENTS && side->segments[side->num_segments].channels) {
             side->num_segments++;
         }
+        for (uint32_t i = 0; i < side->num_segments; i++) {
+            side->weighted |= side->segments[i].bits == 1;
+        }
         side->ordered = 1;
     }
     side->rotate = side->axis == GEAR__AXIS_MIXED_TOKEN && codec->rotate;
@@ -56,6 +59,7 @@ static void resolve_side(gear__side *side, const gear_codec *codec, uint32_t hea
     side->factor_bits = or_default(codec->factor_bits, 16);
     side->outlier_fraction = (double)codec->outlier_fraction;
     side->outlier_rule = (uint32_t)codec->outlier_rule;
+    side->delta_bits = side->outlier_fraction > 0 ? or_default(codec->delta_bits, 16) : 0;
     side->outlier_axis = !is_v && codec->backbone != GEAR_BACKBONE_TOKEN ? GEAR__AXIS_CHANNEL_SEGMENT : GEAR__AXIS_TOKEN_ALL;
 }
 
@@ -110,13 +114,19 @@ static void place_block(gear__shape *shape)
         side->codes_bytes = code_bytes(side);
         side->codes = place(&cursor, side->codes_bytes);
     }
-    for (int s = 0; s < 2; s++) { /* the few super scales of both sides share one aligned place */
+    for (int s = 0; s < 2; s++) { /* the few super scales and delta scales of both sides share one aligned place */
         gear__side *side = &shape->side[s];
         side->supers_bytes = side->axis == GEAR__AXIS_MIXED_CHANNEL ? side->num_segments * 6
                              : side->axis == GEAR__AXIS_MIXED_TOKEN ? 2
                                                                     : 0;
         side->supers = cursor;
         cursor += side->supers_bytes;
+    }
+    for (int s = 0; s < 2; s++) {
+        gear__side *side = &shape->side[s];
+        side->delta_scale_bytes = side->delta_bits == 8 ? 2 : 0;
+        side->delta_scale = cursor;
+        cursor += side->delta_scale_bytes;
     }
     cursor = aligned(cursor);
     for (int s = 0; s < 2; s++) {
@@ -220,7 +230,8 @@ uint64_t gear__outlier_entries(const gear__shape *shape, const gear__side *side,
 
 uint64_t gear__outlier_part(const gear__shape *shape, uint32_t cls, uint64_t entries_k, uint64_t entries_v, int part)
 {
-    const uint64_t bytes[4] = {entries_k, entries_k * 2, entries_v, entries_v * 2};
+    const uint64_t bytes[4] = {entries_k, entries_k * shape->side[0].delta_bits / 8, entries_v,
+                               entries_v * shape->side[1].delta_bits / 8};
     uint64_t at = shape->seg_bytes[cls];
     for (int i = 0; i < part; i++) {
         at += (bytes[i] + GEAR__RECORD_ALIGN - 1) / GEAR__RECORD_ALIGN * GEAR__RECORD_ALIGN;
@@ -253,9 +264,10 @@ void gear__count_segment(const gear__shape *shape, uint32_t cls, uint32_t blocks
         add.codes += n * h * side->codes_bytes;
         add.scales += n * (h * (side->pairs_bytes + side->supers_bytes) + side->shared_pairs_bytes) + h * side->seg_pairs_bytes;
         add.lowrank += n * h * side->a_bytes[cls] + h * (side->b_bytes[cls] + side->factors_bytes[cls]);
-        add.outliers += n * h * side->counts_bytes;
+        add.outliers += n * h * (side->counts_bytes + side->delta_scale_bytes);
+        add.outliers += (s ? entries_v : entries_k) * (1 + side->delta_bits / 8);
     }
-    add.outliers += n * shape->shared_bases_bytes + 3 * (entries_k + entries_v);
+    add.outliers += n * shape->shared_bases_bytes;
     add.total =
         GEAR__GRANULE * (n * gear__block_granules(shape, cls) + gear__segment_granules(shape, cls, entries_k, entries_v)) +
         n * GEAR__BLOCK_WORDS * 4;

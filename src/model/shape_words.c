@@ -39,7 +39,8 @@ void gear__shape_to_words(const gear__shape *shape, uint32_t table_row, uint32_t
         out[GEAR__SIDE_CODES] = side->codes;
         out[GEAR__SIDE_PAIRS] = side->pairs;
         out[GEAR__SIDE_SHARED_PAIRS] = side->shared_pairs;
-        out[GEAR__SIDE_OUTLIERS] = side->outlier_fraction > 0;
+        out[GEAR__SIDE_OUTLIERS] = side->delta_bits;
+        out[GEAR__SIDE_DELTA_SCALE] = side->delta_scale;
         out[GEAR__SIDE_COUNTS] = side->counts;
         out[GEAR__SIDE_FACTOR_BITS] = side->factor_bits;
         out[GEAR__SIDE_ITERATIONS] = side->iterations;

@@ -6,14 +6,14 @@
 
 #define TINY 0x0011u /* 1.01e-6 as a half */
 
-/* The kept values of one group, in order; no more than a block's tokens or 64 channels. */
+/* The kept values of one group, in order, and their weights; no more than a block's tokens or 64 channels. */
 typedef struct group {
     uint32_t count;
-    float value[64];
-    float sum, lo, hi;
+    float value[64], weight[64];
+    float lo, hi;
 } group;
 
-static void keep(group *g, const gear__ref_round *round, size_t at)
+static void keep(group *g, const gear__ref_round *round, size_t at, float weight)
 {
     if (round->mask[at] & (GEAR__MASK_OUTLIER | GEAR__MASK_PADDING)) {
         return;
@@ -21,24 +21,29 @@ static void keep(group *g, const gear__ref_round *round, size_t at)
     float x = gear__float_from_half(round->x[at]) + 0.0f;
     g->lo = g->count ? fminf(g->lo, x) : x;
     g->hi = g->count ? fmaxf(g->hi, x) : x;
-    g->sum += x;
+    g->weight[g->count] = weight;
     g->value[g->count++] = x;
+}
+
+static float mean_of(float sum, float weights)
+{
+    float y = gear__ref_rsqrt(weights);
+    return sum * (y * y);
 }
 
 /* The two means that values below and above z have, as s and z; the error of the s and z that came in. */
 static float refit(const group *g, gear__ref_scale *scale, float range)
 {
-    uint32_t above = 0;
-    float above_sum = 0, error = 0;
+    float sum[2] = {0}, weights[2] = {0}, error = 0;
     for (uint32_t i = 0; i < g->count; i++) {
         int up = g->value[i] > scale->z;
         float miss = g->value[i] - scale->z - (up ? scale->s : -scale->s);
-        above += (uint32_t)up;
-        above_sum += up ? g->value[i] : 0;
-        error += miss * miss;
+        weights[up] += g->weight[i];
+        sum[up] += g->weight[i] * g->value[i];
+        error += g->weight[i] * (miss * miss);
     }
-    if (above && above < g->count) {
-        float high = above_sum * (1.0f / (float)above), low = (g->sum - above_sum) * (1.0f / (float)(g->count - above));
+    if (weights[0] > 0 && weights[1] > 0) {
+        float high = mean_of(sum[1], weights[1]), low = mean_of(sum[0], weights[0]);
         scale->s = (high - low) * 0.5f;
         scale->z = (high + low) * 0.5f;
         scale->s = scale->s > 1e-7f ? scale->s : range;
@@ -54,7 +59,12 @@ static gear__ref_scale fit(const group *g, uint32_t bits)
         return (gear__ref_scale){bits == 2 ? 0.88f * range : range, middle};
     }
     gear__ref_scale best = {range, middle};
-    float mean = g->sum * (1.0f / (float)g->count), best_error = 0;
+    float sum = 0, weights = 0, best_error = 0;
+    for (uint32_t i = 0; i < g->count; i++) {
+        sum += g->weight[i] * g->value[i];
+        weights += g->weight[i];
+    }
+    float mean = mean_of(sum, weights);
     for (int i = 0; i < 3; i++) {
         gear__ref_scale scale = {range * starts[i], 0.5f * (middle + mean)};
         (void)refit(g, &scale, range);
@@ -92,7 +102,8 @@ static void fit_k(const gear__ref_round *round, const gear__ref_job *job, uint32
         for (uint32_t c = first; c < end; c++) {
             group g = {0};
             for (uint32_t t = 0; t < GEAR__BLOCK; t++) {
-                keep(&g, round, gear__ref_row(round, head, job->row + block * GEAR__BLOCK + t) + c);
+                size_t row = gear__ref_row(round, head, job->row + block * GEAR__BLOCK + t);
+                keep(&g, round, row + c, side->weighted ? round->r[row] : 1);
             }
             fits[c] = fit(&g, side->segments[i].bits);
             most = fmaxf(most, fits[c].s);
@@ -123,7 +134,7 @@ static void fit_v(const gear__ref_round *round, const gear__ref_job *job, uint32
         group g = {0};
         size_t row = gear__ref_row(round, head, job->row + block * GEAR__BLOCK + i % GEAR__BLOCK);
         for (uint32_t c = i / GEAR__BLOCK * 64u; c < d && c < i / GEAR__BLOCK * 64u + 64u; c++) {
-            keep(&g, round, row + c);
+            keep(&g, round, row + c, 1);
         }
         fits[i] = fit(&g, side->bits);
         most = fmaxf(most, fits[i].s);

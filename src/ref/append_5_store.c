@@ -1,29 +1,55 @@
 /* append_5_store.c: segment header, outlier lists and their deltas (rule 9). */
+#include <math.h>
+
 #include "ref/kit.h"
 
 /* Where the entries of the round's side go. */
 typedef struct sink {
     uint8_t *indices, *deltas;
     uint32_t next;
+    uint16_t scale; /* of deltas of 8 bits, of the block at hand */
 } sink;
 
-static void put(sink *out, gear__ref_round *round, const gear__ref_job *job, uint32_t head, uint32_t block, uint32_t t,
-                uint32_t c)
+static float rest(const gear__ref_round *round, const gear__ref_job *job, uint32_t head, uint32_t block, uint32_t t, uint32_t c)
 {
     const gear__shape *shape = round->shape;
     const gear__side *side = gear__ref_side(round);
     gear__ref_place place = gear__ref_place_at(round, job, block, head);
     float x = gear__float_from_half(round->x[gear__ref_row(round, head, job->row + block * GEAR__BLOCK + t) + c]);
     float delta = x - gear__ref_dequantize(shape, side, job->cls, place, t, c);
-    delta -= gear__ref_lowrank(shape, side, job->cls, place, t, c);
+    return delta - gear__ref_lowrank(shape, side, job->cls, place, t, c);
+}
+
+static void put(sink *out, gear__ref_round *round, const gear__ref_job *job, uint32_t head, uint32_t block, uint32_t t,
+                uint32_t c)
+{
+    float delta = rest(round, job, head, block, t, c);
     out->indices[out->next] = (uint8_t)(round->is_v ? t : c);
-    gear__ref_store_half(out->deltas, out->next, gear__half_saturate(delta));
+    if (gear__ref_side(round)->delta_bits == 8) {
+        out->deltas[out->next] = (uint8_t)gear__ref_divide(delta, out->scale, -127, 127);
+    } else {
+        gear__ref_store_half(out->deltas, out->next, gear__half_saturate(delta));
+    }
     out->next++;
 }
 
 static int marked(const gear__ref_round *round, const gear__ref_job *job, uint32_t head, uint32_t block, uint32_t t, uint32_t c)
 {
     return round->mask[gear__ref_row(round, head, job->row + block * GEAR__BLOCK + t) + c] == GEAR__MASK_OUTLIER;
+}
+
+/* Scale of the deltas of 8 bits of one (head, block). */
+static uint16_t scale_of(const gear__ref_round *round, const gear__ref_job *job, uint32_t head, uint32_t block)
+{
+    float largest = 0;
+    for (uint32_t t = 0; t < GEAR__BLOCK; t++) {
+        for (uint32_t c = 0; c < round->shape->head_dim; c++) {
+            if (marked(round, job, head, block, t, c)) {
+                largest = fmaxf(largest, fabsf(rest(round, job, head, block, t, c)));
+            }
+        }
+    }
+    return gear__half_saturate(largest * (1.0f / 127.0f));
 }
 
 /* K lists: by token, then channel. A list ends with its token or every 128 channels. */
@@ -83,6 +109,10 @@ void gear__ref_append_5_store(gear__ref_round *round)
                 gear__ref_store_word(place.shared + shape->shared_bases, 2u * head + round->is_v, out.next);
                 if (side->counts_bytes) {
                     uint8_t *counts = place.head + side->counts;
+                    if (side->delta_bits == 8) {
+                        out.scale = scale_of(round, &job, head, block);
+                        gear__ref_store_half(place.head + side->delta_scale, 0, out.scale);
+                    }
                     (round->is_v ? store_v : store_k)(round, &job, head, block, counts, &out);
                 }
             }

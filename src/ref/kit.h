@@ -71,15 +71,18 @@ gear__ref_scale gear__ref_mixed_scale(const gear__side *side, const uint8_t *hea
 float gear__ref_normal_level(uint32_t bits, uint32_t code);
 uint32_t gear__ref_mixed_encode(const gear__side *side, gear__ref_scale scale, uint32_t bits, float value);
 float gear__ref_mixed_value(const gear__side *side, gear__ref_scale scale, uint32_t bits, uint32_t code);
-/* rint_even(d / scale) as if computed exactly, clamped, for a positive float scale. */
-int32_t gear__ref_quotient(float d, float scale, int32_t low, int32_t high);
 /* Size of the Hadamard part that starts at channel `first` (rule 10). */
 uint32_t gear__ref_rotation_part(uint32_t head_dim, uint32_t first);
+
+/* 1 / sqrt(a) in the fixed steps of rule 11, for a from 2^-100 to 2^100. */
+float gear__ref_rsqrt(float a);
 
 /* inv(scale) of rule 6, for a positive finite half. */
 float gear__ref_inverse(uint16_t scale);
 /* rint_even(d / scale) as if computed exactly, clamped to low .. high (at most 255 in magnitude); 0 where scale is 0. */
 int32_t gear__ref_divide(float d, uint16_t scale, int32_t low, int32_t high);
+/* The same for a positive float scale. */
+int32_t gear__ref_quotient(float d, float scale, int32_t low, int32_t high);
 /* D of rule 7 at (token of the block, channel). */
 float gear__ref_dequantize(const gear__shape *shape, const gear__side *side, uint32_t cls, gear__ref_place place,
                            uint32_t token, uint32_t channel);

@@ -100,13 +100,10 @@ float gear__ref_inverse(uint16_t scale)
     return ldexpf((float)((1u << 31) / mantissa), -31 - (exponent - 25));
 }
 
-int32_t gear__ref_divide(float d, uint16_t scale, int32_t low, int32_t high)
+/* Rule 6: the candidate c of d / scale, off by at most one, made exact and clamped. */
+static int32_t corrected(float c, float d, float scale, int32_t low, int32_t high)
 {
-    if (!scale) {
-        return 0;
-    }
-    float step = gear__float_from_half(scale), c = rintf(d * gear__ref_inverse(scale));
-    float above = fmaf(-(c + 0.5f), step, d), below = fmaf(-(c - 0.5f), step, d);
+    float above = fmaf(-(c + 0.5f), scale, d), below = fmaf(-(c - 0.5f), scale, d);
     int odd = (int32_t)c & 1;
     if (above > 0 || (above == 0 && odd)) {
         c += 1;
@@ -114,6 +111,18 @@ int32_t gear__ref_divide(float d, uint16_t scale, int32_t low, int32_t high)
         c -= 1;
     }
     return c < (float)low ? low : c > (float)high ? high : (int32_t)c;
+}
+
+int32_t gear__ref_divide(float d, uint16_t scale, int32_t low, int32_t high)
+{
+    return scale ? corrected(rintf(d * gear__ref_inverse(scale)), d, gear__float_from_half(scale), low, high) : 0;
+}
+
+int32_t gear__ref_quotient(float d, float scale, int32_t low, int32_t high)
+{
+    float c = rintf(d / scale);
+    c = c < (float)low ? (float)low : c > (float)high ? (float)high : c;
+    return corrected(c, d, scale, low, high);
 }
 
 float gear__ref_dequantize(const gear__shape *shape, const gear__side *side, uint32_t cls, gear__ref_place place,

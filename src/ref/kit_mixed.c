@@ -1,5 +1,6 @@
 /* kit_mixed.c: channel segments, pairs of 6 + 6 and 6 + 4 bits and levels of the mixed backbone (rules 10 and 11). */
 #include <math.h>
+#include <string.h>
 
 #include "ref/kit.h"
 
@@ -104,16 +105,15 @@ float gear__ref_mixed_value(const gear__side *side, gear__ref_scale scale, uint3
     return side->levels ? fmaf(gear__ref_normal_level(bits, code), scale.s, scale.z) : fmaf((float)code, line.s, line.z);
 }
 
-int32_t gear__ref_quotient(float d, float scale, int32_t low, int32_t high)
+float gear__ref_rsqrt(float a)
 {
-    float c = rintf(d / scale);
-    c = c < (float)low ? (float)low : c > (float)high ? (float)high : c;
-    float above = fmaf(-(c + 0.5f), scale, d), below = fmaf(-(c - 0.5f), scale, d);
-    int odd = (int32_t)c & 1;
-    if (above > 0 || (above == 0 && odd)) {
-        c += 1;
-    } else if (below < 0 || (below == 0 && odd)) {
-        c -= 1;
+    uint32_t bits;
+    float y, half = 0.5f * a;
+    memcpy(&bits, &a, sizeof bits);
+    bits = 0x5f3759dfu - (bits >> 1);
+    memcpy(&y, &bits, sizeof y);
+    for (int i = 0; i < 3; i++) {
+        y = y * (1.5f - (half * y) * y);
     }
-    return c < (float)low ? low : c > (float)high ? high : (int32_t)c;
+    return y;
 }

@@ -51,6 +51,7 @@ static void add_outliers(const reader *in, uint32_t token, float *out)
     const uint8_t *indices = in->segment + gear__outlier_part(shape, in->cls, entries_k, entries_v, part);
     const uint8_t *deltas = in->segment + gear__outlier_part(shape, in->cls, entries_k, entries_v, part + 1);
     const uint8_t *counts = in->place.head + side->counts;
+    uint16_t scale = side->delta_bits == 8 ? gear__ref_load_half(in->place.head + side->delta_scale, 0) : 0;
     uint32_t at = gear__ref_load_word(in->place.shared + shape->shared_bases, 2u * in->head + side->is_v);
     uint32_t per_token = gear__k_lists_per_token(shape->head_dim);
     uint32_t lists = side->is_v ? shape->head_dim : GEAR__BLOCK * per_token;
@@ -58,7 +59,8 @@ static void add_outliers(const reader *in, uint32_t token, float *out)
         for (uint32_t i = 0; i < counts[list]; i++, at++) {
             uint32_t channel = side->is_v ? list : indices[at];
             if ((side->is_v ? indices[at] : list / per_token) == token) {
-                out[channel] += gear__float_from_half(gear__ref_load_half(deltas, at));
+                out[channel] += side->delta_bits == 8 ? (float)(int8_t)deltas[at] * gear__float_from_half(scale)
+                                                      : gear__float_from_half(gear__ref_load_half(deltas, at));
             }
         }
     }

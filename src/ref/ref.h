@@ -4,7 +4,7 @@
  * A round compresses a work list of segments ("jobs") of one layer, one side (K or V) at a time:
  *     gather, transform, outliers, range, quantize, lowrank, store          vector rule, or no outliers
  *     gather, transform, range, outliers, range, quantize, lowrank, store   block rule
- * (fit in place of range on the mixed backbone; transform does nothing on the others)
+ * (fit in place of range on the mixed backbone; transform does nothing on the others; norms after it, for K of 1 bit)
  * and then window, once per side, brings in the new tokens that stay. Compile with -ffp-contract=off.
  */
 #ifndef GEAR_REF_REF_H
@@ -30,9 +30,9 @@ typedef struct gear__ref_round {
     uint32_t num_rows;        /* a multiple of 64 */
     const uint32_t *table;
     uint8_t *pool;
-    uint16_t *x;   /* staging [head][row][head_dim], halves */
-    uint8_t *mask; /* GEAR__MASK_*, same shape */
-    float *r;      /* residual, same shape */
+    uint16_t *x;          /* staging [head][row][head_dim], halves */
+    uint8_t *mask;        /* GEAR__MASK_*, same shape */
+    float *r;             /* residual, same shape */
     const float *weights; /* of the channel order, [sequence of the batch][head][head_dim]; NULL: none */
 } gear__ref_round;
 
@@ -56,6 +56,9 @@ void gear__ref_append_0_gather(gear__ref_round *round, gear__ref_source *source)
 void gear__ref_append_1_outliers(gear__ref_round *round);
 /* Rule 10, x in place: the channel order of sequences that a job opens into their order record, K in it, V rotated. */
 void gear__ref_append_1_transform(gear__ref_round *round, const gear__ref_source *source);
+/* Where K has channels of 1 bit: weights of the tokens in their fit (rule 11), each at the first place of its row of r. Needs
+ * V, of which K's round has nothing else. */
+void gear__ref_append_1_norms(gear__ref_round *round, const gear__ref_source *v);
 /* Pairs of the mixed backbone (rule 11), super scales included. */
 void gear__ref_append_2_fit(gear__ref_round *round);
 /* Pairs (rule 5). Exact tokens take part with replaced values; marked values and padding do not. -0 counts as +0. */

@@ -1,4 +1,5 @@
-/* attend_1_partial.c: launcher of cl/attend_1_partial.cl. */
+/* attend_1_partial.c: launcher of cl/attend_1_partial.cl and of its variants for one kind of device, which take
+ * the same arguments. */
 #include <string.h>
 
 #include "stage/launch_args.h"
@@ -12,13 +13,14 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
     cl_uint row_tiles = (rows + variant->tile.rows - 1) / variant->tile.rows;
     const gear__tensor *q = &call->q, *k = &call->tail_k, *v = &call->tail_v;
     const gear__arg args[] = {
-        GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),      GEAR__ARG(call->seqs),
-        GEAR__ARG(call->advance),  GEAR__ARG(m->window),       GEAR__ARG(call->tensors), GEAR__ARG(q->mem),
-        GEAR__ARG(q->offset),      GEAR__ARG(k->mem),          GEAR__ARG(k->offset),     GEAR__ARG(v->mem),
-        GEAR__ARG(v->offset),      GEAR__ARG(call->scale),     GEAR__ARG(call->soft_cap), GEAR__ARG(query_heads),
-        GEAR__ARG(row_tiles),      GEAR__ARG(call->partial),   GEAR__ARG(call->softmax)};
-    const size_t global[3] = {64 * (size_t)call->splits, (size_t)shape->kv_heads * row_tiles, call->num_seqs};
-    return gear__run(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, GEAR__COUNT_OF(args), global, error);
+        GEAR__ARG(variant->words), GEAR__ARG(m->pool),       GEAR__ARG(m->table),       GEAR__ARG(call->seqs),
+        GEAR__ARG(call->advance),  GEAR__ARG(m->window),     GEAR__ARG(call->tensors),  GEAR__ARG(q->mem),
+        GEAR__ARG(q->offset),      GEAR__ARG(k->mem),        GEAR__ARG(k->offset),      GEAR__ARG(v->mem),
+        GEAR__ARG(v->offset),      GEAR__ARG(call->scale),   GEAR__ARG(call->soft_cap), GEAR__ARG(query_heads),
+        GEAR__ARG(row_tiles),      GEAR__ARG(call->partial), GEAR__ARG(call->softmax)};
+    const size_t items = variant->tile.work_items;
+    const size_t global[3] = {items * call->splits, (size_t)shape->kv_heads * row_tiles, call->num_seqs};
+    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, GEAR__COUNT_OF(args), global, items, error);
 }
 
 void gear__attend_tensors(const gear__attend_call *call, uint32_t words[GEAR__CALL_WORDS])

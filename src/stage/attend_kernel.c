@@ -1,7 +1,7 @@
 /* attend_kernel.c: see the header. */
 #include "stage/attend_kernel.h"
 
-static const char *const names[] = {"auto", "portable"};
+static const char *const names[] = {"auto", "portable", "cpu", "nvidia"};
 
 #define NUM_KERNELS ((gear_attend_kernel)(sizeof names / sizeof *names))
 
@@ -10,11 +10,75 @@ const char *gear__attend_name(gear_attend_kernel kernel)
     return kernel < NUM_KERNELS ? names[kernel] : NULL;
 }
 
+uint32_t gear__attend_v_group(const gear__shape *shape)
+{
+    const gear__side *v = &shape->side[1];
+    int grouped = v->axis == GEAR__AXIS_TOKEN_GROUP || v->axis == GEAR__AXIS_MIXED_TOKEN;
+    uint32_t group = v->axis == GEAR__AXIS_MIXED_TOKEN ? 64 : v->group;
+    return grouped && group < shape->head_dim ? group : shape->head_dim;
+}
+
+/* Bytes of local memory that a warp of the NVIDIA kernel takes; as in cl/attend_1_partial_nvidia.cl. */
+static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct)
+{
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    uint32_t d = shape->head_dim, stage = 0, segment = 0, fold = 0;
+    for (int cls = 0; cls < 2; cls++) {
+        stage = shape->head_stride[cls] > stage ? shape->head_stride[cls] : stage;
+        segment = shape->seg_head_stride[cls] > segment ? shape->seg_head_stride[cls] : segment;
+    }
+    stage += segment + v->shared_pairs_bytes - (direct ? v->codes + v->codes_bytes : 0);
+    uint32_t dense = 2 * 2 * 16 * (d + 8), sums = 4 * 8 * d;
+    uint32_t ring = 2 * stage > dense ? 2 * stage : dense;
+    fold += k->axis == GEAR__AXIS_MIXED_CHANNEL ? 3 * d : 0;
+    fold += v->axis == GEAR__AXIS_MIXED_TOKEN ? 128 * ((d + 63) / 64) : 0;
+    for (int s = 0; s < 2; s++) {
+        const gear__side *side = &shape->side[s];
+        uint32_t rank = side->rank[0] > side->rank[1] ? side->rank[0] : side->rank[1];
+        fold += side->factor_bits < 16 ? (64 + d) * rank : 0;
+    }
+    return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16);
+}
+
+/* Local memory of a work-group that every NVIDIA GPU has, less what queries and sums take. */
+#define NVIDIA_LOCAL(d) (48u * 1024 - 2 * 2 * 16 * ((d) + 16) - 512)
+
+static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
+{
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    uint32_t k_rank = k->rank[0] > k->rank[1] ? k->rank[0] : k->rank[1];
+    if (!caps->is_nvidia || !caps->is_gpu) {
+        return "no NVIDIA GPU";
+    }
+    if (caps->nv_sm < 80) {
+        return "sm_80 or later is needed";
+    }
+    if (k->axis == GEAR__AXIS_TOKEN_GROUP || k->axis == GEAR__AXIS_TOKEN_ALL) {
+        return "K has scales by token";
+    }
+    if (shape->has_outliers) {
+        return "outliers";
+    }
+    if (v->levels) {
+        return "V has Lloyd-Max levels";
+    }
+    if (k_rank > 6 && k->axis != GEAR__AXIS_NONE) {
+        return "rank of K above 6";
+    }
+    if (shape->head_dim > 7 * gear__attend_v_group(shape)) {
+        return "more than 7 channel groups of V";
+    }
+    return nvidia_warp_bytes(shape, 1) > NVIDIA_LOCAL(shape->head_dim) ? "too little local memory" : NULL;
+}
+
 const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape)
 {
-    (void)caps;
-    (void)shape;
-    return kernel == GEAR_ATTEND_PORTABLE ? NULL : "this library has no such kernel";
+    switch (kernel) {
+    case GEAR_ATTEND_PORTABLE: return NULL;
+    case GEAR_ATTEND_CPU: return caps->is_cpu ? NULL : "the device is no CPU";
+    case GEAR_ATTEND_NVIDIA: return nvidia_why_not(caps, shape);
+    default: return "this library has no such kernel";
+    }
 }
 
 gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__caps *caps, const gear__shape *shape)
@@ -40,9 +104,30 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
     return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 0};
 }
 
+/* One work-item a work-group. 4 work-groups a thread even out what else the machine does; the splits that this takes where
+ * heads are few cost nothing measurable. */
+static gear__attend_tile cpu_tile(uint32_t max_rows)
+{
+    uint32_t tiles = (max_rows + 7) / 8;
+    return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 0};
+}
+
+static gear__attend_tile nvidia_tile(const gear__shape *shape)
+{
+    /* Three warps a work-group were best on an H100; large blocks leave room for fewer, or must be read directly. */
+    uint32_t room = NVIDIA_LOCAL(shape->head_dim), staged = nvidia_warp_bytes(shape, 0);
+    int direct = 2 * staged > room;
+    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1) : staged);
+    warps = warps < 3 ? warps : 3;
+    return (gear__attend_tile){GEAR_ATTEND_NVIDIA, 8, 32 * warps, 12 / warps, direct};
+}
+
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,
                                        uint32_t max_rows)
 {
-    (void)kernel;
-    return portable_tile(caps, shape, max_rows);
+    switch (kernel) {
+    case GEAR_ATTEND_CPU: return cpu_tile(max_rows);
+    case GEAR_ATTEND_NVIDIA: return nvidia_tile(shape);
+    default: return portable_tile(caps, shape, max_rows);
+    }
 }

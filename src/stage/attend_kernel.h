@@ -12,11 +12,11 @@ typedef struct gear__attend_tile {
     uint32_t rows;             /* query rows of one KV head that a work-group serves */
     uint32_t work_items;       /* of a work-group */
     uint32_t groups_per_unit;  /* work-groups that fill a compute unit */
-    int merges;                /* the kernel also joins the splits: attend_2_merge is not launched */
+    int direct; /* NVIDIA: codes are read from global memory, because blocks are too large to pass through local memory */
 } gear__attend_tile;
 
 /* Most query rows that the work-groups filling a compute unit serve together: bounds the scratch of the splits. */
-#define GEAR__ATTEND_ROWS_PER_UNIT 64u
+#define GEAR__ATTEND_ROWS_PER_UNIT 128u
 
 /* "portable", ...; NULL behind the last. */
 const char *gear__attend_name(gear_attend_kernel kernel);
@@ -26,6 +26,9 @@ const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *ca
 
 /* `wanted`, or for AUTO the fastest kernel that can run. */
 gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__caps *caps, const gear__shape *shape);
+
+/* Channels of V that share a scale, as the kernels count them: head_dim where a token has one scale or none. */
+uint32_t gear__attend_v_group(const gear__shape *shape);
 
 /* The tiling for at most max_rows query rows of one KV head in a call. */
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,

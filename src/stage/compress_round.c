@@ -10,12 +10,15 @@ static gear_status find_pairs(gear__stream *stream, const gear__round *round, ui
 }
 
 static gear_status compress_side(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
-                                 gear_error *error)
+                                 const gear__tensor *v, gear_error *error)
 {
     const gear__side *side = &round->layer->variant->shape.side[is_v];
     int outliers = side->outlier_fraction > 0;
     gear_status status = gear__append_0_gather(stream, round, is_v, input, error);
     status = status ? status : gear__append_1_transform(stream, round, is_v, error);
+    if (!status && side->weighted) {
+        status = gear__append_1_norms(stream, round, v, error);
+    }
     if (!status && outliers &&
         side->outlier_rule == GEAR_OUTLIER_BLOCK) { /* the rule measures distances in units of the scale */
         status = find_pairs(stream, round, is_v, error);
@@ -37,6 +40,6 @@ static gear_status compress_side(gear__stream *stream, const gear__round *round,
 gear_status gear__compress_round(gear__stream *stream, const gear__round *round, const gear__tensor *k, const gear__tensor *v,
                                  gear_error *error)
 {
-    gear_status status = compress_side(stream, round, 0, k, error);
-    return status ? status : compress_side(stream, round, 1, v, error);
+    gear_status status = compress_side(stream, round, 0, k, v, error);
+    return status ? status : compress_side(stream, round, 1, v, v, error);
 }

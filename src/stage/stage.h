@@ -14,6 +14,7 @@ typedef enum gear__kernel_id {
     GEAR__KERNEL_GATHER,
     GEAR__KERNEL_ORDER,
     GEAR__KERNEL_TRANSFORM,
+    GEAR__KERNEL_NORMS,
     GEAR__KERNEL_OUTLIERS_CHANNELS,
     GEAR__KERNEL_OUTLIERS_TOKENS,
     GEAR__KERNEL_OUTLIERS_BLOCK,
@@ -47,8 +48,12 @@ typedef struct gear__variant {
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
                                const gear__attend_tile *tile, gear_error *error);
 void gear__variant_close(gear__variant *variant);
+/* Compiles one kernel into a variant whose shape and rows are set; nothing where the shape has no use for it. */
+gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, gear__kernel_id id, uint32_t is_v,
+                                 gear_error *error);
 
-/* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side. */
+/* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side;
+ * tile only for GEAR__KERNEL_PARTIAL, which is the kernel of tile->kernel. */
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
                         const char **stem, const char **name, gear__options *options);
 
@@ -84,6 +89,8 @@ gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round
                                   gear_error *error);
 gear_status gear__append_1_outliers(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_1_transform(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+/* Token weights for K of 1 bit, whose round this is; v: the V of the same tokens. */
+gear_status gear__append_1_norms(gear__stream *stream, const gear__round *round, const gear__tensor *v, gear_error *error);
 gear_status gear__append_2_fit(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_2_range(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_3_quantize(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);

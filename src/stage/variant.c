@@ -1,6 +1,7 @@
 /* variant.c: which kernels a shape needs and the options that specialise them: head_dim, the side, bits, the tile of query rows
  * and the direction of the groups. Everything else of a shape travels as shape words, so that layers of different codecs share
  * programs. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -15,20 +16,23 @@
 #define OPT_ATTEND 8u
 #define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
 
+#define STEMS_BYTES 256u
+
 static const struct {
     const char *stem, *name;
     unsigned uses;
 } kernels[GEAR__NUM_KERNELS] = {
-    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", 0},
+    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM},
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
     [GEAR__KERNEL_ORDER] = {"append_1_transform", "gear_k_append_1_order", OPT_DIM},
     [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM},
     [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE},
+    [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
@@ -60,6 +64,7 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_OUTLIERS_BLOCK: return outliers && block_rule;
     case GEAR__KERNEL_ORDER: return side->ordered != 0;
     case GEAR__KERNEL_TRANSFORM: return side->ordered || side->rotate;
+    case GEAR__KERNEL_NORMS: return side->weighted != 0;
     case GEAR__KERNEL_FIT: return is_mixed(side);
     case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !is_mixed(side);
     case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !is_mixed(side);
@@ -84,14 +89,57 @@ static void attend_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "K_MIXED", k->axis == GEAR__AXIS_MIXED_CHANNEL);
     gear__options_int(options, "K_BY_TOKEN", !is_along_tokens(k));
     gear__options_int(options, "K_FACTOR_BITS", k->rank[0] || k->rank[1] ? (long)k->factor_bits : 0);
-    gear__options_int(options, "K_OUTLIERS", k->outlier_fraction > 0);
+    gear__options_int(options, "K_OUTLIERS", (long)k->delta_bits);
     gear__options_int(options, "V_BITS", (long)v->bits);
     gear__options_int(options, "V_MIXED", v->axis == GEAR__AXIS_MIXED_TOKEN);
     gear__options_int(options, "V_NORMAL", (long)v->levels);
     gear__options_int(options, "V_ROTATE", (long)v->rotate);
     gear__options_int(options, "V_BY_TOKEN", !is_along_tokens(v));
     gear__options_int(options, "V_FACTOR_BITS", v->rank[0] || v->rank[1] ? (long)v->factor_bits : 0);
-    gear__options_int(options, "V_OUTLIERS", v->outlier_fraction > 0);
+    gear__options_int(options, "V_OUTLIERS", (long)v->delta_bits);
+}
+
+/* The NVIDIA kernel reads blocks in pieces whose places it knows when compiling: offsets of model/shape.h. */
+static void nvidia_side_options(gear__options *options, const gear__side *side, const char *prefix)
+{
+    const struct {
+        const char *name;
+        uint32_t value;
+    } list[] = {
+        {"CODES", side->codes},           {"PAIRS", side->pairs},           {"SUPERS", side->supers},
+        {"RANK_0", side->rank[0]},        {"RANK_1", side->rank[1]},        {"A_0", side->a[0]},
+        {"A_1", side->a[1]},              {"B_0", side->b[0]},              {"B_1", side->b[1]},
+        {"FACTORS_0", side->factors[0]},  {"FACTORS_1", side->factors[1]},  {"SEGMENT_PAIRS_0", side->seg_pairs[0]},
+        {"SEGMENT_PAIRS_1", side->seg_pairs[1]}, {"SHARED_PAIRS", side->shared_pairs},
+    };
+    static const uint32_t scales[] = {
+        [GEAR__AXIS_NONE] = 0,          [GEAR__AXIS_CHANNEL_GROUP] = 1, [GEAR__AXIS_TOKEN_GROUP] = 1,
+        [GEAR__AXIS_CHANNEL_SEGMENT] = 2, [GEAR__AXIS_TOKEN_ALL] = 3,     [GEAR__AXIS_MIXED_CHANNEL] = 4,
+        [GEAR__AXIS_MIXED_TOKEN] = 4,
+    };
+    char name[40];
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        (void)snprintf(name, sizeof name, "%s_%s", prefix, list[i].name);
+        gear__options_int(options, name, (long)list[i].value);
+    }
+    (void)snprintf(name, sizeof name, "%s_SCALES", prefix);
+    gear__options_int(options, name, (long)scales[side->axis]);
+}
+
+static void nvidia_options(gear__options *options, const gear__shape *shape, const gear__attend_tile *tile)
+{
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    gear__options_int(options, "NV_WARPS", (long)tile->work_items / 32);
+    gear__options_int(options, "NV_DIRECT", tile->direct);
+    gear__options_int(options, "HEAD_SKIP", tile->direct ? (long)(v->codes + v->codes_bytes) : 0);
+    gear__options_int(options, "HEAD_BYTES_0", (long)shape->head_stride[0]);
+    gear__options_int(options, "HEAD_BYTES_1", (long)shape->head_stride[1]);
+    gear__options_int(options, "SEGMENT_BYTES_0", (long)shape->seg_head_stride[0]);
+    gear__options_int(options, "SEGMENT_BYTES_1", (long)shape->seg_head_stride[1]);
+    gear__options_int(options, "K_TOKEN_GROUPS", k->axis == GEAR__AXIS_CHANNEL_GROUP ? (long)(64 / k->group) : 1);
+    gear__options_int(options, "V_GROUP", (long)gear__attend_v_group(shape));
+    nvidia_side_options(options, k, "K");
+    nvidia_side_options(options, v, "V");
 }
 
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
@@ -104,6 +152,10 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     *stem = kernels[id].stem;
     *name = kernels[id].name;
+    if (id == GEAR__KERNEL_PARTIAL && tile->kernel == GEAR_ATTEND_CPU) {
+        *stem = "attend_1_partial_cpu";
+        *name = "gear_k_attend_1_partial_cpu";
+    }
     gear__options_begin(options);
     if (uses & OPT_DIM) {
         gear__options_int(options, "HEAD_DIM", (long)shape->head_dim);
@@ -116,9 +168,51 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     if (uses & OPT_ATTEND) {
         attend_options(options, shape);
-        gear__options_int(options, "ROWS", (long)tile->rows);
+        if (tile->kernel == GEAR_ATTEND_NVIDIA) {
+            *stem = "attend_1_partial_nvidia";
+            *name = "gear_k_attend_1_partial_nvidia";
+            nvidia_options(options, shape, tile);
+        } else {
+            gear__options_int(options, "ROWS", (long)tile->rows);
+        }
     }
     return 1;
+}
+
+/* The files that one program is built from. PoCL takes 0.25 s for its own headers and library in every program but compiles a
+ * kernel no further before its first launch: there all files of the same options make one program, which every codec with those
+ * options shares. Other compilers translate every kernel when a program is built: there each file is a program. */
+static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, char stems[STEMS_BYTES])
+{
+    unsigned options = kernels[id].uses & ~PER_SIDE;
+    size_t length = 0;
+    if (options & OPT_ATTEND) {
+        (void)snprintf(stems, STEMS_BYTES, "%s", stem);
+        return;
+    }
+    for (int i = 0; i < GEAR__NUM_KERNELS; i++) {
+        int first_of_file = i == 0 || strcmp(kernels[i].stem, kernels[i - 1].stem) != 0;
+        int joined = is_pocl && (kernels[i].uses & ~PER_SIDE) == options;
+        if (first_of_file && (joined || !strcmp(kernels[i].stem, stem))) {
+            length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", kernels[i].stem);
+        }
+    }
+}
+
+gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, gear__kernel_id id, uint32_t is_v,
+                                 gear_error *error)
+{
+    const char *stem, *name;
+    char stems[STEMS_BYTES];
+    gear__options options;
+    cl_kernel *kernel = &variant->kernel[id][is_v];
+    if (!gear__kernel_recipe(id, &variant->shape, is_v, &variant->tile, &stem, &name, &options)) {
+        return GEAR_OK;
+    }
+    program_stems(id, stem, device->caps.is_pocl, stems);
+    gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
+    size_t items = id == GEAR__KERNEL_PARTIAL ? variant->tile.work_items : GEAR__WORK_GROUP;
+    return status ? status : gear__kernel_check(device, *kernel, name, items, error);
 }
 
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
@@ -136,17 +230,7 @@ gear_status gear__variant_init(gear__variant *variant, gear__device *device, con
     }
     for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
         for (uint32_t is_v = 0; is_v < 2; is_v++) {
-            const char *stem, *name;
-            gear__options options;
-            cl_kernel *kernel = &variant->kernel[id][is_v];
-            if (!gear__kernel_recipe((gear__kernel_id)id, shape, is_v, tile, &stem, &name, &options)) {
-                continue;
-            }
-            gear_status status = gear__program_kernel(device, stem, &options, name, kernel, error);
-            if (!status) {
-                size_t items = id == GEAR__KERNEL_PARTIAL ? tile->work_items : GEAR__WORK_GROUP;
-                status = gear__kernel_check(device, *kernel, name, items, error);
-            }
+            gear_status status = gear__variant_kernel(variant, device, (gear__kernel_id)id, is_v, error);
             if (status) {
                 gear__variant_close(variant);
                 return status;

@@ -1,7 +1,7 @@
 /* case.c: see the header. What is compared with what, and within which bound:
- *   gear_attend with double-precision attention on the cache as gear_reconstruct gives it (f32). The bound of an output is 1e-5
- *   of the largest output of its sequence, for sums of products in float32 in another order, plus half an ulp of the output's
- *   type, for its rounding. lse has the same relative bound, of |lse| or 1.
+ *   gear_attend with double-precision attention on the cache as gear_reconstruct gives it (f32). The bound of an output is that
+ *   of the kernel (attend_choice.h) times the largest output of its sequence, for sums of products in float32 in another order,
+ *   plus half an ulp of the output's type, for its rounding. lse has the same relative bound, of |lse| or 1.
  *   gear_reconstruct with the input: bit for bit in the window and for exact tokens, and within a coarse bound elsewhere. */
 #include "case.h"
 
@@ -11,10 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attend_choice.h"
 #include "e2e_attention.h"
 #include "model/half.h"
-
-#define BOUND 1e-5
 
 typedef struct run {
     e2e_rig *rig;
@@ -24,17 +23,46 @@ typedef struct run {
     uint32_t layer, lengths[E2E_MAX_SEQS], queries[E2E_MAX_SEQS], tails[E2E_MAX_SEQS], max_query, query_heads;
     uint32_t seed, tail_seed;
     char name[64];
+    double bound;
 } run;
 
-static gear_codec codec_of(const e2e_case *c, uint32_t bits, int is_v)
+/* Bits of a side; K of the mixed backbone has several, and counts as 2. */
+static uint32_t bits_of(const e2e_case *c, int is_v)
+{
+    uint32_t bits = is_v ? c->v_bits : c->k_bits;
+    return c->backbone != GEAR_BACKBONE_MIXED ? bits : !is_v ? 2 : bits > 4 ? 4 : bits;
+}
+
+/* The lists of column `segments`: channels in quarters of head_dim, 0 for the rest; the last in steps of 16. */
+static void put_segments(const e2e_case *c, gear_codec *codec)
+{
+    static const gear_segment lists[][4] = {{{1, 4}, {0, 2}}, {{1, 4}, {1, 2}, {0, 1}}, {{1, 4}, {1, 3}, {0, 2}},
+                                            {{2, 4}, {0, 3}}, {{1, 5}, {0, 4}},         {{1, 8}, {1, 5}, {1, 3}, {0, 1}}};
+    uint32_t unit = c->segments == 5 ? 16 : (c->head_dim / 4 + 8) / 16 * 16, left = c->head_dim;
+    for (uint32_t i = 0; i < 4 && lists[c->segments][i].bits; i++) {
+        uint32_t channels = lists[c->segments][i].channels ? lists[c->segments][i].channels * unit : left;
+        codec->segments[i] = (gear_segment){(uint16_t)channels, lists[c->segments][i].bits};
+        left -= channels;
+    }
+}
+
+static gear_codec codec_of(const e2e_case *c, int is_v)
 {
     static const float fractions[] = {0.0f, 0.02f, 0.02f, 0.1f};
+    uint32_t bits = bits_of(c, is_v);
     gear_codec codec;
     gear_codec_init(&codec);
     codec.backbone = (gear_backbone)c->backbone;
     codec.bits = bits;
     codec.group = !is_v && c->backbone == GEAR_BACKBONE_KIVI && c->group > 64 ? 64 : c->group;
     codec.factor_bits = c->factor_bits;
+    codec.delta_bits = c->delta_bits;
+    if (c->backbone == GEAR_BACKBONE_MIXED && is_v) {
+        codec.rotate = c->rotate;
+        codec.levels = (gear_levels)c->levels;
+    } else if (c->backbone == GEAR_BACKBONE_MIXED) {
+        put_segments(c, &codec);
+    }
     if (bits < 16) {
         codec.rank_prompt = c->rank_prompt;
         codec.rank_decode = c->rank_decode;
@@ -65,7 +93,7 @@ static void size_sequences(run *r)
 static void open_cache(run *r)
 {
     const e2e_case *c = r->c;
-    const gear_codec_pair pair = {codec_of(c, c->k_bits, 0), codec_of(c, c->v_bits, 1)};
+    const gear_codec_pair pair = {codec_of(c, 0), codec_of(c, 1)};
     uint64_t total = 0, longest = 0;
     for (uint32_t i = 0; i < c->batch; i++) {
         total += r->lengths[i];
@@ -83,6 +111,13 @@ static void open_cache(run *r)
     desc.exact_first = c->exact == 99 ? GEAR_EXACT_AUTO : c->exact;
     desc.max_segment_tokens = c->segment;
     r->cache = e2e_cache(r->rig, &desc);
+    gear_cache_plan plan;
+    gear_cache_plan_init(&plan);
+    if (gear_cache_query(r->rig->context, &desc, &plan, NULL)) { /* e2e_cache took another kernel */
+        desc.attend_kernel = GEAR_ATTEND_AUTO;
+        E2E_OK(r->rig, gear_cache_query(r->rig->context, &desc, &plan, &r->rig->error));
+    }
+    r->bound = attend_bound(plan.variant);
     for (uint32_t i = 0; i < c->batch; i++) {
         r->sequences[i] = e2e_add(r->rig, r->cache);
     }
@@ -94,6 +129,24 @@ static uint32_t next_chunk(const e2e_case *c, uint32_t done, uint32_t length)
     uint32_t left = length - done, prompt = length > 5 ? length - 5 : length;
     uint32_t size = c->arrival == 0 ? length : c->arrival == 1 ? 33 : c->arrival < 4 ? 16 : done < prompt ? prompt - done : 1;
     return size < left ? size : left;
+}
+
+/* Mean squares of queries for `count` sequences, one of them no number, behind three floats of something else. */
+static cl_mem make_weights(const run *r, uint32_t count, const uint32_t *from)
+{
+    const uint32_t values = r->c->kv_heads * r->c->head_dim, first = 3;
+    float *weights = malloc((first + count * values) * sizeof *weights);
+    cl_int code;
+    cr_assert_not_null(weights);
+    for (uint32_t i = 0; i < first + count * values; i++) {
+        float x = i < first ? 0 : e2e_noise(r->seed, from[(i - first) / values], (i - first) % values, 8, 9);
+        weights[i] = i == first + 5 ? NAN : x * x;
+    }
+    cl_mem mem = clCreateBuffer(r->rig->cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
+                                (first + count * values) * sizeof *weights, weights, &code);
+    cr_assert_eq(code, CL_SUCCESS);
+    free(weights);
+    return mem;
 }
 
 static void append_all(run *r)
@@ -132,9 +185,18 @@ static void append_all(run *r)
         }
         e2e_upload(r->rig, &k);
         e2e_upload(r->rig, &v);
-        e2e_expect(r->rig, gear_append(r->cache, r->layer, &batch, &k.view, &v.view, &r->rig->sync, &r->rig->error), GEAR_OK,
-                   r->name, done[0]);
+        gear_append_desc desc;
+        gear_append_desc_init(&desc);
+        desc.query_squares = c->weights ? make_weights(r, count, from) : NULL;
+        desc.query_squares_offset = 12;
+        e2e_expect(r->rig,
+                   gear_append_weighted(r->cache, r->layer, &batch, &k.view, &v.view, c->weights ? &desc : NULL, &r->rig->sync,
+                                        &r->rig->error),
+                   GEAR_OK, r->name, done[0]);
         (void)clFinish(r->rig->cl.queue);
+        if (desc.query_squares) {
+            (void)clReleaseMemObject(desc.query_squares);
+        }
         e2e_tensor_close(&k);
         e2e_tensor_close(&v);
     }
@@ -148,7 +210,7 @@ static void append_all(run *r)
 static void check_reconstruction(const run *r, uint32_t seq, const e2e_dense *dense, int is_v)
 {
     const e2e_case *c = r->c;
-    uint32_t bits = is_v ? c->v_bits : c->k_bits;
+    uint32_t bits = bits_of(c, is_v);
     const float *got = is_v ? dense->v : dense->k;
     double off = 0, norm = 0;
     uint64_t compressed;
@@ -210,11 +272,11 @@ static void check_outputs(const run *r, uint32_t seq, const answer *a, uint32_t 
     double most = e2e_attention(&dense, &question, q, out, lse);
     for (uint32_t row = 0; row < rows; row++) {
         double got_lse = (double)a->lse[first_row * r->query_heads + row], by = fabs(lse[row]) > 1 ? fabs(lse[row]) : 1;
-        cr_assert(fabs(got_lse - lse[row]) <= BOUND * by, "%s: lse of sequence %u row %u: %.9g, not %.9g", r->name, seq, row,
+        cr_assert(fabs(got_lse - lse[row]) <= r->bound * by, "%s: lse of sequence %u row %u: %.9g, not %.9g", r->name, seq, row,
                   got_lse, lse[row]);
         for (uint32_t i = 0; i < d; i++) {
             double got = (double)e2e_get(&a->out, seq, row / m, row % m, i), want = out[(size_t)row * d + i];
-            double bound = BOUND * most + e2e_half_ulp((gear_type)c->out_type, fabs(want) + BOUND * most);
+            double bound = r->bound * most + e2e_half_ulp((gear_type)c->out_type, fabs(want) + r->bound * most);
             cr_assert(fabs(got - want) <= bound,
                       "%s: sequence %u (%u tokens, %u queries, tail %u) head %u query %u channel %u: "
                       "%.9g, not %.9g, bound %.3g",

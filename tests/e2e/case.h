@@ -10,7 +10,8 @@
 #define CASE_COLUMNS(X)                                                                                                     \
     X(set) X(backbone) X(k_bits) X(v_bits) X(group) X(rank_prompt) X(rank_decode) X(factor_bits) X(outliers) X(head_dim)      \
     X(group_heads) X(kv_heads) X(queries) X(slack) X(length) X(batch) X(in_type) X(q_type) X(out_type) X(in_layout)           \
-    X(out_layout) X(tail) X(soft_cap) X(scale) X(window) X(recent) X(exact) X(segment) X(arrival)
+    X(out_layout) X(tail) X(soft_cap) X(scale) X(window) X(recent) X(exact) X(segment) X(arrival) X(delta_bits) X(segments)   \
+    X(rotate) X(levels) X(weights)
 /* clang-format on */
 
 typedef struct e2e_case {

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""make_cases.py: writes cases.tsv, the covering array of test_attend.c: every pair of values of every two columns occurs in
-some row. Deterministic. Compiling is what a cold run takes its time for, and attend is compiled anew for each combination of
-the columns COMPILED, so the array is built in two steps: as few combinations of those columns as have all their pairs, and then
-rows that add the other columns to one of these combinations, the row with the most new pairs first.
+"""make_cases.py: writes cases.tsv, the covering arrays of test_attend.c. Of the plain backbones: every pair of values of every
+two columns occurs in some row. Of the mixed backbone, which begins with the presets: every pair with a column of the codec,
+but for those of LOOSE. Deterministic. Compiling is what a cold run takes its time for, and attend is compiled anew for each
+combination of the columns COMPILED, so an array is built in two steps: as few combinations of those columns as have all
+their pairs, and then rows that add the other columns to one of these combinations, the row with the most new pairs first.
 
     make_cases.py > cases.tsv            make_cases.py --check cases.tsv   (exit status 1 when a pair is missing)
 """
@@ -11,7 +12,7 @@ import random
 import sys
 
 AXES = [
-    ("backbone", [0, 1, 2], "0 KIVI, 1 KCVT, 2 token"),
+    ("backbone", [0, 1, 2, 3], "0 KIVI, 1 KCVT, 2 token, 3 mixed"),
     ("k_bits", [2, 3, 4, 8, 16], ""),
     ("v_bits", [2, 3, 4, 8, 16], ""),
     ("group", [16, 32, 64, 128], "K groups along tokens: at most 64"),
@@ -39,12 +40,34 @@ AXES = [
     ("exact", [0, 1, 4, 99], "99 auto"),
     ("segment", [64, 128, 512], "max_segment_tokens"),
     ("arrival", [0, 1, 2, 3, 4], "0 at once, 1 by 33, 2 by 16, 3 by 16 and flush, 4 a prompt and single tokens"),
+    ("delta_bits", [16, 8], "of outliers"),
+    ("segments", [0, 1, 2, 3, 4, 5], "mixed, K: the lists of case.c"),
+    ("rotate", [0, 1], "mixed, V"),
+    ("levels", [0, 1], "mixed, V: 0 uniform, 1 Lloyd-Max (at 2 bits uniform too)"),
+    ("weights", [0, 1], "mixed: 1 mean squares of queries are given"),
 ]
 NAMES = [name for name, _, _ in AXES]
 AT = {name: i for i, name in enumerate(NAMES)}
-COMPILED = [AT[name] for name in ("backbone", "k_bits", "v_bits", "rank_prompt", "rank_decode", "factor_bits", "outliers",
-                                  "head_dim")]
+COMPILED = sorted(AT[name] for name in ("backbone", "k_bits", "v_bits", "rank_prompt", "rank_decode", "factor_bits", "outliers",
+                                  "delta_bits", "segments", "rotate", "levels", "head_dim"))
 FREE = [i for i in range(len(AXES)) if i not in COMPILED]
+CODEC = set(COMPILED) | {AT["weights"]}
+
+PLAIN = {"backbone": [0, 1, 2], "segments": [0], "rotate": [0], "levels": [0], "weights": [0]}
+MIXED = {"backbone": [3], "k_bits": [2], "v_bits": [2, 3, 4], "group": [64], "rank_prompt": [0, 4], "rank_decode": [0, 2],
+         "queries": [1, 2, 3, 8, 17], "length": [20, 64, 65, 128, 193, 320], "group_heads": [1, 4, 7], "batch": [1, 3]}
+# Mixed: columns with many values that different code reads; a pair of two of them need not occur.
+LOOSE = [AT[name] for name in ("segments", "v_bits", "factor_bits", "outliers", "head_dim")]
+# Combinations to begin with: the presets, at as many head dimensions.
+PRESETS = [
+    "v_bits=2 segments=1 rotate=1 head_dim=80",
+    "v_bits=2 segments=0 rotate=1 head_dim=96",
+    "v_bits=2 segments=0 rotate=1 rank_prompt=4 rank_decode=2 factor_bits=4 head_dim=64",
+    "v_bits=2 segments=2 rotate=1 head_dim=256 outliers=2 delta_bits=8",
+    "v_bits=3 segments=2 rotate=1 levels=1 head_dim=128",
+    "v_bits=3 segments=3 rotate=1 levels=1 head_dim=80 outliers=1 delta_bits=8",
+    "v_bits=4 segments=4 rotate=1 levels=1 head_dim=64",
+]
 
 # Few query rows, for which attend is compiled apart: one and two.
 EXTRA = [
@@ -70,6 +93,9 @@ TINY = [
     "backbone=0 k_bits=2 v_bits=2 head_dim=128 length=65 queries=1 outliers=1 arrival=1",
     "backbone=0 k_bits=2 v_bits=2 head_dim=256 length=64 queries=1 outliers=2 arrival=3",
 ]
+TINY_MIXED = [
+    "segments=1 rotate=1 v_bits=3 levels=1 outliers=2 delta_bits=8 length=65 queries=1 arrival=1 exact=1 weights=1",
+]
 
 
 def fix(row):
@@ -85,46 +111,58 @@ def pairs_of(row, columns):
     return {(i, row[i], j, row[j]) for i, j in itertools.combinations(columns, 2)}
 
 
-def all_pairs(columns):
+def values_of(only):
+    """Values of every column, where `only` has no other."""
+    return [only.get(name, values) for name, values, _ in AXES]
+
+
+def wanted(values):
+    """The pairs that an array of these values must have."""
+    mixed = values[AT["backbone"]] == MIXED["backbone"]
+    loose = lambda i, j: mixed and (i in LOOSE and j in LOOSE or i not in CODEC and j not in CODEC)
     return {(i, x, j, y)
-            for i, j in itertools.combinations(columns, 2)
-            for x, y in itertools.product(AXES[i][1], AXES[j][1])}
+            for i, j in itertools.combinations(range(len(AXES)), 2) if not loose(i, j)
+            for x, y in itertools.product(values[i], values[j])}
 
 
-def complete(row, columns, left, rng):
+def complete(row, columns, values, left, rng):
     """Gives the columns that are None values, each the one with the most pairs in `left`."""
     known = [k for k in range(len(row)) if row[k] is not None]
     order = [k for k in columns if row[k] is None]
     rng.shuffle(order)
     for k in order:
         gain = {}
-        for value in AXES[k][1]:
+        for value in values[k]:
             gain[value] = sum(((m, row[m], k, value) if m < k else (k, value, m, row[m])) in left for m in known)
         most = max(gain.values())
-        row[k] = rng.choice([v for v in AXES[k][1] if gain[v] == most])
+        row[k] = rng.choice([v for v in values[k] if gain[v] == most])
         known.append(k)
     return row
 
 
-def build_combinations(rng, candidates=40):
-    left, combinations = all_pairs(COMPILED), []
+def build_combinations(values, start, rng, candidates=40):
+    left, combinations = {p for p in wanted(values) if p[0] in COMPILED and p[2] in COMPILED}, []
+    for row in start:
+        combinations.append([x if k in COMPILED else None for k, x in enumerate(row)])
+        left -= pairs_of(row, COMPILED)
     while left:
         rows = []
         for i, x, j, y in rng.sample(sorted(left), min(len(left), candidates)):
             row = [None] * len(AXES)
             row[i], row[j] = x, y
-            rows.append(complete(row, COMPILED, left, rng))
+            rows.append(complete(row, COMPILED, values, left, rng))
         best = max(rows, key=lambda r: len(pairs_of(r, COMPILED) & left))
         combinations.append(best)
         left -= pairs_of(best, COMPILED)
     return combinations
 
 
-def build(candidates=60):
-    combinations = min((build_combinations(random.Random(seed)) for seed in range(40)), key=len)
+def build(only, start=(), candidates=60):
+    values = values_of(only)
+    combinations = min((build_combinations(values, start, random.Random(seed)) for seed in range(40)), key=len)
     rng = random.Random(20)
     everything = list(range(len(AXES)))
-    left, rows = all_pairs(everything), []
+    left, rows = wanted(values), []
     while left:
         found = []
         for i, x, j, y in rng.sample(sorted(left), min(len(left), candidates)):
@@ -133,7 +171,7 @@ def build(candidates=60):
                 continue
             row = list(rng.choice(fitting))
             row[i], row[j] = x, y
-            row = fix(complete(row, FREE, left, rng))
+            row = fix(complete(row, FREE, values, left, rng))
             if row[i] == x and row[j] == y:
                 found.append(row)
         if found:
@@ -144,9 +182,9 @@ def build(candidates=60):
     return sorted(rows, key=lambda r: [r[k] for k in (AT["head_dim"], AT["k_bits"], AT["v_bits"])])
 
 
-def rows_of(texts):
+def rows_of(texts, only):
     for text in texts:
-        row = [values[0] for _, values, _ in AXES]
+        row = [values[0] for values in values_of(only)]
         for word in text.split():
             name, value = word.split("=")
             row[AT[name]] = int(value)
@@ -156,13 +194,14 @@ def rows_of(texts):
 def read(path):
     with open(path, encoding="ascii") as file:
         lines = [line.split() for line in file if line[0] != "#"]
-    assert lines[0] == ["set"] + NAMES, "other columns"
+    if lines[0] != ["set"] + NAMES:
+        sys.exit(f"{path}: other columns")
     return [[int(x) for x in line[1:]] for line in lines[1:] if line[0] == "0"]
 
 
 def main():
     if sys.argv[1:2] == ["--check"]:
-        left = all_pairs(range(len(AXES)))
+        left = wanted(values_of(PLAIN)) | wanted(values_of(MIXED))
         for row in read(sys.argv[2]):
             left -= pairs_of(row, range(len(AXES)))
         print(len(left), "pairs missing", sorted(left)[:5])
@@ -171,7 +210,9 @@ def main():
     for name, values, text in AXES:
         print("#   %-12s %s%s" % (name, " ".join(map(str, values)), "   " + text if text else ""))
     print("\t".join(["set"] + NAMES))
-    for kind, rows in ((0, build() + list(rows_of(EXTRA))), (1, rows_of(TINY))):
+    arrays = build(PLAIN) + list(rows_of(EXTRA, PLAIN)) + build(MIXED, list(rows_of(PRESETS, MIXED)))
+    tiny = list(rows_of(TINY, PLAIN)) + list(rows_of(TINY_MIXED, MIXED))
+    for kind, rows in ((0, arrays), (1, tiny)):
         for row in rows:
             print("\t".join(map(str, [kind] + row)))
 

@@ -61,10 +61,12 @@ class Study:
 
         module.store, module.snap, module.qgroups = store_by_block, remember, groups_and_codes
 
-    def run(self, x, side, spec, weights=None):
-        """Dense values, codes [head][token][place], channel order of K."""
+    def run(self, x, side, spec, weights=None, v=None):
+        """Dense values, codes [head][token][place], channel order of K. v: the values that come with keys x."""
         self.side, self.codes = side, []
         state = {} if weights is None else {"qm": weights}
+        if v is not None:
+            state["nrm"] = self.module.norms(x.astype(np.float32), v.astype(np.float32))
         dense, _ = self.module.comp_sink(x.astype(np.float32), side, self.module.pside(spec), 9, state, EXACT, True)
         return dense, np.concatenate(self.codes, 2), state.get("ord")
 
@@ -88,9 +90,9 @@ def back(codes, order):
     return codes if order is None else np.take_along_axis(codes, np.argsort(order, 1)[:, None], 2)
 
 
-def side_of(study, x, codec, spec, weights):
-    ours = compress(codec, x, EXACT, weights=weights)
-    theirs, codes, order = study.run(x, "v" if codec.is_v else "k", spec, weights)
+def side_of(study, x, codec, spec, weights, v=None):
+    ours = compress(codec, x, EXACT, weights=weights, v=v)
+    theirs, codes, order = study.run(x, "v" if codec.is_v else "k", spec, weights, v)
     bits, moved = ours["bits"], 0
     if order is not None:  # channels whose segment differs
         segment = lambda o: np.take_along_axis(np.broadcast_to(bits, o.shape), np.argsort(o, 1), 1)
@@ -114,7 +116,8 @@ def compare_layer(study, k, v, q, preset, weighted):
         weights = (q[:, :half].astype(np.float32).reshape(heads, -1, d) ** 2).mean(1)
     spec = "c64,m" + ".".join(f"{c}x{2 ** b}" for c, b in segments) + ",u,hz,d6," + ("permo" if weighted else "permv")
     spec += f",r{rank},f4" if rank else ""
-    got_k = side_of(study, k, Codec(False, "mixed", segments=segments, rank=rank, factor_bits=4), spec, weights)
+    spec += ",w1" if any(b == 1 for _, b in segments) else ""
+    got_k = side_of(study, k, Codec(False, "mixed", segments=segments, rank=rank, factor_bits=4), spec, weights, v)
     normal = bits > 2
     got_v = side_of(study, v, Codec(True, "mixed", bits, rotate=True, normal=normal),
                     f"t64,b{bits},{'n' if normal else 'u'},hz,d6r4,had", None)

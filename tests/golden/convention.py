@@ -26,6 +26,7 @@ class Codec:
     segments: tuple = ()  # mixed K: (channels, bits)
     rotate: bool = False  # mixed V
     normal: bool = False  # mixed V: Lloyd-Max levels at 3 and 4 bits
+    delta_bits: int = 16
 
     @property
     def axis(self):
@@ -123,17 +124,17 @@ def per_block(fraction, d, available):
     return min(max(1, _rint(float(f32(fraction)) * 64 * d)), available)
 
 
-def block_keys(codec, x, marked):
+def block_keys(codec, x, marked, token_weights):
     """Rule 4, block rule: distances from the middle of the group in units of its scale."""
     if codec.backbone == "mixed":
-        return mixed.keys(mixed.pairs(codec, x, marked), x, inverse)
+        return mixed.keys(mixed.pairs(codec, x, marked, token_weights), x, inverse)
     scale, lo = pairs(codec, x, marked)
     mid = ((0.5 * (2 ** codec.bits - 1)) * scale.astype(f64) + lo.astype(f64)).astype(f32)
     inv = np.where(scale > 0, inverse(np.where(scale > 0, scale, f16(1))), 0).astype(f32)
     return (np.abs((x.astype(f32) - mid).astype(f32)) * inv).astype(f32)
 
 
-def mark(codec, x, fixed):
+def mark(codec, x, fixed, token_weights=None):
     """Rule 4: the outliers of a segment whose first `fixed` rows are exact."""
     heads, tokens, d = x.shape
     marked = np.zeros(x.shape, bool)
@@ -141,7 +142,7 @@ def mark(codec, x, fixed):
         return marked
     value = x.astype(f64) + 0.0  # -0 equals +0
     if codec.rule == "block":
-        key = block_keys(codec, x, marked)
+        key = block_keys(codec, x, marked, token_weights)
         for h in range(heads):
             for first in range(0, tokens, BLOCK):
                 start, end = max(first, fixed), min(first + BLOCK, tokens)
@@ -206,10 +207,10 @@ def low_rank(codec, r):
     return _stored(a, codec.factor_bits) @ _stored(b, codec.factor_bits).T
 
 
-def quantise(codec, x, marked):
+def quantise(codec, x, marked, token_weights=None):
     """Rules 5 to 7 and 11: pairs, codes, D."""
     if codec.backbone == "mixed":
-        p = mixed.pairs(codec, x, marked)
+        p = mixed.pairs(codec, x, marked, token_weights)
         code, value = mixed.encode(codec, p, x)
         code = np.where(marked, 1 << (p["bits"] - 1), code)
         return dict(p, code=code, dense=value(code))
@@ -221,27 +222,47 @@ def quantise(codec, x, marked):
     return dict(scale=scale, lo=lo, code=code, dense=dense)
 
 
-def compress(codec, values, exact=0, first=0, weights=None, order=None):
+def store_deltas(codec, rest, marked):
+    """Rule 9: what reading the deltas of d = `rest` [head][token][channel] gives back, and with 8 bits the codes and the scales
+    [head][block]."""
+    rest = np.where(marked, rest, f32(0))
+    if codec.delta_bits == 16:
+        return dict(delta=np.clip(rest, -LARGEST, LARGEST).astype(f16))
+    heads, tokens, _ = rest.shape
+    scales = np.zeros((heads, -(-tokens // BLOCK)), f16)
+    code = np.zeros(rest.shape, np.int64)
+    for block in range(scales.shape[1]):
+        part = rest[:, block * BLOCK:(block + 1) * BLOCK]
+        scales[:, block] = np.clip(np.abs(part).max((1, 2)) * (f32(1) / f32(127)), 0, LARGEST).astype(f16)
+        scale = np.broadcast_to(scales[:, block, None, None], part.shape)
+        code[:, block * BLOCK:(block + 1) * BLOCK] = quotient(part, scale, -127, 127)
+    return dict(delta=code * np.repeat(scales.astype(f64), BLOCK, 1)[:, :tokens, None], delta_code=code, delta_scale=scales)
+
+
+def compress(codec, values, exact=0, first=0, weights=None, order=None, v=None):
     """All stages on one segment. Returns every intermediate as a dict of arrays of the shape of `values`. Mixed K: `order` is
-    that of the sequence, or the segment opens it and finds its own (with `weights` [head][d], if given)."""
+    that of the sequence, or the segment opens it and finds its own (with `weights` [head][d], if given); `v` are the values
+    that K of 1 bit is weighed with."""
     clean, nan, beyond = sanitise(values)
     x, fixed = replace_exact(clean, exact, first)
-    back = lambda a: a
+    back, token_weights = lambda a: a, None
     if codec.backbone == "mixed" and not codec.is_v:
         order = mixed.channel_order(x, weights) if order is None else order
         x = np.take_along_axis(x, order[:, None].astype(np.int64), 2)
         back = lambda a: np.take_along_axis(a, np.argsort(order, 1)[:, None], 2)
+        if any(bits == 1 for _, bits in codec.segments):
+            token_weights = mixed.token_weights(x, sanitise(v)[0], fixed)
     elif codec.rotate:
         x, back = mixed.rotate(x), mixed.rotate_back
     is_exact = np.zeros(x.shape, bool)
     is_exact[:, :fixed] = True
-    marked = mark(codec, x, fixed)
-    result = quantise(codec, x, marked)
+    marked = mark(codec, x, fixed, token_weights)
+    result = quantise(codec, x, marked, token_weights)
     dense = result["dense"]
     r = np.where(marked | is_exact, f32(0), (x.astype(f32) - dense).astype(f32))
     low = np.stack([low_rank(codec, head) for head in r]) if codec.rank else np.zeros(x.shape)
-    delta = (x.astype(f32) - dense).astype(f32).astype(f64) - low
-    delta = np.where(marked, np.clip(delta.astype(f32), -LARGEST, LARGEST).astype(f16), f16(0))
-    whole = np.where(is_exact, clean.astype(f64), back(dense.astype(f64) + low + delta.astype(f64)))
-    return dict(result, clean=clean, x=x, fixed=fixed, nan=nan, beyond=beyond, marked=marked, r=r, low=low, delta=delta,
+    rest = ((x.astype(f32) - dense).astype(f32).astype(f64) - low).astype(f32)
+    sparse = store_deltas(codec, rest, marked)
+    whole = np.where(is_exact, clean.astype(f64), back(dense.astype(f64) + low + sparse["delta"].astype(f64)))
+    return dict(result, **sparse, clean=clean, x=x, fixed=fixed, nan=nan, beyond=beyond, marked=marked, r=r, low=low,
                 whole=whole, order=order)

@@ -160,7 +160,8 @@ def planes(codec, codes):
 def lists(codec, result):
     """Outlier list lengths, index bytes and deltas in record order, and the first entry of every (head, block)."""
     counts, indices, deltas, bases = [], [], [], []
-    marked, delta = padded(result["marked"]), padded(result["delta"])
+    stored, kind = ("delta_code", np.int8) if codec.delta_bits == 8 else ("delta", f16)
+    marked, delta = padded(result["marked"]), padded(result[stored])
     for head, values in zip(marked, delta):
         for block, value in zip(head, values):
             bases.append(len(indices))
@@ -173,7 +174,7 @@ def lists(codec, result):
                     counts.append(len(found))
                     indices += list(found)
                     deltas += list(line[found])
-    return (np.array(counts, np.uint8), np.array(indices, np.uint8), np.array(deltas, f16), np.array(bases, np.uint32))
+    return (np.array(counts, np.uint8), np.array(indices, np.uint8), np.array(deltas, kind), np.array(bases, np.uint32))
 
 
 def pack_bits(values, bits):
@@ -251,13 +252,29 @@ def mixed_cases():
                     yield name, v, (0, 4, 1)[(i + bits) % 3], 0, 0
 
 
+def delta_cases():
+    """Deltas of 8 bits."""
+    short = dict(fraction=0.05, delta_bits=8)
+    for name in ("normal84", "constant40", "subnormal40", "largest40", "wild20"):
+        for backbone, is_v in (("kivi", False), ("kivi", True), ("kcvt", False), ("kcvt", True), ("token", False)):
+            rule = ("vector", "block")[(len(name) + is_v) % 2]
+            yield name, Codec(is_v, backbone, (2, 3, 4)[len(name) % 3], 64, rule=rule, **short), 0, 0, 0
+        for rule in ("vector", "block"):
+            yield name, Codec(False, "mixed", 4, 64, segments=((16, 4), (48, 2)), rule=rule, **short), 4, 0, 0
+            yield name, Codec(True, "mixed", 2, 64, rotate=True, rule=rule, **short), 4, 0, 0
+    yield "dim256", Codec(False, "kivi", 2, 64, rule="block", **short), 0, 0, 0
+    yield "dim256", Codec(True, "kivi", 2, 64, rule="vector", **short), 0, 0, 0
+    yield "ragged80", Codec(False, "mixed", 4, 64, segments=((16, 4), (64, 2)), rule="block", **short), 70, 0, 1
+    yield "ragged128", Codec(True, "mixed", 3, 64, normal=True, rule="vector", **short), 64, 0, 0
+
+
 def residuals(result):
     """Of every head: the norm of the residual, and of what L leaves of it."""
     return np.array([[np.linalg.norm(r), np.linalg.norm(r - low)] for r, low in zip(result["r"], result["low"])])
 
 
 def case_sections(codec, values, exact, first, weights):
-    result = compress(codec, values, exact, first, weights)
+    result = compress(codec, values, exact, first, weights, v=values[:, ::-1])
     config = [codec.is_v, BACKBONES[codec.backbone], codec.bits, codec.group, RULES[codec.rule],
               int(np.array(codec.fraction, f32).view(np.uint32)), codec.rank, codec.iterations, codec.factor_bits, exact, first,
               result["nan"], result["beyond"]]
@@ -277,7 +294,9 @@ def case_sections(codec, values, exact, first, weights):
     if codec.fraction:
         sections["marked"] = pack_bits(result["marked"].astype(np.int64), 1)
         sections["bases"] = bases
-        sections["lists"] = np.array([fnv(counts), fnv(indices), fnv(deltas.astype("<f2").tobytes())], np.uint64)
+        sections["lists"] = np.array([fnv(counts), fnv(indices), fnv(deltas.tobytes())], np.uint64)
+        if codec.delta_bits == 8:
+            sections["dscales"] = result["delta_scale"].view(np.uint16)
     return sections
 
 
@@ -293,7 +312,7 @@ def main():
     for name, values in data.items():
         raw = values.view(np.uint16 if values.dtype == f16 else np.uint32)
         files[name] = [b"GEARGLD1", section("shape", np.array(values.shape, np.uint32)), section("values", raw)]
-    every = [case + (0,) for case in cases()] + list(mixed_cases())
+    every = [case + (0,) for case in cases()] + list(mixed_cases()) + list(delta_cases())
     rng = np.random.default_rng(7)
     for number, (name, codec, exact, first, weighted) in enumerate(every, 1):
         shape = data[name].shape
@@ -302,6 +321,7 @@ def main():
         parts += ["segments " + " ".join(f"{channels}x{bits}" for channels, bits in codec.segments)] if codec.segments else []
         parts += ["rotated"] * codec.rotate + ["normal"] * codec.normal + ["weights"] * bool(weighted)
         parts += [f"{codec.rule} {codec.fraction * 100:g} %"] if codec.fraction else []
+        parts += ["deltas of 8 bits"] * (codec.delta_bits == 8)
         parts += [f"exact {exact} at {first}"] if exact else []
         parts += [f"rank {codec.rank} in {codec.factor_bits}"] if codec.rank else []
         files[name].append(section("case", np.frombuffer(f"{name}: {', '.join(parts)}".encode() + b"\0", np.uint8)))

@@ -81,18 +81,57 @@ def rotate_back(y):
 
 
 # ------------------------------------------------------------------------------------------------------ rule 11: fit
-def fit(values, keep, bits):
-    """s and z of groups along the last axis."""
+def rsqrt(a):
+    """1 / sqrt(a) in three Newton steps of float32."""
+    a = np.ascontiguousarray(a, f32)
+    y, half = (np.uint32(0x5F3759DF) - (a.view(np.uint32) >> np.uint32(1))).view(f32), (f32(0.5) * a).astype(f32)
+    for _ in range(3):
+        y = (y * (f32(1.5) - ((half * y).astype(f32) * y).astype(f32)).astype(f32)).astype(f32)
+    return y
+
+
+def reciprocal(a):
+    y = rsqrt(a)
+    return (y * y).astype(f32)
+
+
+def token_weights(x, v, fixed):
+    """Weights [head][token] of 1-bit channels' fit: K as staged, V as it comes in; 1 for the first `fixed` tokens."""
+    heads, tokens, _ = x.shape
+    weights = np.ones((heads, tokens), f32)
+
+    def norms(a):
+        a = a.astype(f32)
+        squares = ordered_sum((a * a).astype(f32), np.ones(a.shape, bool))
+        return np.where(squares > 0, (squares * rsqrt(np.where(squares > 0, squares, f32(1)))).astype(f32), f32(0))
+
+    k, values = norms(x), norms(v)
+    for first in range(0, tokens, BLOCK):
+        at = slice(max(first, fixed), min(first + BLOCK, tokens))
+        if at.start >= at.stop:
+            continue
+        inverse = f32(1) / f32(at.stop - at.start)
+        sums = [ordered_sum(a[:, at], np.ones(a[:, at].shape, bool)) for a in (k, values)]
+        usable = (sums[0] > 0) & (sums[1] > 0)
+        mean = ((sums[0] * inverse).astype(f32) * (sums[1] * inverse).astype(f32)).astype(f32)
+        scale = reciprocal(np.where(usable, mean, f32(1)))
+        norm = (((k[:, at] * values[:, at]).astype(f32) * scale[:, None]).astype(f32) + f32(1e-4)).astype(f32)
+        weights[:, at] = np.where(usable[:, None], np.clip(reciprocal(norm), f32(0.01), f32(1000)), f32(1))
+    return weights
+
+
+def fit(values, keep, bits, weights=None):
+    """s and z of groups along the last axis; weights of the values, for 1 bit."""
     any_ = keep.any(-1)
     lo = np.where(any_, np.where(keep, values, np.inf).min(-1), 0).astype(f32) + f32(0)
     hi = np.where(any_, np.where(keep, values, -np.inf).max(-1), 0).astype(f32) + f32(0)
     middle, span = ((lo + hi) * f32(0.5)).astype(f32), np.maximum((hi - lo) * f32(0.5), f32(1e-6)).astype(f32)
     if bits != 1:
         return (f32(0.88) * span if bits == 2 else span).astype(f32), middle
-    kept = keep.sum(-1)
-    inverse = lambda n: (f32(1) / np.maximum(n, 1).astype(f32)).astype(f32)
-    total = ordered_sum(values, keep)
-    mean = (total * inverse(kept)).astype(f32)
+    weights = np.broadcast_to(weights, values.shape)
+    parts_ = (weights * values).astype(f32)
+    average = lambda sum_, all_: (sum_ * reciprocal(np.where(all_ > 0, all_, f32(1)))).astype(f32)
+    mean = average(ordered_sum(parts_, keep), ordered_sum(weights, keep))
     best_s, best_z, best_error = span, middle, np.full(span.shape, np.inf, f32)
     for i, share in enumerate((0.5, 0.65, 0.8)):
         s, z = (span * f32(share)).astype(f32), (f32(0.5) * (middle + mean)).astype(f32)
@@ -100,14 +139,11 @@ def fit(values, keep, bits):
             up = values > z[..., None]
             away = (values - z[..., None]).astype(f32)
             miss = np.where(up, away - s[..., None], away + s[..., None]).astype(f32)
-            error = ordered_sum((miss * miss).astype(f32), keep)
+            error = ordered_sum((weights * (miss * miss).astype(f32)).astype(f32), keep)
             if pass_ == 2:
                 break
-            n = (up & keep).sum(-1)
-            above = ordered_sum(values, keep & up)
-            high = (above * inverse(n)).astype(f32)
-            low = ((total - above).astype(f32) * inverse(kept - n)).astype(f32)
-            both = (n > 0) & (n < kept)
+            high, low = (average(ordered_sum(parts_, keep & side), ordered_sum(weights, keep & side)) for side in (up, ~up))
+            both = (up & keep).any(-1) & (~up & keep).any(-1)
             new_s, new_z = ((high - low) * f32(0.5)).astype(f32), ((high + low) * f32(0.5)).astype(f32)
             s = np.where(both, np.where(new_s > f32(1e-7), new_s, span), s)
             z = np.where(both, new_z, z)
@@ -130,13 +166,15 @@ def blocks_of(a, fill):
     return out.reshape(heads, count, BLOCK, d)
 
 
-def fit_k(codec, x, keep):
+def fit_k(codec, x, keep, weights):
     """Returns per [head][block]: supers [segment x 3] halves, pair fields [d], and s and z of every channel."""
     values, keep = blocks_of(x.astype(f32), 0).transpose(0, 1, 3, 2), blocks_of(keep, False).transpose(0, 1, 3, 2)
     supers, fields, scales, zeros, first = [], [], [], [], 0
+    if weights is not None:
+        weights = blocks_of(weights[..., None], 1).transpose(0, 1, 3, 2)  # [head][block][1][64]
     for channels, bits in codec.segments:
         at = slice(first, first + channels)
-        s, z = fit(values[:, :, at], keep[:, :, at], bits)
+        s, z = fit(values[:, :, at], keep[:, :, at], bits, weights)
         unit = super_scale(s.max(-1))
         zero = np.clip(z.min(-1), -LARGEST, LARGEST).astype(f16)
         above = lambda v, zero=zero: np.maximum((v - zero[..., None].astype(f32)).astype(f32), 0)
@@ -152,7 +190,7 @@ def fit_k(codec, x, keep):
     return join(supers), join(fields), join(scales), join(zeros), np.stack([s[..., 0] for s in supers], -1)
 
 
-def fit_v(codec, x, keep):
+def fit_v(codec, x, keep, _):
     """The same: supers [1], pair fields [group x 64], s and z as [group][64]."""
     values, keep = blocks_of(x.astype(f32), 0), blocks_of(keep, False)
     got = [fit(values[..., first:first + 64], keep[..., first:first + 64], codec.bits) for first in range(0, x.shape[2], 64)]
@@ -166,10 +204,10 @@ def fit_v(codec, x, keep):
     return unit[..., None], fields.reshape(*fields.shape[:2], -1), scale, zero, unit[..., None]
 
 
-def pairs(codec, x, marked):
+def pairs(codec, x, marked, weights=None):
     """Supers and fields as stored; s, z, the super scale of s and its steps in the shape of x; bits of each channel."""
     heads, tokens, d = x.shape
-    supers, fields, s, z, unit = (fit_v if codec.is_v else fit_k)(codec, x, ~marked)
+    supers, fields, s, z, unit = (fit_v if codec.is_v else fit_k)(codec, x, ~marked, weights)
     count = s.shape[1]
     if codec.is_v:
         bits = np.full(d, codec.bits)

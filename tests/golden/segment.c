@@ -45,6 +45,16 @@ static void place_records(segment *s, uint32_t exact, uint32_t cls)
     s->seq[GEAR__SEQ_BLOCKS] = s->blocks;
 }
 
+/* [heads][tokens][head_dim] with the tokens backwards. */
+static void *backwards(const void *values, uint32_t heads, uint32_t tokens, size_t row)
+{
+    char *out = garbage(heads * (size_t)tokens * row);
+    for (size_t i = 0; i < (size_t)heads * tokens; i++) {
+        memcpy(out + (i / tokens * tokens + tokens - 1 - i % tokens) * row, (const char *)values + i * row, row);
+    }
+    return out;
+}
+
 void segment_open(segment *s, const gear_codec *codec, uint32_t is_v, uint32_t heads, uint32_t head_dim, uint32_t tokens,
                   uint32_t first, uint32_t exact, uint32_t cls, const void *values, gear_type type)
 {
@@ -83,6 +93,9 @@ void segment_open(segment *s, const gear_codec *codec, uint32_t is_v, uint32_t h
         .type = type,
         .health = s->health,
     };
+    if (!is_v && s->shape.side[0].weighted) {
+        s->reversed = backwards(values, heads, tokens, (size_t)head_dim * (type == GEAR_F32 ? 4 : 2));
+    }
 }
 
 void segment_compress(segment *s)
@@ -91,6 +104,11 @@ void segment_compress(segment *s)
     void (*find_pairs)(gear__ref_round *) = gear__ref_is_mixed(side) ? gear__ref_append_2_fit : gear__ref_append_2_range;
     gear__ref_append_0_gather(&s->round, &s->source);
     gear__ref_append_1_transform(&s->round, &s->source);
+    if (s->reversed) {
+        gear__ref_source v = s->source;
+        v.input = s->reversed;
+        gear__ref_append_1_norms(&s->round, &v);
+    }
     if (side->outlier_rule == GEAR_OUTLIER_BLOCK) {
         find_pairs(&s->round);
     }
@@ -120,4 +138,5 @@ void segment_close(segment *s)
     free(s->round.x);
     free(s->round.mask);
     free(s->round.r);
+    free(s->reversed);
 }

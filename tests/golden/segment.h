@@ -13,6 +13,7 @@ typedef struct segment {
     uint64_t health[2];
     uint64_t entries[2]; /* outliers of K and V */
     size_t pool_bytes;
+    void *reversed; /* NULL, or the V that K of 1 bit is weighed with: the input, last token first */
 } segment;
 
 /* `values` [heads][tokens][head_dim] of `type` are the tokens first .. first + tokens - 1 of a sequence whose first `exact` are

@@ -79,6 +79,15 @@ static void check_supers(const segment *s, const gear__side *side, const golden_
     cr_assert_eq(at, (const uint8_t *)want->data + 2 * want->count, "%s: number of super scales", name);
 }
 
+static void check_delta_scales(const segment *s, const gear__side *side, const golden_section *want, const char *name)
+{
+    for (uint32_t i = 0; i < want->count; i++) {
+        uint16_t got = gear__ref_load_half(place_of(s, i / s->blocks, i % s->blocks).head + side->delta_scale, 0);
+        uint16_t expected = ((const uint16_t *)want->data)[i];
+        cr_assert_eq(got, expected, "%s: delta scale %u is %04x, not %04x", name, i, got, expected);
+    }
+}
+
 static void check_planes(const segment *s, const gear__side *side, const golden_section *want, const char *name)
 {
     uint64_t hash = FNV_START, expected;
@@ -142,7 +151,7 @@ static void check_lists(const segment *s, const gear__side *side, const golden_s
     for (int part = 0; part < 2; part++) {
         uint64_t at = gear__outlier_part(&s->shape, s->job[GEAR__JOB_CLASS], s->entries[0], s->entries[1],
                                          2 * (int)side->is_v + part);
-        hash[1 + part] = fnv(hash[1 + part], record + at, (size_t)total << part);
+        hash[1 + part] = fnv(hash[1 + part], record + at, (size_t)total * (part ? side->delta_bits / 8 : 1));
     }
     cr_assert_not(memcmp(hash, hashes->data, sizeof hash), "%s: outlier lists", name);
 }
@@ -192,6 +201,7 @@ static void check_case(const golden_file *file, size_t at, const char *name, con
             codec.segments[i] = (gear_segment){(uint16_t)mixed[2 + 2 * i], (uint16_t)mixed[3 + 2 * i]};
         }
     }
+    codec.delta_bits = golden_find(file, at, "dscales", &part) ? 8 : 16;
     segment s;
     segment_open(&s, &codec, word[IS_V], dims[0], dims[2], dims[1], word[FIRST], word[EXACT], GEAR__DECODE, values->data,
                  values->element == 2 ? GEAR_F16 : GEAR_F32);
@@ -223,6 +233,9 @@ static void check_case(const golden_file *file, size_t at, const char *name, con
     }
     cr_assert(golden_find(file, at, "planes", &part), "%s: planes", name);
     check_planes(&s, side, &part, name);
+    if (golden_find(file, at, "dscales", &part)) {
+        check_delta_scales(&s, side, &part, name);
+    }
     if (golden_find(file, at, "bases", &part) && golden_find(file, at, "lists", &more)) {
         check_lists(&s, side, &part, &more, name);
     }

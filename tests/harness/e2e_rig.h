@@ -19,11 +19,13 @@ void e2e_close(e2e_rig *rig);
 void e2e_expect(const e2e_rig *rig, gear_status got, gear_status want, const char *what, long index);
 #define E2E_OK(rig, call) e2e_expect(rig, (call), GEAR_OK, #call, 0)
 
+/* With AUTO where the device or the codec has no use for desc->attend_kernel. */
 gear_cache *e2e_cache(e2e_rig *rig, const gear_cache_desc *desc);
 gear_sequence e2e_add(e2e_rig *rig, gear_cache *cache);
 uint64_t e2e_length(e2e_rig *rig, const gear_cache *cache, uint32_t layer, gear_sequence sequence, uint64_t *compressed);
 
-/* One layer, window 64, recent 0, no exact tokens; codec of both sides from the plain 2-bit one. */
+/* One layer, window 64, recent 0, no exact tokens, the attend kernel of attend_choice.h; codec of both sides from the plain
+ * 2-bit one. Mixed: for head_dim 64, K with channels of 4, 2 and 1 bits, V rotated, deltas of 8 bits. */
 gear_codec_pair e2e_codec(gear_backbone backbone, uint32_t bits, uint32_t rank, float outliers);
 gear_cache_desc e2e_desc(const gear_codec_pair *codec, uint32_t kv_heads, uint32_t query_heads, uint32_t dim, uint64_t tokens);
 

@@ -148,6 +148,9 @@ CREATE(cl_mem, clCreateBuffer, WRAP_ALLOCATE, WRAP_BUFFER, (cl_context context, 
     cl_int *code), (context, flags, size, host, code))
 CREATE(cl_mem, clCreateSubBuffer, WRAP_ALLOCATE, WRAP_BUFFER, (cl_mem buffer, cl_mem_flags flags, cl_buffer_create_type type,
     const void *info, cl_int *code), (buffer, flags, type, info, code))
+CREATE(cl_mem, clCreateImage, WRAP_ALLOCATE, WRAP_BUFFER, (cl_context context, cl_mem_flags flags,
+    const cl_image_format *format, const cl_image_desc *desc, void *host, cl_int *code), (context, flags, format, desc, host,
+    code))
 CREATE(cl_program, clCreateProgramWithSource, WRAP_COMPILE, WRAP_PROGRAM, (cl_context context, cl_uint count,
     const char **texts, const size_t *sizes, cl_int *code), (context, count, texts, sizes, code))
 CREATE(cl_program, clCreateProgramWithBinary, WRAP_COMPILE, WRAP_PROGRAM, (cl_context context, cl_uint count,

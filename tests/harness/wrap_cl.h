@@ -18,7 +18,7 @@ typedef enum wrap_object {
 typedef enum wrap_call {
     WRAP_ENQUEUE,  /* clEnqueue*; blocking ones also count as WRAP_WAIT */
     WRAP_COMPILE,  /* clCreateProgram*, clBuildProgram */
-    WRAP_ALLOCATE, /* clCreateBuffer, clCreateSubBuffer */
+    WRAP_ALLOCATE, /* clCreateBuffer, clCreateSubBuffer, clCreateImage */
     WRAP_CREATE,   /* other clCreate* */
     WRAP_ARGUMENT, /* clSetKernelArg */
     WRAP_QUERY,    /* clGet*Info */

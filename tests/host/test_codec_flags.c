@@ -62,6 +62,8 @@ Test(codec_flags, names_say_what_a_recipe_is)
     expect_name("--backbone mixed --k-segments 64x3 --rotate-v --v-bits 3 --levels normal --rank 4 --outliers 0.01",
                 "mixed-64x3 v3n +L+S");
     expect_name("--preset paper_2bit", "kivi-2 +L+S");
+    expect_name("--outliers 0.01 --delta-bits 8", "kivi-2 +S8");
+    expect_name("--outliers 0.01 --delta-bits 16", "kivi-2 +S");
 }
 
 Test(codec_flags, mixed_keeps_low_rank_and_outliers_off_v_unless_asked)
@@ -87,6 +89,15 @@ Test(codec_flags, plain_backbones_give_both_sides_the_same)
     r = parse_recipe("--rank 4 --decode-rank 3", 64);
     cr_assert_eq(r.codecs.k.rank_decode, 3);
     cr_assert_eq(r.codecs.v.rank_decode, 3);
+}
+
+Test(codec_flags, widths_of_deltas_are_different_recipes)
+{
+    recipe a = parse_recipe("--outliers 0.01", 64), b = parse_recipe("--outliers 0.01 --delta-bits 16", 64);
+    recipe c = parse_recipe("--outliers 0.01 --delta-bits 8", 64);
+    cr_assert(recipe_same(&a, &b));
+    cr_assert_not(recipe_same(&a, &c));
+    cr_assert_eq(c.codecs.v.delta_bits, 8);
 }
 
 Test(codec_flags, a_preset_made_of_flags_is_the_same_recipe)

@@ -79,12 +79,13 @@ Test(chunking, codecs_of_blocks)
     e2e_close(&rig);
 }
 
-/* One block a segment, in prompts and in decoding: then the parts of a segment are those of a block. */
+/* One block a segment, in prompts and in decoding: then the parts of a segment are those of a block. Mixed: the first block
+ * alone decides the channel order. */
 Test(chunking, same_cuts)
 {
     e2e_rig rig;
     e2e_open(&rig);
-    for (uint32_t i = 0; i < 3; i++) {
+    for (uint32_t i = 0; i < 4; i++) {
         char name[64];
         gear_codec_pair codec = e2e_codec((gear_backbone)i, 2, 2, 0.02f);
         gear_cache_desc desc = e2e_desc(&codec, 2, 2, 64, TOKENS);
@@ -92,6 +93,24 @@ Test(chunking, same_cuts)
         desc.exact_first = i;
         (void)snprintf(name, sizeof name, "backbone %u", i);
         compare(&rig, &desc, name);
+    }
+    e2e_close(&rig);
+}
+
+/* The same of presets: with 1-bit channels, with L, with Lloyd-Max levels. */
+Test(chunking, presets)
+{
+    static const char *const names[] = {"mix_2_2", "gear_2_6", "mix_3_5"};
+    e2e_rig rig;
+    e2e_open(&rig);
+    for (uint32_t i = 0; i < 3; i++) {
+        gear_codec_pair codec;
+        gear_cache_desc desc = e2e_desc(&codec, 2, 2, 64, TOKENS);
+        E2E_OK(&rig, gear_preset(names[i], &desc, &codec, &rig.error));
+        desc.max_segment_tokens = 64;
+        codec.k.rank_decode = codec.k.rank_prompt; /* else prompts and decoding differ */
+        desc.exact_first = 4; /* what GEAR_EXACT_AUTO means depends on how many tokens come first */
+        compare(&rig, &desc, names[i]);
     }
     e2e_close(&rig);
 }

@@ -99,7 +99,8 @@ Test(cost, memory_of_sequences_comes_back)
     enum { SEQS = 3, TOKENS = 400 };
     e2e_rig rig;
     e2e_open(&rig);
-    gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_KCVT, 2, 2, 0.02f);
+    gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_MIXED, 2, 2, 0.02f);
+    codec.v = e2e_codec(GEAR_BACKBONE_KCVT, 2, 2, 0.02f).v;
     gear_cache_desc desc = e2e_desc(&codec, 1, 1, 64, TOKENS);
     desc.capacity_sequences = SEQS;
     desc.exact_first = GEAR_EXACT_AUTO;

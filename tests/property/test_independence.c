@@ -34,7 +34,7 @@ Test(independence, permuted_heads_permute_outputs)
     static float out[2][HEADS * GROUP * DIM];
     e2e_rig rig;
     e2e_open(&rig);
-    for (uint32_t i = 0; i < 3; i++) {
+    for (uint32_t i = 0; i < 4; i++) {
         gear_codec_pair codec = e2e_codec((gear_backbone)i, 2, 2, 0.02f);
         codec.k.outlier_rule = codec.v.outlier_rule =
             GEAR_OUTLIER_BLOCK; /* the vector rule breaks ties between heads by their order */
@@ -72,14 +72,14 @@ static int never_splits(const e2e_rig *rig)
     return (type & CL_DEVICE_TYPE_CPU) && units < 2 * HEADS;
 }
 
-Test(independence, alone_and_in_a_batch)
+static void alone_and_in_a_batch(gear_backbone backbone)
 {
     enum { SEQS = 4, STEPS = 3 };
     static const uint32_t tokens[STEPS][SEQS] = {{70, 1, 200, 64}, {1, 65, 3, 64}, {20, 20, 20, 20}};
     static float out[SEQS][HEADS * GROUP * DIM];
     e2e_rig rig;
     e2e_open(&rig);
-    gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_KCVT, 2, 2, 0.02f);
+    gear_codec_pair codec = e2e_codec(backbone, 2, 2, 0.02f);
     gear_cache_desc desc = e2e_desc(&codec, HEADS, HEADS * GROUP, DIM, 600);
     desc.capacity_sequences = SEQS;
     desc.exact_first = GEAR_EXACT_AUTO;
@@ -148,6 +148,12 @@ Test(independence, alone_and_in_a_batch)
     e2e_tensor_close(&o);
     gear_cache_destroy(together);
     e2e_close(&rig);
+}
+
+Test(independence, alone_and_in_a_batch)
+{
+    alone_and_in_a_batch(GEAR_BACKBONE_KCVT);
+    alone_and_in_a_batch(GEAR_BACKBONE_MIXED);
 }
 
 /* The last `m` positions asked for at once, and one by one as they arrive. No segment completes in between. */

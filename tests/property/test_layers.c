@@ -8,7 +8,7 @@
 
 #include "e2e_drive.h"
 
-enum { SEQS = 4, LAYERS = 3, HEADS = 2, GROUP = 2, DIM = 64, STEPS = 500, CAPACITY = 700 };
+enum { SEQS = 4, LAYERS = 4, HEADS = 2, GROUP = 2, DIM = 64, STEPS = 500, CAPACITY = 700 };
 
 typedef struct herd {
     e2e_rig rig;
@@ -32,6 +32,7 @@ static void open_herd(herd *h)
     h->codecs[0] = e2e_codec(GEAR_BACKBONE_KIVI, 2, 2, 0.02f);
     h->codecs[1] = e2e_codec(GEAR_BACKBONE_KCVT, 2, 2, 0.02f);
     h->codecs[2] = h->codecs[0];
+    h->codecs[3] = e2e_codec(GEAR_BACKBONE_MIXED, 2, 2, 0.02f);
     gear_cache_desc desc = e2e_desc(h->codecs, HEADS, HEADS * GROUP, DIM, SEQS * CAPACITY);
     desc.num_layers = desc.num_codecs = LAYERS;
     desc.max_sequence_tokens = CAPACITY;

@@ -114,7 +114,7 @@ Test(quality, gear_beats_gear_l_beats_the_backbone)
         e2e_real real;
         e2e_real_open(&real, layer);
         const e2e_source source = {e2e_real_key, e2e_real_value, NULL, &real, 0};
-        for (uint32_t backbone = 0; backbone < 3; backbone++) {
+        for (uint32_t backbone = 0; backbone < 4; backbone++) {
             errors e[3];
             for (uint32_t parts = 0; parts < 3; parts++) {
                 gear_codec_pair codec = e2e_codec((gear_backbone)backbone, 2, parts ? 4 : 0, parts == 2 ? 0.02f : 0.0f);

@@ -13,6 +13,7 @@ void rig_cache_open(rig_cache *r)
     memset(r, 0, sizeof *r);
     e2e_open(&r->rig);
     r->codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 2, 0.02f);
+    r->codec.k = e2e_codec(GEAR_BACKBONE_MIXED, 2, 2, 0.02f).k;
     r->desc = e2e_desc(&r->codec, RIG_HEADS, RIG_QUERY_HEADS, RIG_DIM, RIG_CAPACITY);
     r->desc.capacity_sequences = RIG_SEQS;
     r->desc.max_sequence_tokens = 600;
@@ -37,6 +38,12 @@ void rig_cache_open(rig_cache *r)
     e2e_fill(&r->rig, &r->q, e2e_query, &seed, NULL);
     e2e_fill(&r->rig, &r->tail_k, e2e_key, &seed, NULL);
     e2e_fill(&r->rig, &r->tail_v, e2e_value, &seed, NULL);
+    static float ones[RIG_SEQS * RIG_HEADS * RIG_DIM];
+    for (size_t i = 0; i < sizeof ones / sizeof *ones; i++) {
+        ones[i] = 1;
+    }
+    r->squares = clCreateBuffer(r->rig.cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof ones, ones, &code);
+    cr_assert_eq(code, CL_SUCCESS);
     r->lse = clCreateBuffer(r->rig.cl.context, CL_MEM_READ_WRITE, RIG_SEQS * RIG_QUERIES * RIG_QUERY_HEADS * 4, NULL, &code);
     cr_assert_eq(code, CL_SUCCESS);
 }
@@ -54,6 +61,7 @@ void rig_cache_close(rig_cache *r)
     e2e_tensor_close(&r->dense_k);
     e2e_tensor_close(&r->dense_v);
     (void)clReleaseMemObject(r->lse);
+    (void)clReleaseMemObject(r->squares);
     e2e_close(&r->rig);
 }
 

@@ -18,6 +18,7 @@ typedef struct rig_cache {
     e2e_tensor tail_k, tail_v;   /* RIG_QUERIES */
     e2e_tensor dense_k, dense_v; /* RIG_TOKENS of one sequence */
     cl_mem lse;                  /* for both sequences' queries, not a byte more */
+    cl_mem squares;              /* mean squares of both sequences' queries, not a byte more */
 } rig_cache;
 
 /* Compressed blocks, a filled window, room for more. */

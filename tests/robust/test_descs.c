@@ -106,11 +106,17 @@ Test(descs, codec)
     BAD(codec.k.outlier_fraction, 0.2f, ARGUMENT, "codecs[0].k.outlier_fraction is 0.2");
     BAD(codec.v.outlier_fraction, NAN, ARGUMENT, "codecs[0].v.outlier_fraction is ");
     BAD(codec.v.outlier_rule, (gear_outlier_rule)7, ARGUMENT, "codecs[0].v.outlier_rule is 7");
-    BAD(codec.v.reserved[1], 1, ARGUMENT, "codecs[0].v.reserved[1] is 1");
+    BAD(codec.k.delta_bits, 4, ARGUMENT, "codecs[0].k.delta_bits is 4");
+    BAD(codec.v.delta_bits, 32, ARGUMENT, "codecs[0].v.delta_bits is 32");
+    BAD(codec.v.reserved[0], 1, ARGUMENT, "codecs[0].v.reserved[0] is 1");
     t.codec.v.bits = 16;
     BAD(codec.v.rank_prompt, 1, ARGUMENT, "codecs[0].v.bits is 16");
     t.codec.k.bits = 16;
     BAD(codec.k.outlier_fraction, 0.01f, ARGUMENT, "codecs[0].k.bits is 16");
+
+    t.codec.k.bits = 16;
+    t.codec.v.bits = 4; /* one side's bits say nothing of the other's group */
+    BAD(codec.v.group, 48, ARGUMENT, "codecs[0].v.group is 48");
 
     /* the mixed backbone: 16x4 + 48x2 on K, 2 bits on V */
 #define BAD_MIXED(field, value, text)                                                                                          \
@@ -127,6 +133,39 @@ Test(descs, codec)
     BAD_MIXED(v.bits, 8, "v.bits is 8");
     BAD_MIXED(v.rotate, 2, "v.rotate is 2");
     BAD_MIXED(v.levels, (gear_levels)2, "v.levels is 2");
+    e2e_close(&t.rig);
+}
+
+/* Where nothing is grouped, `group` is ignored, whatever it is: the same plan to the byte. */
+Test(descs, ignored_group)
+{
+    static const struct {
+        gear_backbone backbone;
+        uint32_t bits;
+    } codecs[] = {{GEAR_BACKBONE_KIVI, 16}, {GEAR_BACKBONE_TOKEN, 16}, {GEAR_BACKBONE_KCVT, 16}, {GEAR_BACKBONE_KCVT, 4}};
+    static const uint32_t groups[] = {128, 48, 0, UINT32_MAX};
+    trial t;
+    gear_cache *cache = NULL;
+    e2e_open(&t.rig);
+    for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
+        gear_cache_plan plain, other;
+        reset(&t);
+        t.codec.k.backbone = t.codec.v.backbone = codecs[i].backbone;
+        t.codec.k.bits = t.codec.v.bits = codecs[i].bits;
+        gear_cache_plan_init(&plain);
+        E2E_OK(&t.rig, gear_cache_query(t.rig.context, &t.desc, &plain, &t.rig.error));
+        for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
+            t.codec.k.group = t.codec.v.group = groups[g];
+            gear_cache_plan_init(&other);
+            E2E_OK(&t.rig, gear_cache_query(t.rig.context, &t.desc, &other, &t.rig.error));
+            cr_assert(!memcmp(&plain, &other, sizeof plain), "codec %zu, group %u", i, groups[g]);
+        }
+    }
+    reset(&t);
+    t.codec.k.bits = 16;
+    t.codec.k.group = 128;
+    E2E_OK(&t.rig, gear_cache_create(t.rig.context, &t.desc, &cache, &t.rig.error));
+    gear_cache_destroy(cache);
     e2e_close(&t.rig);
 }
 
@@ -211,6 +250,7 @@ Test(descs, null_pointers)
     gear_context_desc_init(NULL);
     gear_codec_init(NULL);
     gear_cache_desc_init(NULL);
+    gear_append_desc_init(NULL);
     gear_attend_desc_init(NULL);
     gear_cache_plan_init(NULL);
     gear_context_destroy(NULL);

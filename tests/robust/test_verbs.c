@@ -14,6 +14,7 @@ typedef struct call {
     uint32_t layer;
     gear_batch batch;
     gear_view a, b; /* k, v; or q, out */
+    gear_append_desc append;
     gear_attend_desc attend;
     gear_sync sync;
     int no_batch, no_a, no_b, no_sync; /* NULL instead */
@@ -28,6 +29,8 @@ static call fresh(rig_cache *r, verb which)
               .a = which == APPEND ? r->k.view : r->q.view,
               .b = which == APPEND ? r->v.view : r->out.view,
               .sync = r->rig.sync};
+    gear_append_desc_init(&c.append);
+    c.append.query_squares = r->squares;
     gear_attend_desc_init(&c.attend);
     c.attend.lse = r->lse;
     c.attend.tail_k = &r->tail_k.view;
@@ -43,7 +46,7 @@ static gear_status issue(rig_cache *r, verb which, const call *c)
     gear_error *e = &r->rig.error;
     memset(e, 0, sizeof *e);
     switch (which) {
-    case APPEND: return gear_append(c->cache, c->layer, batch, a, b, sync, e);
+    case APPEND: return gear_append_weighted(c->cache, c->layer, batch, a, b, &c->append, sync, e);
     case ATTEND: return gear_attend(c->cache, c->layer, batch, a, &c->attend, b, sync, e);
     default: return gear_flush(c->cache, c->layer, batch, sync, e);
     }
@@ -100,17 +103,64 @@ static void common_arguments(rig_cache *given, verb which)
     test_cl_close(&other);
 }
 
+/* Memory that no verb takes. */
+typedef struct strangers {
+    test_cl other;
+    cl_mem foreign, small, image; /* of another context, of 2 bytes, not a buffer (NULL where the device has no images) */
+} strangers;
+
+static void strangers_open(strangers *s, const rig_cache *r)
+{
+    const cl_image_format format = {CL_RGBA, CL_FLOAT};
+    const cl_image_desc desc = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 256, .image_height = 256};
+    cl_bool images = CL_FALSE;
+    cl_int code;
+    memset(s, 0, sizeof *s);
+    test_cl_open(&s->other);
+    s->foreign = clCreateBuffer(s->other.context, CL_MEM_READ_WRITE, 1 << 20, NULL, &code);
+    s->small = clCreateBuffer(r->rig.cl.context, CL_MEM_READ_WRITE, 2, NULL, &code);
+    cr_assert(s->foreign && s->small);
+    (void)clGetDeviceInfo(r->rig.cl.device, CL_DEVICE_IMAGE_SUPPORT, sizeof images, &images, NULL);
+    if (images) {
+        s->image = clCreateImage(r->rig.cl.context, CL_MEM_READ_WRITE, &format, &desc, NULL, &code);
+        cr_assert_eq(code, CL_SUCCESS);
+    }
+}
+
+static void strangers_close(strangers *s)
+{
+    (void)clReleaseMemObject(s->foreign);
+    (void)clReleaseMemObject(s->small);
+    if (s->image) {
+        (void)clReleaseMemObject(s->image);
+    }
+    test_cl_close(&s->other);
+}
+
+/* A buffer of floats in the descriptor of a verb, as large as it must be: its field `mem`, and the field `offset`. */
+#define LENT(which, mem, offset, name)                                                                                         \
+  do {                                                                                                                         \
+    strangers s;                                                                                                               \
+    strangers_open(&s, &r);                                                                                                    \
+    BAD(which, c.mem = s.foreign, ARGUMENT, name " belongs to another OpenCL context");                                        \
+    BAD(which, c.mem = s.small, BUFFER, name " has 2 bytes");                                                                  \
+    BAD(which, c.offset = 2, BUFFER, name "_offset is 2; it must be a multiple of 4");                                         \
+    BAD(which, c.offset = 4, BUFFER, "; offset 4 and ");                                                                       \
+    BAD(which, c.offset = SIZE_MAX - 3, BUFFER, name " has ");                                                                 \
+    if (s.image) {                                                                                                             \
+      BAD(which, c.mem = s.image, ARGUMENT, name " is not a buffer");                                                          \
+    }                                                                                                                          \
+    strangers_close(&s);                                                                                                       \
+  } while (0)
+
 /* The two tensors of append and attend, called x and y in messages. */
 static void tensors(rig_cache *given, verb which, const char *x, const char *y)
 {
     rig_cache r = *given;
     char text[64];
-    test_cl other;
-    cl_int code;
+    strangers s;
     static const uint32_t no_tokens[] = {1, 0};
-    test_cl_open(&other);
-    cl_mem foreign = clCreateBuffer(other.context, CL_MEM_READ_WRITE, 1 << 20, NULL, &code);
-    cl_mem small = clCreateBuffer(r.rig.cl.context, CL_MEM_READ_WRITE, 1024, NULL, &code);
+    strangers_open(&s, &r);
 #define BOTH(field, value, status, suffix)                                                                                     \
   do {                                                                                                                         \
     (void)snprintf(text, sizeof text, "%s%s", x, suffix);                                                                      \
@@ -119,8 +169,11 @@ static void tensors(rig_cache *given, verb which, const char *x, const char *y)
     BAD(which, c.b.field = value, status, text);                                                                               \
   } while (0)
     BOTH(mem, NULL, ARGUMENT, ".mem is NULL");
-    BOTH(mem, foreign, ARGUMENT, ".mem belongs to another OpenCL context");
-    BOTH(mem, small, BUFFER, ".mem has 1024 bytes");
+    BOTH(mem, s.foreign, ARGUMENT, ".mem belongs to another OpenCL context");
+    BOTH(mem, s.small, BUFFER, ".mem has 2 bytes");
+    if (s.image) {
+        BOTH(mem, s.image, ARGUMENT, ".mem is not a buffer");
+    }
     BOTH(offset, 6, BUFFER, ".offset is 6");
     BOTH(offset, (size_t)1 << 40, BUFFER, ".mem has ");
     BOTH(offset, SIZE_MAX - 3, BUFFER, ".mem has ");
@@ -133,9 +186,7 @@ static void tensors(rig_cache *given, verb which, const char *x, const char *y)
     BAD(which, c.no_b = 1, ARGUMENT, "is NULL");
     BAD(which, c.batch.tokens_each = 0, ARGUMENT, "batch.tokens[0] is 0");
     BAD(which, c.batch.tokens = no_tokens, ARGUMENT, "batch.tokens[1] is 0");
-    (void)clReleaseMemObject(foreign);
-    (void)clReleaseMemObject(small);
-    test_cl_close(&other);
+    strangers_close(&s);
 }
 
 Test(verbs, append)
@@ -145,6 +196,8 @@ Test(verbs, append)
     expected_digest = rig_cache_digest(&r);
     common_arguments(&r, APPEND);
     tensors(&r, APPEND, "k", "v");
+    BAD(APPEND, c.append.struct_size = 1, STRUCT_SIZE, "desc.struct_size is 1");
+    LENT(APPEND, append.query_squares, append.query_squares_offset, "desc.query_squares");
     rig_cache_close(&r);
 }
 
@@ -176,8 +229,7 @@ Test(verbs, attend)
     BAD(ATTEND, c.attend.tail_k = NULL, ARGUMENT, "desc.tail_k is NULL");
     BAD(ATTEND, c.attend.tail_v = NULL, ARGUMENT, "desc.tail_v is NULL");
     BAD(ATTEND, c.attend.reserved[5] = 1, ARGUMENT, "desc.reserved[5]");
-    BAD(ATTEND, c.attend.lse_offset = 2, BUFFER, "desc.lse_offset is 2");
-    BAD(ATTEND, c.attend.lse_offset = 4, BUFFER, "desc.lse has 64 bytes");
+    LENT(ATTEND, attend.lse, attend.lse_offset, "desc.lse");
     gear_view tail = r.tail_k.view;
     tail.offset += 2;
     BAD(ATTEND, c.attend.tail_k = &tail, BUFFER, "desc.tail_k.offset is ");
@@ -186,13 +238,6 @@ Test(verbs, attend)
     BAD(ATTEND, c.attend.tail_v = &tail, ARGUMENT, "desc.tail_v.stride_token is 3");
     const uint32_t long_tail[] = {1, 100000};
     BAD(ATTEND, c.attend.tail_tokens = long_tail, BUFFER, "desc.tail_k.mem has ");
-    test_cl other;
-    cl_int code;
-    test_cl_open(&other);
-    cl_mem foreign = clCreateBuffer(other.context, CL_MEM_READ_WRITE, 1 << 16, NULL, &code);
-    BAD(ATTEND, c.attend.lse = foreign, ARGUMENT, "desc.lse belongs to another OpenCL context");
-    (void)clReleaseMemObject(foreign);
-    test_cl_close(&other);
     rig_cache_close(&r);
 }
 

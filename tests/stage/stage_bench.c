@@ -116,28 +116,23 @@ void stage_same(stage_bench *bench, const stage_buffer *buffer, const char *what
 }
 
 void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__shape *shape, uint32_t table_row,
-                        uint32_t max_rows, uint32_t kernels)
+                        uint32_t max_rows, uint32_t kernels, gear_attend_kernel attend)
 {
     uint32_t words[GEAR__SHAPE_WORDS];
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
     gear__caps caps = bench->device.caps;
-    caps.is_cpu = 0; /* 8 rows also on a CPU device */
-    variant->tile = gear__attend_tile_of(GEAR_ATTEND_PORTABLE, &caps, shape, max_rows);
+    caps.is_cpu = attend != GEAR_ATTEND_PORTABLE; /* that one has 8 rows also on a CPU device */
+    variant->tile = gear__attend_tile_of(attend, &caps, shape, max_rows);
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(bench->cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     cr_assert_eq(code, CL_SUCCESS);
     for (uint32_t id = 0; id < GEAR__NUM_KERNELS; id++) {
         for (uint32_t is_v = 0; is_v < 2 && kernels >> id & 1u; is_v++) {
-            const char *stem, *name;
-            gear__options options;
             gear_error error;
-            if (gear__kernel_recipe((gear__kernel_id)id, shape, is_v, &variant->tile, &stem, &name, &options)) {
-                gear_status status =
-                    gear__program_kernel(&bench->device, stem, &options, name, &variant->kernel[id][is_v], &error);
-                cr_assert_eq(status, GEAR_OK, "%s %s: %s", stem, options.text, error.message);
-            }
+            gear_status status = gear__variant_kernel(variant, &bench->device, (gear__kernel_id)id, is_v, &error);
+            cr_assert_eq(status, GEAR_OK, "%s", error.message);
         }
     }
 }

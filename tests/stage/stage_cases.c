@@ -14,6 +14,9 @@
 #define VECTOR GEAR_OUTLIER_VECTOR
 #define BLOCK  GEAR_OUTLIER_BLOCK
 #define MIXED  GEAR_BACKBONE_MIXED
+/* The rules with deltas of 8 bits. */
+#define VECTOR8 GEAR_OUTLIER_VECTOR, .delta_bits = 8
+#define BLOCK8  GEAR_OUTLIER_BLOCK, .delta_bits = 8
 #define CODEC(kind, width, size, prompt, decode, passes, stored, share, rule)                                                  \
   {                                                                                                                            \
     .struct_size = sizeof(gear_codec), .backbone = kind, .bits = width, .group = size, .rank_prompt = prompt,                  \
@@ -35,35 +38,35 @@
 static const stage_case cases[] = {
     {"kivi2 d64", 64, 2, 1, 1, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.02f, VECTOR),
      CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.02f, VECTOR)},
-    {"kivi3 d80 n20", 80, 1, 3, 1, 20, 0, 1, GEAR_BF16, 1, CODEC(KIVI, 3, 16, 2, 1, 2, 4, 0.03f, BLOCK),
+    {"kivi3 d80 n20", 80, 1, 3, 1, 20, 0, 1, GEAR_BF16, 1, CODEC(KIVI, 3, 16, 2, 1, 2, 4, 0.03f, BLOCK8),
      CODEC(KIVI, 3, 32, 2, 8, 3, 8, 0.03f, BLOCK)},
-    {"mixed421 d80 n20", 80, 2, 1, 2, 20, 0, 1, GEAR_BF16, 1, MIXED_K(0, 2, 8, 0.02f, BLOCK, {16, 4}, {16, 2}, {48, 1}),
-     MIXED_V(3, 1, GEAR_LEVELS_NORMAL, 0.02f, BLOCK)},
-    {"kcvt4 d64 n20", 64, 3, 1, 2, 20, 10, 4, GEAR_F32, 1, CODEC(KCVT, 4, 0, 8, 3, 3, 8, 0.02f, VECTOR),
-     CODEC(KCVT, 4, 0, 8, 3, 3, 4, 0.02f, VECTOR)},
+    {"mixed421 d80 n20", 80, 2, 1, 2, 20, 0, 1, GEAR_BF16, 1, MIXED_K(0, 2, 8, 0.02f, BLOCK8, {16, 4}, {16, 2}, {48, 1}),
+     MIXED_V(3, 1, GEAR_LEVELS_NORMAL, 0.02f, BLOCK8)},
+    {"kcvt4 d64 n20", 64, 3, 1, 2, 20, 10, 4, GEAR_F32, 1, CODEC(KCVT, 4, 0, 8, 3, 3, 8, 0.02f, VECTOR8),
+     CODEC(KCVT, 4, 0, 8, 3, 3, 4, 0.02f, VECTOR8)},
     {"token4 d96", 96, 2, 4, 5, 64, 8, 0, GEAR_F16, 1, CODEC(TOKEN, 4, 128, 1, 0, 1, 16, 0.05f, VECTOR),
      CODEC(TOKEN, 8, 64, 0, 4, 3, 16, 0.001f, VECTOR)},
-    {"kivi24 d128", 128, 3, 1, 3, 33, 64, 4, GEAR_F32, 0, CODEC(KIVI, 2, 32, 0, 8, 3, 16, 0.01f, BLOCK),
+    {"kivi24 d128", 128, 3, 1, 3, 33, 64, 4, GEAR_F32, 0, CODEC(KIVI, 2, 32, 0, 8, 3, 16, 0.01f, BLOCK8),
      CODEC(KIVI, 4, 128, 4, 4, 4, 16, 0.0001f, BLOCK)},
     {"kivi83 d256", 256, 1, 2, 1, 64, 0, 2, GEAR_F32, 0, CODEC(KIVI, 8, 64, 4, 4, 3, 8, 0.10f, VECTOR),
-     CODEC(KIVI, 3, 64, 0, 0, 0, 16, 0.10f, VECTOR)},
+     CODEC(KIVI, 3, 64, 0, 0, 0, 16, 0.10f, VECTOR8)},
     {"half2 d64 n1", 64, 2, 8, 2, 7, 0, 0, GEAR_BF16, 0, CODEC(KIVI, 16, 0, 0, 0, 0, 0, 0, VECTOR),
      CODEC(KIVI, 2, 16, 0, 2, 3, 8, 0, VECTOR)},
     {"token3 half d128", 128, 1, 7, 1, 64, 5, 64, GEAR_F32, 1, CODEC(TOKEN, 3, 32, 3, 3, 3, 4, 0.02f, BLOCK),
      CODEC(TOKEN, 16, 0, 0, 0, 0, 0, 0, VECTOR)},
-    {"kcvt28 d80 n128", 80, 2, 1, 4, 128, 0, 4, GEAR_F16, 0, CODEC(KCVT, 2, 0, 2, 2, 3, 16, 0.10f, BLOCK),
+    {"kcvt28 d80 n128", 80, 2, 1, 4, 128, 0, 4, GEAR_F16, 0, CODEC(KCVT, 2, 0, 2, 2, 3, 16, 0.10f, BLOCK8),
      CODEC(KCVT, 8, 0, 2, 0, 3, 16, 0.02f, BLOCK)},
-    {"token42 d256", 256, 2, 1, 1, 64, 0, 0, GEAR_BF16, 1, CODEC(TOKEN, 4, 16, 0, 0, 0, 0, 0.02f, BLOCK),
+    {"token42 d256", 256, 2, 1, 1, 64, 0, 0, GEAR_BF16, 1, CODEC(TOKEN, 4, 16, 0, 0, 0, 0, 0.02f, BLOCK8),
      CODEC(TOKEN, 2, 128, 5, 6, 3, 16, 0.02f, VECTOR)},
     {"half d96", 96, 3, 1, 1, 64, 0, 4, GEAR_F16, 0, CODEC(TOKEN, 16, 0, 0, 0, 0, 0, 0, VECTOR),
      CODEC(KCVT, 16, 0, 0, 0, 0, 0, 0, VECTOR)},
     {"mixed42 d64", 64, 2, 3, 1, 64, 64, 4, GEAR_F16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {48, 2}),
      MIXED_V(2, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
-    {"mixed54 d96", 96, 1, 4, 1, 64, 0, 0, GEAR_F32, 1, MIXED_K(0, 0, 16, 0.02f, VECTOR, {32, 5}, {64, 4}),
-     MIXED_V(4, 1, GEAR_LEVELS_UNIFORM, 0.01f, VECTOR)},
+    {"mixed54 d96", 96, 1, 4, 1, 64, 0, 0, GEAR_F32, 1, MIXED_K(0, 0, 16, 0.02f, VECTOR8, {32, 5}, {64, 4}),
+     MIXED_V(4, 1, GEAR_LEVELS_UNIFORM, 0.01f, VECTOR8)},
     {"mixed8532 d128", 128, 2, 1, 3, 33, 10, 4, GEAR_F16, 0, MIXED_K(2, 1, 16, 0, VECTOR, {16, 8}, {32, 5}, {32, 3}, {48, 2}),
      MIXED_V(4, 0, GEAR_LEVELS_NORMAL, 0, VECTOR)},
-    {"mixed31 d256", 256, 1, 2, 1, 64, 0, 2, GEAR_F32, 0, MIXED_K(0, 0, 16, 0.05f, BLOCK, {64, 3}, {192, 1}),
+    {"mixed31 d256", 256, 1, 2, 1, 64, 0, 2, GEAR_F32, 0, MIXED_K(0, 0, 16, 0.05f, BLOCK8, {64, 3}, {192, 1}),
      MIXED_V(3, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
 };
 

@@ -137,6 +137,19 @@ static void dry_run(stage_world *w)
     }
 }
 
+/* The counters as the device has them: this host is little-endian, as layout.h's words are. */
+static void write_health(stage_world *w)
+{
+    memcpy(w->health.host + GEAR__HEALTH_NAN * 4, &w->counted[0], 8);
+    memcpy(w->health.host + GEAR__HEALTH_INF * 4, &w->counted[1], 8);
+}
+
+void stage_world_count(stage_world *w, uint64_t start)
+{
+    w->counted[0] = w->counted[1] = start;
+    write_health(w);
+}
+
 void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels)
 {
     gear_cache_desc desc;
@@ -158,13 +171,14 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
     stage_buffer_make(bench, &w->pool, (size_t)w->granules * GEAR__GRANULE);
     stage_buffer_make(bench, &w->table, STAGE_SEQS * (size_t)w->table_row * GEAR__BLOCK_WORDS * 4);
     stage_buffer_make(bench, &w->window, STAGE_SEQS * 2ull * c->kv_heads * w->shape.window_tokens * c->head_dim * 2);
-    stage_buffer_make(bench, &w->health, 8);
-    memset(w->health.host, 0, 8);
+    stage_buffer_make(bench, &w->health, GEAR__HEALTH_WORDS * 4);
+    stage_world_count(w, 0);
     begin_again(w);
     for (uint32_t i = 0; i < STAGE_SEQS; i++) { /* no block yet: no exact tokens */
         memset(w->table.host + (size_t)i * w->table_row * GEAR__BLOCK_WORDS * 4, 0, 16);
     }
-    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels);
+    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels,
+                       GEAR_ATTEND_PORTABLE);
     w->layer = (gear__layer_memory){&w->variant, w->pool.mem, w->table.mem, w->window.mem};
 }
 
@@ -379,6 +393,7 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
         }
         break;
     case STAGE_TRANSFORM: gear__ref_append_1_transform(&w->ref, &w->source[is_v]); break;
+    case STAGE_NORMS: gear__ref_append_1_norms(&w->ref, &w->source[1]); break;
     case STAGE_FIT: gear__ref_append_2_fit(&w->ref); break;
     case STAGE_OUTLIERS: gear__ref_append_1_outliers(&w->ref); break;
     case STAGE_RANGE: gear__ref_append_2_range(&w->ref); break;
@@ -393,9 +408,7 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
     case STAGE_WINDOW: gear__ref_append_6_window(&w->ref, &w->source[is_v]); break;
     default: break;
     }
-    for (uint32_t i = 0; i < 2; i++) {
-        words_of(&w->health)[i] = (uint32_t)w->counted[i];
-    }
+    write_health(w);
 }
 
 static void one_step(stage_world *w, uint32_t is_v, stage_step at, stage_step step, stage_check check)
@@ -415,6 +428,9 @@ static void compress_side(stage_world *w, uint32_t is_v, stage_step step, stage_
     one_step(w, is_v, STAGE_GATHER, step, check);
     if (side->ordered || side->rotate) {
         one_step(w, is_v, STAGE_TRANSFORM, step, check);
+    }
+    if (side->weighted) {
+        one_step(w, is_v, STAGE_NORMS, step, check);
     }
     if (outliers && side->outlier_rule == GEAR_OUTLIER_BLOCK) {
         one_step(w, is_v, pairs, step, check);
@@ -456,26 +472,6 @@ void stage_world_run(stage_world *w, stage_step step, stage_check check)
         }
         close_round(w);
     }
-}
-
-void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check)
-{
-    stage_bench bench;
-    uint32_t count;
-    const stage_case *cases = stage_cases(&count);
-    stage_open(&bench);
-    for (uint32_t i = 0; i < count; i++) {
-        for (int data = 0; data < STAGE_DATA_KINDS; data++) {
-            if (stage_tiny() && data != (i ? STAGE_SMOOTH : STAGE_EXTREME)) {
-                continue;
-            }
-            stage_world world;
-            stage_world_open(&world, &bench, &cases[i], (stage_data)data, kernels);
-            stage_world_run(&world, step, check);
-            stage_world_close(&world);
-        }
-    }
-    stage_close(&bench, name);
 }
 
 gear__ref_store stage_ref_store(const stage_world *w)

@@ -15,6 +15,7 @@
 typedef enum stage_step {
     STAGE_GATHER,
     STAGE_TRANSFORM,
+    STAGE_NORMS, /* of K with channels of 1 bit */
     STAGE_OUTLIERS,
     STAGE_RANGE, /* twice with the block rule */
     STAGE_FIT,   /* the same on the mixed backbone */
@@ -60,8 +61,17 @@ void stage_world_close(stage_world *world);
 typedef void (*stage_check)(stage_world *world, uint32_t is_v);
 /* Makes all rounds. check is called at each `step` that a kernel of the layer serves. */
 void stage_world_run(stage_world *world, stage_step step, stage_check check);
-/* Every case with every kind of data. */
+/* Sets both counters of replaced values, on the host; stage_world_put brings them to the device. */
+void stage_world_count(stage_world *world, uint64_t start);
+
+/* stage_run.c. Every case with every kind of data. */
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check);
+/* Every case once, grown to its end on the host and put on the device; data by case, even and odd ones. Fails when check
+ * changes a buffer of the layer. */
+void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32_t kernels, void (*check)(stage_world *world));
+/* A stage_check's body where the kernel works on a side of a round: launch and reference leave the same bits. */
+typedef gear_status (*stage_launch)(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+void stage_check_round(stage_world *world, uint32_t is_v, stage_step step, stage_launch launch);
 
 /* One step of the reference on the host copies. */
 void stage_ref_step(stage_world *world, uint32_t is_v, stage_step step);

@@ -11,10 +11,7 @@ static void check(stage_world *world, uint32_t is_v)
         stage_ref_step(world, is_v, STAGE_OUTLIERS); /* 30 passes over a block: K's will do in a simulator */
         return;
     }
-    stage_world_put(world);
-    STAGE_LAUNCH(world->bench, gear__append_1_outliers(&stream, &world->round, is_v, &error));
-    stage_ref_step(world, is_v, STAGE_OUTLIERS);
-    stage_world_same(world, is_v ? "V" : "K");
+    stage_check_round(world, is_v, STAGE_OUTLIERS, gear__append_1_outliers);
 }
 
 Test(append_1_outliers, equals_the_reference)

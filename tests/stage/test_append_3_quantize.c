@@ -5,10 +5,7 @@
 
 static void check(stage_world *world, uint32_t is_v)
 {
-    stage_world_put(world);
-    STAGE_LAUNCH(world->bench, gear__append_3_quantize(&stream, &world->round, is_v, &error));
-    stage_ref_step(world, is_v, STAGE_QUANTIZE);
-    stage_world_same(world, is_v ? "V" : "K");
+    stage_check_round(world, is_v, STAGE_QUANTIZE, gear__append_3_quantize);
 }
 
 Test(append_3_quantize, equals_the_reference)

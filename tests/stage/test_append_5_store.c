@@ -8,10 +8,7 @@
 
 static void check(stage_world *world, uint32_t is_v)
 {
-    stage_world_put(world);
-    STAGE_LAUNCH(world->bench, gear__append_5_store(&stream, &world->round, is_v, &error));
-    stage_ref_step(world, is_v, STAGE_OUTLIER_LISTS);
-    stage_world_same(world, is_v ? "V" : "K");
+    stage_check_round(world, is_v, STAGE_OUTLIER_LISTS, gear__append_5_store);
 }
 
 Test(append_5_store, equals_the_reference)

@@ -1,5 +1,5 @@
 /* test_append_6_window.c: the ring after each round, wrapped around and with tokens of the round left out, bit for bit; also
- * with a list that is some tokens old. */
+ * with a list that is some tokens old. The health counters pass 2^32. */
 #include <criterion/criterion.h>
 
 #include "stage_world.h"
@@ -12,6 +12,7 @@ static void check(stage_world *world, uint32_t is_v)
     for (uint32_t i = 0; i < world->entries; i++) {
         words[i * GEAR__SEQ_WORDS + GEAR__SEQ_LENGTH] -= advance;
     }
+    stage_world_count(world, UINT32_MAX);
     stage_world_put(world);
     STAGE_LAUNCH(world->bench, gear__append_6_window(&stream, &world->layer, world->list.mem, world->entries, world->longest,
                                                      advance, &world->tensor[0], &world->tensor[1], world->health.mem, &error));

@@ -1,15 +1,16 @@
 /* test_attend_1_partial.c: partial results over the finished layers, joined on the host and on the device, against attention
- * in double precision on the reconstructed cache: 1e-5 of the largest output. Where no token is exact a split is a range of
+ * in double precision on the reconstructed cache, for every attend kernel that the device and the layer allow, each within its
+ * bound (attend_choice.h) of the largest output. Where no token is exact a split is a range of
  * positions, and each partial result is compared by itself. Ragged batches, tails, soft-cap, splits that get nothing, lists
  * some tokens old. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "attend_choice.h"
 #include "stage_world.h"
-
-#define BOUND 1e-5
 
 /* How a call differs from the plain one. */
 typedef struct variation {
@@ -21,6 +22,7 @@ typedef struct variation {
 typedef struct attention {
     stage_world *world;
     const variation *how;
+    double bound;
     uint32_t queries[STAGE_SEQS], tails[STAGE_SEQS], most, rows;
     stage_buffer list, tensors, q, tail[2], partial, softmax, out, lse;
     gear__attend_call call;
@@ -95,6 +97,7 @@ static void attention_open(attention *t, stage_world *w, const variation *how)
     memset(t, 0, sizeof *t);
     t->world = w;
     t->how = how;
+    t->bound = attend_bound(gear__attend_name(w->layer.variant->tile.kernel));
     for (uint32_t i = 0; i < STAGE_SEQS; i++) {
         const uint32_t long_tail = stage_tiny() ? 5 : 70, wanted = i + 1 + how->splits;
         t->tails[i] = how->tails ? (i == 1 ? long_tail : i) : 0;
@@ -232,12 +235,12 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
                 for (uint32_t c = 0; c < d; c++) {
                     v_most = fmax(v_most, fabs(range[row * d + c]));
                 }
-                STAGE_EXPECT(fabs(max[to] - top) <= BOUND * fmax(1, fabs(top)), "%s: largest score %g, not %g",
+                STAGE_EXPECT(fabs(max[to] - top) <= t->bound * fmax(1, fabs(top)), "%s: largest score %g, not %g",
                              t->world->c->name, max[to], top);
                 double shift = exp(max[to] - top);
-                STAGE_EXPECT(fabs(sum[to] * shift - scale) <= 10 * BOUND * scale, "%s: sum", t->world->c->name);
+                STAGE_EXPECT(fabs(sum[to] * shift - scale) <= 10 * t->bound * scale, "%s: sum", t->world->c->name);
                 for (uint32_t c = 0; c < d; c++) {
-                    STAGE_EXPECT(fabs(sums[to * d + c] * shift - range[row * d + c]) <= BOUND * fmax(v_most, scale),
+                    STAGE_EXPECT(fabs(sums[to * d + c] * shift - range[row * d + c]) <= t->bound * fmax(v_most, scale),
                                  "%s: partial", t->world->c->name);
                 }
             }
@@ -248,15 +251,15 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
         uint32_t head = row / ref->queries, query = row % ref->queries;
         const float *out = merged + ((size_t)(words[GEAR__SEQ_ROW] + query) * ref->query_heads + head) * d;
         double device_lse = (double)lse[(size_t)words[GEAR__SEQ_ROW] * ref->query_heads + row];
-        STAGE_EXPECT(fabs(joined_lse[row] - want_lse[row]) <= BOUND * fmax(1, fabs(want_lse[row])), "%s: lse",
+        STAGE_EXPECT(fabs(joined_lse[row] - want_lse[row]) <= t->bound * fmax(1, fabs(want_lse[row])), "%s: lse",
                      t->world->c->name);
-        STAGE_EXPECT(fabs(device_lse - want_lse[row]) <= BOUND * fmax(1, fabs(want_lse[row])), "%s: lse of the merge",
+        STAGE_EXPECT(fabs(device_lse - want_lse[row]) <= t->bound * fmax(1, fabs(want_lse[row])), "%s: lse of the merge",
                      t->world->c->name);
         for (uint32_t c = 0; c < d; c++) {
             double wanted = want[(size_t)row * d + c], on_host = joined[(size_t)row * d + c];
-            STAGE_EXPECT(fabs(on_host - wanted) <= BOUND * largest, "%s, sequence %u, row %u, channel %u: %g, not %g",
+            STAGE_EXPECT(fabs(on_host - wanted) <= t->bound * largest, "%s, sequence %u, row %u, channel %u: %g, not %g",
                          t->world->c->name, s, row, c, on_host, wanted);
-            STAGE_EXPECT(fabs((double)out[c] - wanted) <= BOUND * largest,
+            STAGE_EXPECT(fabs((double)out[c] - wanted) <= t->bound * largest,
                          "%s, sequence %u, row %u, channel %u, merged: %g, not %g", t->world->c->name, s, row, c,
                          (double)out[c], wanted);
         }
@@ -289,19 +292,34 @@ Test(attend_1_partial, equals_the_reference)
     static const variation variations[] = {
         {1, 0, 0, 0, 0, 0}, {3, 2, 0.2f, 8.0f, 1, 1}, {40, 0, 0.05f, 0, 1, 0}, {2, 5, 0, 0, 0, 1}};
     stage_bench bench;
-    uint32_t count;
+    uint32_t count, ran[8] = {0};
     const stage_case *cases = stage_cases(&count);
     stage_open(&bench);
     for (uint32_t i = 0; i < count; i++) {
         stage_world world;
-        stage_world_open(&world, &bench, &cases[i], STAGE_SMOOTH, 1u << GEAR__KERNEL_PARTIAL | 1u << GEAR__KERNEL_MERGE);
+        stage_world_open(&world, &bench, &cases[i], STAGE_SMOOTH, 0);
         stage_world_run(&world, STAGE_NONE, NULL);
         stage_world_put(&world);
-        for (size_t v = 0; v < (stage_tiny() ? 2 : sizeof variations / sizeof *variations); v++) {
-            attend(&world, &variations[v]);
+        for (gear_attend_kernel kernel = GEAR_ATTEND_PORTABLE; gear__attend_name(kernel); kernel++) {
+            gear__variant variant;
+            if (gear__attend_why_not(kernel, &bench.device.caps, &world.shape)) {
+                continue;
+            }
+            stage_variant_open(&bench, &variant, &world.shape, world.table_row, cases[i].group * cases[i].max_queries,
+                               1u << GEAR__KERNEL_PARTIAL | 1u << GEAR__KERNEL_MERGE, kernel);
+            world.layer.variant = &variant;
+            for (size_t v = 0; v < (stage_tiny() ? 2 : sizeof variations / sizeof *variations); v++) {
+                attend(&world, &variations[v]);
+            }
+            stage_world_same(&world, gear__attend_name(kernel));
+            gear__variant_close(&variant);
+            ran[kernel]++;
         }
-        stage_world_same(&world, "read only");
+        world.layer.variant = &world.variant;
         stage_world_close(&world);
+    }
+    for (gear_attend_kernel kernel = GEAR_ATTEND_PORTABLE; gear__attend_name(kernel); kernel++) {
+        printf("attend kernel %s: %u layers\n", gear__attend_name(kernel), ran[kernel]);
     }
     stage_close(&bench, "attend_1_partial");
 }

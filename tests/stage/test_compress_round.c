@@ -13,6 +13,9 @@ static void compress_on_the_host(stage_world *world, uint32_t is_v)
     const stage_step pairs = gear__ref_is_mixed(side) ? STAGE_FIT : STAGE_RANGE;
     stage_ref_step(world, is_v, STAGE_GATHER);
     stage_ref_step(world, is_v, STAGE_TRANSFORM);
+    if (side->weighted) {
+        stage_ref_step(world, is_v, STAGE_NORMS);
+    }
     if (side->outlier_rule == GEAR_OUTLIER_BLOCK) {
         stage_ref_step(world, is_v, pairs);
     }

@@ -87,23 +87,15 @@ static void check_sequence(dense *t, const stage_seq *seq)
     stage_buffer_free(&t->out);
 }
 
+static void check(stage_world *world)
+{
+    for (uint32_t s = 0; s < STAGE_SEQS; s++) {
+        dense t = {.world = world};
+        check_sequence(&t, &world->seqs[s]);
+    }
+}
+
 Test(reconstruct, equals_the_reference)
 {
-    stage_bench bench;
-    uint32_t count;
-    const stage_case *cases = stage_cases(&count);
-    stage_open(&bench);
-    for (uint32_t i = 0; i < count; i++) {
-        stage_world world;
-        stage_world_open(&world, &bench, &cases[i], i % 2 ? STAGE_TIES : STAGE_SMOOTH, 1u << GEAR__KERNEL_RECONSTRUCT);
-        stage_world_run(&world, STAGE_NONE, NULL);
-        stage_world_put(&world);
-        for (uint32_t s = 0; s < STAGE_SEQS; s++) {
-            dense t = {.world = &world};
-            check_sequence(&t, &world.seqs[s]);
-        }
-        stage_world_same(&world, "read only");
-        stage_world_close(&world);
-    }
-    stage_close(&bench, "reconstruct");
+    stage_run_readers("reconstruct", STAGE_SMOOTH, STAGE_TIES, 1u << GEAR__KERNEL_RECONSTRUCT, check);
 }

@@ -22,7 +22,7 @@ Test(upload, any_count_anywhere)
     desc.head_dim = c->head_dim;
     gear__shape_init(&shape, &desc, &pair);
     stage_open(&bench);
-    stage_variant_open(&bench, &variant, &shape, 1, 1, 1u << GEAR__KERNEL_UPLOAD);
+    stage_variant_open(&bench, &variant, &shape, 1, 1, 1u << GEAR__KERNEL_UPLOAD, GEAR_ATTEND_PORTABLE);
     stage_buffer_make(&bench, &table, WORDS * 4);
     stage_put(&bench, &table);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {

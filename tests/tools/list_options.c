@@ -1,5 +1,5 @@
-/* list_options.c: prints "STEM<TAB>OPTIONS" for the kernels that a representative set of layers uses, as the library itself
- * forms them, so that kernel lint and the offline gates look at what users get. No OpenCL call is made. */
+/* list_options.c: prints "STEM<TAB>OPTIONS[<TAB>GATES]" for the kernels that a representative set of layers uses, as the
+ * library itself forms them, so that kernel lint and the offline gates look at what users get. No OpenCL call is made. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,20 +9,19 @@
 #define KCVT  GEAR_BACKBONE_KCVT
 #define TOKEN GEAR_BACKBONE_TOKEN
 
-/* A layer: backbone and bits of K and V; factor bits, 0 for no low-rank part; outliers of both sides; query rows of a KV
- * head; all its kernels, or only that of attention, which has the most options. */
+/* A layer: backbone and bits of K and V; factor bits, 0 for no low-rank part; bits of an outlier's delta, 0 for no outliers;
+ * query rows of a KV head; all its kernels, or only that of attention, which has the most options. */
 static const struct {
     uint32_t head_dim;
     gear_backbone backbone;
-    uint32_t k_bits, v_bits, factor_bits;
-    int outliers;
-    uint32_t rows;
+    uint32_t k_bits, v_bits, factor_bits, delta_bits, rows;
     int all;
 } layers[] = {
-    {64, KIVI, 2, 2, 16, 1, 8, 1},  {64, KIVI, 2, 2, 0, 0, 1, 0},   {64, KCVT, 4, 4, 16, 1, 4, 0},
-    {128, KIVI, 3, 3, 16, 1, 4, 1}, {128, KIVI, 2, 2, 0, 0, 8, 0},  {128, KIVI, 2, 2, 16, 1, 1, 0},
-    {128, KIVI, 4, 4, 8, 1, 8, 0},  {128, TOKEN, 4, 4, 0, 1, 1, 0}, {128, KIVI, 16, 16, 0, 0, 4, 0},
-    {80, KIVI, 3, 3, 4, 1, 4, 0},   {96, TOKEN, 4, 8, 8, 1, 8, 0},  {256, KIVI, 8, 4, 16, 1, 4, 1},
+    {64, KIVI, 2, 2, 16, 16, 8, 1},  {64, KIVI, 2, 2, 0, 0, 1, 0},   {64, KCVT, 4, 4, 16, 16, 4, 0},
+    {128, KIVI, 3, 3, 16, 16, 4, 1}, {128, KIVI, 2, 2, 0, 0, 8, 0},  {128, KIVI, 2, 2, 16, 16, 1, 0},
+    {128, KIVI, 2, 2, 16, 0, 4, 0},  {64, KCVT, 4, 4, 8, 0, 4, 0},   {256, KIVI, 2, 2, 16, 0, 4, 0},
+    {128, KIVI, 4, 4, 8, 8, 8, 0},   {128, TOKEN, 4, 4, 0, 8, 1, 0}, {128, KIVI, 16, 16, 0, 0, 4, 0},
+    {80, KIVI, 3, 3, 4, 8, 4, 0},    {96, TOKEN, 4, 8, 8, 16, 8, 0}, {256, KIVI, 8, 4, 16, 16, 4, 1},
 };
 
 #define MOST_LINES 512u
@@ -30,10 +29,10 @@ static const struct {
 static char lines[MOST_LINES][GEAR__OPTIONS_BYTES];
 static uint32_t num_lines;
 
-static void add(const char *stem, const char *options)
+static void add(const char *stem, const char *options, const char *gates)
 {
     char line[sizeof lines[0]];
-    (void)snprintf(line, sizeof line, "%s\t%s", stem, options);
+    (void)snprintf(line, sizeof line, "%s\t%s%s%s", stem, options, *gates ? "\t" : "", gates);
     for (uint32_t i = 0; i < num_lines; i++) {
         if (!strcmp(lines[i], line)) {
             return;
@@ -51,22 +50,44 @@ static const char *without_language(const char *options)
     return defines ? defines : "";
 }
 
-/* Every kernel of a shape, or the attend kernel alone. */
+/* The attend kernels, each with a device that it is for and the checks that apply to it; "": all. */
+static const struct {
+    gear_attend_kernel kernel;
+    gear__caps caps;
+    const char *gates;
+} attend_kernels[] = {
+    {GEAR_ATTEND_PORTABLE, {.is_gpu = 1}, ""},
+    {GEAR_ATTEND_CPU, {.is_cpu = 1}, "lint"},
+    {GEAR_ATTEND_NVIDIA, {.is_gpu = 1, .is_nvidia = 1, .nv_sm = 90}, "nvidia"},
+};
+
+static void add_attend(const gear__shape *shape, uint32_t max_rows)
+{
+    for (size_t i = 0; i < sizeof attend_kernels / sizeof *attend_kernels; i++) {
+        const gear__caps *caps = &attend_kernels[i].caps;
+        const gear__attend_tile tile = gear__attend_tile_of(attend_kernels[i].kernel, caps, shape, max_rows);
+        const char *stem, *name;
+        gear__options options;
+        if (!gear__attend_why_not(attend_kernels[i].kernel, caps, shape) &&
+            gear__kernel_recipe(GEAR__KERNEL_PARTIAL, shape, 0, &tile, &stem, &name, &options)) {
+            add(stem, without_language(options.text), attend_kernels[i].gates);
+        }
+    }
+}
+
+/* Every kernel of a shape, or the attend kernels alone. */
 static void add_shape(const gear_cache_desc *desc, const gear_codec_pair *pair, uint32_t max_rows, int all)
 {
     gear__shape shape;
     gear__shape_init(&shape, desc, pair);
-    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
+    add_attend(&shape, max_rows);
+    for (int id = 0; id < GEAR__NUM_KERNELS && all; id++) {
         for (uint32_t is_v = 0; is_v < 2; is_v++) {
-            const gear__caps caps = {.is_gpu = 1};
-            const gear__attend_tile tile = gear__attend_tile_of(GEAR_ATTEND_PORTABLE, &caps, &shape, max_rows);
             const char *stem, *name;
             gear__options options;
-            if (!all && id != GEAR__KERNEL_PARTIAL) {
-                continue;
-            }
-            if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, &tile, &stem, &name, &options)) {
-                add(stem, without_language(options.text));
+            if (id != GEAR__KERNEL_PARTIAL &&
+                gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, NULL, &stem, &name, &options)) {
+                add(stem, without_language(options.text), "");
             }
         }
     }
@@ -86,7 +107,8 @@ static void add_layer(size_t index)
         codec[is_v].bits = bits;
         codec[is_v].factor_bits = layers[index].factor_bits;
         codec[is_v].rank_prompt = codec[is_v].rank_decode = layers[index].factor_bits ? 4 : 0;
-        codec[is_v].outlier_fraction = layers[index].outliers ? 0.02f : 0.0f;
+        codec[is_v].outlier_fraction = layers[index].delta_bits ? 0.02f : 0.0f;
+        codec[is_v].delta_bits = layers[index].delta_bits;
     }
     const gear_codec_pair pair = {codec[0], codec[1]};
     add_shape(&desc, &pair, layers[index].rows, layers[index].all);

@@ -142,6 +142,29 @@ Test(source, missing_files)
     cr_assert_eq(wrap_alloc_live(), 0);
 }
 
+/* Stems joined by '+': the texts of the single files, one after the other. */
+Test(source, joins_files)
+{
+    const gear__embedded *entry = gear__embedded_kernels;
+    gear_allocator mine = wrap_allocator();
+    char dir[1024], stems[512];
+    (void)snprintf(dir, sizeof dir, "%s/cl", test_root());
+    (void)snprintf(stems, sizeof stems, "%s+%s+%s", entry[2].stem, entry[0].stem, entry[2].stem);
+    for (int from_tree = 0; from_tree < 2; ++from_tree) {
+        gear__source source;
+        cr_assert_eq(gear__source_load(&mine, from_tree ? dir : NULL, stems, &source, NULL), GEAR_OK);
+        size_t first = *entry[2].size, second = *entry[0].size;
+        cr_assert_eq(source.size, first + second + first);
+        cr_assert_eq(memcmp(source.text, entry[2].data, first), 0);
+        cr_assert_eq(memcmp(source.text + first, entry[0].data, second), 0);
+        cr_assert_eq(memcmp(source.text + first + second, entry[2].data, first), 0);
+        gear__source_close(&mine, &source);
+    }
+    cr_assert_eq(gear__source_load(&mine, NULL, "upload+none", &(gear__source){0}, NULL), GEAR_ERROR_BUILD);
+    cr_assert_eq(gear__source_load(&mine, dir, "none+upload", &(gear__source){0}, NULL), GEAR_ERROR_BUILD);
+    cr_assert_eq(wrap_alloc_live(), 0);
+}
+
 /* cmake/embed.cmake and source.c are two programs for one text. */
 Test(source, embedded_equals_tree)
 {

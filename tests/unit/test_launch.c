@@ -269,6 +269,7 @@ Test(program, any_call_or_allocation_may_fail)
             wrap_alloc_fail_at(allocations ? n : 0);
             status = gear__device_init(&device, &desc, &error);
             if (!status) {
+                device.caps.is_pocl = 0; /* so that the disk cache is used */
                 status = gear__program_kernel(&device, "step", &options, "gear_k_step", &kernel, &error);
                 done = n > (allocations ? wrap_alloc_count() - count : 0) && (allocations || !wrap_failed());
                 if (kernel)

@@ -1,0 +1,383 @@
+/* attend_1_partial_nvidia: attend_1_partial for NVIDIA's tensor cores (sm_80 and later): the same arguments and the same partial
+ * results, with 16-bit operands and float32 sums. A warp owns a block at a time: 64 tokens x one KV head x up to 8 query rows.
+ * It copies the next block to local memory (cp.async) while it multiplies bare codes of the present one; scales of K are folded
+ * into the queries, scales of V into the probabilities, zeros and the low-rank part take a few products more. A work-group of
+ * NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured: docs/kernels.md.
+ * Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence). */
+
+#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_DIRECT || !defined K_SCALES || !defined V_SCALES || !defined V_GROUP
+#  error "HEAD_DIM, NV_WARPS, NV_DIRECT, K_SCALES, V_SCALES or V_GROUP is missing"
+#endif
+
+#include "attend_nvidia_dense.clh"
+
+/* What of a block is copied to local memory: its head part (from HEAD_SKIP on, where codes are read directly), V's pairs of the
+ * shared part, and the segment's head part when the segment opens. */
+#define STAGE_HEAD    (NV_MOST(HEAD_BYTES_0, HEAD_BYTES_1) - HEAD_SKIP)
+#define STAGE_SHARED  (V_SCALES == NV_SCALES_SHARED ? 256 : 0)
+#define STAGE_SEGMENT NV_MOST(SEGMENT_BYTES_0, SEGMENT_BYTES_1)
+#define STAGE         (STAGE_HEAD + STAGE_SHARED + STAGE_SEGMENT)
+#define RING          NV_MOST(NV_MOST(2 * STAGE, DENSE_BYTES), 4 * ROWS * HEAD_DIM)
+
+/* Starts the copy of a block; `opens`: with its segment. */
+GEAR__INLINE void nv_stage(__global uchar *pool, __global const uint *shape, uint4 entry, uint head, uint opens, uint to,
+                           uint lane)
+{
+    const uint cls = GEAR__INFO_CLASS(entry.w), bytes = (cls ? HEAD_BYTES_1 : HEAD_BYTES_0) - HEAD_SKIP;
+    __global const uchar *from = gear_block_head(pool, shape, entry.x, cls, head) + HEAD_SKIP;
+#pragma unroll
+    for (uint i = 16u * lane; i < STAGE_HEAD; i += 512u) {
+        if (i < bytes) {
+            nv_copy_16(to + i, from + i);
+        }
+    }
+    if (STAGE_SHARED && lane < 16u) {
+        nv_copy_16(to + STAGE_HEAD + 16u * lane, gear_record(pool, entry.x) + V_SHARED_PAIRS + 16u * lane);
+    }
+    if (STAGE_SEGMENT && opens) {
+        const uint segment_bytes = cls ? SEGMENT_BYTES_1 : SEGMENT_BYTES_0;
+        from = gear_segment_head(pool, shape, entry.y, cls, head);
+        for (uint i = 16u * lane; i < segment_bytes; i += 512u) {
+            nv_copy_16(to + STAGE_HEAD + STAGE_SHARED + i, from + i);
+        }
+    }
+}
+
+/* Query rows row0 .. row0 + 7 of the KV head as halves in [1/2, 1] x a power of two; up[r] undoes the scaling. */
+GEAR__INLINE void nv_load_queries(__global const uchar *q, __global const ulong *call, const gear_sequence_view *s, uint entry,
+                                  uint group, uint head, uint row0, uint rows, __local ushort *queries, __local float *up,
+                                  uint warp, uint lane)
+{
+    const ulong q_token = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_TOKEN], q_head = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_HEAD];
+    const ulong q_seq = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_SEQ];
+    const ulong first = q_seq ? entry * q_seq : s->seq[GEAR__SEQ_ROW] * q_token;
+    const uint type = (uint)call[GEAR__CALL_Q + GEAR__CALL_TYPE];
+    for (uint r = warp; r < ROWS; r += NV_WARPS) {
+        const uint row = row0 + r;
+        const ulong at = first + (row / group) * q_token + (head * group + row % group) * q_head;
+        float x[(HEAD_DIM + 31) / 32], most = 0.0f;
+#pragma unroll
+        for (uint i = 0; i < (HEAD_DIM + 31) / 32; i++) {
+            const uint c = lane + 32u * i;
+            x[i] = row < rows && c < HEAD_DIM ? gear_load(q, at + c, type) : 0.0f;
+            most = fmax(most, fabs(x[i]));
+        }
+        const int e = nv_exponent(nv_max(as_uint(most)));
+        const float down = nv_power(-e);
+#pragma unroll
+        for (uint i = 0; i < (HEAD_DIM + 31) / 32; i++) {
+            const uint c = lane + 32u * i;
+            if (c < HEAD_DIM) {
+                const float y = x[i] * down;
+                const ushort high = (ushort)nv_pack(y, 0.0f);
+                queries[r * QUERY_PITCH + c] = high;
+                queries[(ROWS + r) * QUERY_PITCH + c] = (ushort)nv_pack(y - gear_float_from_half(high), 0.0f);
+            }
+        }
+        if (lane == 0u) {
+            up[r] = nv_power(e);
+        }
+    }
+}
+
+#if V_ROTATE
+/* Undoes the Hadamard rotation of ROWS rows of `values`, in place; ends with a barrier. */
+GEAR__INLINE void nv_rotate_back(__local float *values, uint lid)
+{
+    const uint first_size = ((HEAD_DIM == 80) | (HEAD_DIM == 96)) ? 64u : HEAD_DIM;
+#pragma unroll 1
+    for (uint h = 1u; h < first_size; h *= 2u) {
+        for (uint i = lid; i < ROWS * HEAD_DIM / 2u; i += 32u * NV_WARPS) {
+            const uint row = i / (HEAD_DIM / 2u), pair = i % (HEAD_DIM / 2u), c = (pair / h) * 2u * h + pair % h;
+            const uint size = c < first_size ? first_size : HEAD_DIM - first_size;
+            if (h < size) {
+                __local float *at = values + row * HEAD_DIM + c;
+                const float x = at[0], y = at[h];
+                at[0] = x + y;
+                at[h] = x - y;
+            }
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+        values[i] *= gear__rotation_scale(i % HEAD_DIM < first_size ? first_size : HEAD_DIM - first_size);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+#endif
+
+__kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_attend_1_partial_nvidia(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs, uint advance,
+    __global const ushort *window, __global const ulong *call, __global const uchar *q, ulong q_offset,
+    __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v, ulong tail_v_offset, float scale,
+    float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax)
+{
+    __local uint4 ring[NV_WARPS][RING / 16];
+    __local ushort queries[2 * ROWS * QUERY_PITCH] __attribute__((aligned(16)));
+#if K_MIXED
+    __local ushort stored_queries[2 * ROWS * QUERY_PITCH] __attribute__((aligned(16)));
+#endif
+    __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
+    __local ushort zeros[8] __attribute__((aligned(16)));
+    __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS];
+#if V_ROTATE
+    __local float parked[ROWS];
+    __local uint plain[NV_WARPS]; /* warps whose sums are of dense tiles alone, which are not rotated */
+#endif
+
+    const uint lid = (uint)get_local_id(0), warp = lid / 32u, lane = lid % 32u, row = lane >> 2, quarter = lane & 3u;
+    const uint split = (uint)get_group_id(0), splits = (uint)get_num_groups(0);
+    const uint head = (uint)get_group_id(1) / row_tiles, row0 = (uint)get_group_id(1) % row_tiles * ROWS;
+    const uint entry = (uint)get_group_id(2), group = query_heads / shape[GEAR__SHAPE_KV_HEADS];
+    const gear_sequence_view s = gear_view_sequence(shape, table, seqs, entry, advance);
+    const uint rows = s.queries * group;
+    if (row0 >= rows) {
+        return;
+    }
+
+    /* This warp's tiles: a run of the split's. */
+    const uint per = (s.tiles + splits - 1u) / splits, low = min(split * per, s.tiles), high = min(low + per, s.tiles);
+    const uint each = (high - low + NV_WARPS - 1u) / NV_WARPS, first = min(low + warp * each, high), end = min(first + each, high);
+    const uint last_block = min(end, s.blocks);
+    __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);
+    const uint ring_at = nv_address(ring[warp]);
+    uint4 now = (uint4)(0u), next = (uint4)(0u);
+    if (first < last_block) {
+        next = entries[first];
+    }
+
+    if (lid < 8u) {
+        zeros[lid] = 0;
+    }
+    nv_load_queries(q + q_offset, call, &s, entry, group, head, row0, rows, queries, up, warp, lane);
+    barrier(CLK_LOCAL_MEM_FENCE);
+#if K_MIXED /* in the stored channel order, for blocks */
+    if (s.blocks) {
+        __global const uchar *order = gear_record(pool, s.row[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
+        for (uint i = lid; i < 2 * ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+            stored_queries[i / HEAD_DIM * QUERY_PITCH + i % HEAD_DIM] = queries[i / HEAD_DIM * QUERY_PITCH + order[i % HEAD_DIM]];
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    __local const ushort *block_queries = stored_queries;
+#else
+    __local const ushort *block_queries = queries;
+#endif
+
+    nv_sums sums;
+    nv_segment segment;
+    nv_queries view;
+    const uint row_a = row0 + 2u * quarter;
+    view.up0 = up[2u * quarter] * scale, view.up1 = up[2u * quarter + 1u] * scale, view.soft_cap = soft_cap;
+    view.last0 = (int)(s.total + row_a / group) - (int)s.queries;
+    view.last1 = (int)(s.total + (row_a + 1u) / group) - (int)s.queries;
+    view.all = (int)(s.total + row0 / group) - (int)s.queries;
+    sums.m0 = sums.m1 = LOWEST;
+    segment.u = 0u, segment.up = 0.0f;
+#pragma unroll
+    for (uint i = 0; i < 4u; i++) {
+        sums.aux[i] = 0.0f;
+#pragma unroll
+        for (uint step = 0; step < STEPS; step++) {
+            sums.acc[step][i] = 0.0f;
+        }
+    }
+
+    /* Dense tiles first. */
+    const uint first_dense = max(first, s.blocks);
+#pragma unroll 1
+    for (uint index = first_dense; index < end; index++) {
+        const gear_tile tile = gear_tile_of(&s, index);
+        const gear_dense k = gear_dense_of(&s, &tile, shape, pool, window, tail_k + tail_k_offset, call + GEAR__CALL_TAIL_K, entry,
+                                           0u, head, HEAD_DIM);
+        const gear_dense v = gear_dense_of(&s, &tile, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V, entry,
+                                           1u, head, HEAD_DIM);
+        nv_dense(&k, &v, &tile, queries, &view, (__local ushort *)ring[warp], lane, &sums);
+    }
+
+#if V_ROTATE
+    /* Where dense tiles and blocks meet in one warp, the sums of the former wait in the place of the result. */
+    if (lane == 0u) {
+        plain[warp] = first_dense < end && first >= s.blocks;
+    }
+    if (first < s.blocks && s.blocks < end) {
+#pragma unroll
+        for (uint step = 0; step < STEPS; step++) {
+#pragma unroll
+            for (uint i = 0; i < 4u; i++) {
+                const uint r = 2u * quarter + (i & 1u), c = 16u * step + row + 4u * (i & 2u);
+                if (row0 + r < rows) {
+                    partial[gear_partial_at(&s, row0 + r, group, head, query_heads, splits, split) * HEAD_DIM + c] =
+                        sums.acc[step][i] * V_UNIT;
+                }
+                sums.acc[step][i] = 0.0f;
+            }
+        }
+        if (row == 0u) {
+            parked[2u * quarter] = sums.m0;
+            parked[2u * quarter + 1u] = sums.m1;
+        }
+    }
+#endif
+
+    __local uchar *stages = (__local uchar *)ring[warp];
+    if (first < last_block) {
+        nv_stage(pool, shape, next, head, 1u, ring_at, lane);
+    }
+    nv_commit();
+    uint opens = 1u, slot = 0u;
+    now = next;
+    if (first + 1u < last_block) {
+        next = entries[first + 1u];
+    }
+#pragma unroll 1
+    for (uint index = first; index < last_block; index++) {
+        /* Here `now` is the entry of this block, `next` that of the next one, whose copy starts. */
+        const uint closes = index + 1u == last_block || next.y != now.y;
+        uint4 after = next;
+        if (index + 1u < last_block) {
+            nv_stage(pool, shape, next, head, closes, ring_at + (slot ^ 1u) * STAGE, lane);
+        }
+        if (index + 2u < last_block) {
+            after = entries[index + 2u];
+        }
+        nv_commit();
+        NV_WAIT(1);
+        nv_sync();
+
+        const uint cls = GEAR__INFO_CLASS(now.w);
+        __local uchar *record = stages + slot * STAGE, *tail_part = record + STAGE_HEAD, *segment_part = tail_part + STAGE_SHARED;
+        const uint k_factors = cls ? K_FACTORS_1 : K_FACTORS_0, v_factors = cls ? V_FACTORS_1 : V_FACTORS_0;
+        const nv_parts parts = nv_unpack(record - HEAD_SKIP, tail_part, segment_part, fold[warp], cls, opens, lane);
+#if NV_DIRECT
+        __global const uchar *codes = gear_block_head(pool, shape, now.x, cls, head);
+#else
+        __local const uchar *codes = record;
+#endif
+        float scores[4][4];
+        uint p[8];
+        nv_block_scores((NV_PLANE const uint *)(codes + K_CODES), &parts, block_queries, zeros,
+                        (__local const ushort *)(segment_part + k_factors), cls ? K_RANK_1 : K_RANK_0, opens, lane, &segment,
+                        scores);
+#pragma unroll
+        for (uint m = 0; m < 4u; m++) {
+#pragma unroll
+            for (uint i = 0; i < 4u; i++) {
+                scores[m][i] = nv_score(scores[m][i], (i & 1u ? view.up1 : view.up0) * K_UNIT, soft_cap);
+            }
+        }
+        const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
+        if (tokens < 64 || at < (int)s.exact || at + 63 > view.all) {
+            nv_hide(scores, 4u, &view, at, (int)s.exact - at, tokens, row);
+        }
+        nv_probabilities(scores, 4u, nv_room(parts.v_scale, lane), &sums, p);
+        nv_block_values((NV_PLANE const uint *)(codes + V_CODES), &parts, zeros, p, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
+#if V_RANK
+        if (closes) {
+            if (!opens) { /* the copy that came with the segment's first block is gone */
+                const uint bytes = cls ? SEGMENT_BYTES_1 : SEGMENT_BYTES_0;
+                __global const uchar *from = gear_segment_head(pool, shape, now.y, cls, head);
+                for (uint i = 16u * lane; i < bytes; i += 512u) {
+                    nv_copy_16(nv_address(segment_part) + i, from + i);
+                }
+                nv_commit();
+                NV_WAIT(0);
+                nv_sync();
+            }
+            nv_close_segment(parts.b_v, (__local const ushort *)(segment_part + v_factors), zeros, cls ? V_RANK_1 : V_RANK_0,
+                             lane, &sums);
+        }
+#endif
+        nv_sync();
+        opens = closes;
+        now = next;
+        next = after;
+        slot ^= 1u;
+    }
+    NV_WAIT(0);
+
+    /* Sums of the warps: zeros of V join the codes. */
+    if (row == 7u) {
+        total[warp][2u * quarter] = sums.aux[0];
+        total[warp][2u * quarter + 1u] = sums.aux[1];
+        reference[warp][2u * quarter] = sums.m0;
+        reference[warp][2u * quarter + 1u] = sums.m1;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float most0 = LOWEST, most1 = LOWEST;
+#pragma unroll
+    for (uint w = 0; w < NV_WARPS; w++) {
+        most0 = fmax(most0, reference[w][2u * quarter]);
+        most1 = fmax(most1, reference[w][2u * quarter + 1u]);
+    }
+    const float by0 = nv_exp2(sums.m0 - most0), by1 = nv_exp2(sums.m1 - most1);
+    __local float *mine = (__local float *)ring[warp];
+#pragma unroll
+    for (uint g = 0; g < V_GROUPS; g++) {
+        const float z0 = V_SCALES ? nv_shuffle_float(sums.aux[0], 4u * g + quarter) : 0.0f;
+        const float z1 = V_SCALES ? nv_shuffle_float(sums.aux[1], 4u * g + quarter) : 0.0f;
+#pragma unroll
+        for (uint step = g * (V_GROUP / 16u); step < min((g + 1u) * (V_GROUP / 16u), (uint)STEPS); step++) {
+            const uint c = 16u * step + row;
+            __local float *even = mine + 2u * quarter * HEAD_DIM, *odd = even + HEAD_DIM;
+            even[c] = fma(sums.acc[step][0], V_UNIT, z0) * by0;
+            odd[c] = fma(sums.acc[step][1], V_UNIT, z1) * by1;
+            even[c + 8u] = fma(sums.acc[step][2], V_UNIT, z0) * by0;
+            odd[c + 8u] = fma(sums.acc[step][3], V_UNIT, z1) * by1;
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+#if V_ROTATE
+    __local float *joined = (__local float *)ring[0];
+    if (!plain[0]) { /* else no warp has a block */
+        for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+            for (uint w = 1; w < NV_WARPS; w++) {
+                joined[i] += plain[w] ? 0.0f : ((__local const float *)ring[w])[i];
+            }
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        nv_rotate_back(joined, lid);
+    }
+    const uint has_parked = low < s.blocks && s.blocks < high && (s.blocks - low) % each != 0u;
+#endif
+    for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+        const uint r = i / HEAD_DIM;
+        float sum = 0.0f;
+        if (row0 + r >= rows) {
+            continue;
+        }
+        __global float *to = partial + gear_partial_at(&s, row0 + r, group, head, query_heads, splits, split) * HEAD_DIM +
+                             i % HEAD_DIM;
+#if V_ROTATE
+        sum = joined[i];
+        for (uint w = 1; w < NV_WARPS; w++) {
+            sum += plain[w] ? ((__local const float *)ring[w])[i] : 0.0f;
+        }
+        if (has_parked) {
+            float most = LOWEST;
+            for (uint w = 0; w < NV_WARPS; w++) {
+                most = fmax(most, reference[w][r]);
+            }
+            sum = fma(*to, nv_exp2(parked[r] - most), sum);
+        }
+#else
+#  pragma unroll
+        for (uint w = 0; w < NV_WARPS; w++) {
+            sum += ((__local const float *)ring[w])[i];
+        }
+#endif
+        *to = sum;
+    }
+    if (lid < ROWS && row0 + lid < rows) {
+        float most = LOWEST, sum = 0.0f;
+        for (uint w = 0; w < NV_WARPS; w++) {
+            most = fmax(most, reference[w][lid]);
+        }
+        for (uint w = 0; w < NV_WARPS; w++) {
+            sum = fma(total[w][lid], nv_exp2(reference[w][lid] - most), sum);
+        }
+        __global float *to = softmax + 2ul * gear_partial_at(&s, row0 + lid, group, head, query_heads, splits, split);
+        to[0] = sum > 0.0f ? most / LOG2_E : NEVER;
+        to[1] = sum;
+    }
+}

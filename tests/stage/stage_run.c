@@ -1,0 +1,50 @@
+/* stage_run.c: the loops of the stage tests over cases and data, and the check that most kernels share. */
+#include <criterion/criterion.h>
+
+#include "stage_world.h"
+
+void stage_check_round(stage_world *w, uint32_t is_v, stage_step step, stage_launch launch)
+{
+    stage_world_put(w);
+    STAGE_LAUNCH(w->bench, launch(&stream, &w->round, is_v, &error));
+    stage_ref_step(w, is_v, step);
+    stage_world_same(w, is_v ? "V" : "K");
+}
+
+void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check)
+{
+    stage_bench bench;
+    uint32_t count;
+    const stage_case *cases = stage_cases(&count);
+    stage_open(&bench);
+    for (uint32_t i = 0; i < count; i++) {
+        for (int data = 0; data < STAGE_DATA_KINDS; data++) {
+            if (stage_tiny() && data != (i ? STAGE_SMOOTH : STAGE_EXTREME)) {
+                continue;
+            }
+            stage_world world;
+            stage_world_open(&world, &bench, &cases[i], (stage_data)data, kernels);
+            stage_world_run(&world, step, check);
+            stage_world_close(&world);
+        }
+    }
+    stage_close(&bench, name);
+}
+
+void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32_t kernels, void (*check)(stage_world *world))
+{
+    stage_bench bench;
+    uint32_t count;
+    const stage_case *cases = stage_cases(&count);
+    stage_open(&bench);
+    for (uint32_t i = 0; i < count; i++) {
+        stage_world world;
+        stage_world_open(&world, &bench, &cases[i], i % 2 ? odd : even, kernels);
+        stage_world_run(&world, STAGE_NONE, NULL);
+        stage_world_put(&world);
+        check(&world);
+        stage_world_same(&world, "read only");
+        stage_world_close(&world);
+    }
+    stage_close(&bench, name);
+}
