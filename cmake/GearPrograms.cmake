@@ -38,3 +38,18 @@ foreach(example IN LISTS examples)
     get_filename_component(name "${example}" NAME_WE)
     gear_add_program(example_${name} "${example}")
 endforeach()
+
+# gear-bench times each launch of the library: enqueue calls pass through host/gear-bench/launches.c, hence the static library.
+if(TARGET gear-bench)
+    set_target_properties(gear-bench PROPERTIES LINK_LIBRARIES "")
+    target_link_libraries(gear-bench PRIVATE gear_host gear_static Threads::Threads m)
+    target_link_options(gear-bench PRIVATE LINKER:--wrap=clEnqueueNDRangeKernel LINKER:--wrap=clEnqueueFillBuffer
+        LINKER:--wrap=clEnqueueCopyBuffer)
+    # The peer is what one would write for this very machine.
+    find_package(OpenMP COMPONENTS C)
+    if(OpenMP_C_FOUND AND NOT GEAR_SANITIZE AND NOT GEAR_COVERAGE)
+        target_link_libraries(gear-bench PRIVATE OpenMP::OpenMP_C)
+        set_source_files_properties(host/gear-bench/openmp_attend.c PROPERTIES COMPILE_OPTIONS
+            "-O3;-march=native;-ffast-math;-ffp-contract=fast")
+    endif()
+endif()

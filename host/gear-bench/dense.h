@@ -1,0 +1,23 @@
+/* dense.h: K and V as gear_reconstruct writes them, read in pieces. */
+#ifndef GEAR_BENCH_DENSE_H
+#define GEAR_BENCH_DENSE_H
+
+#include "world.h"
+
+typedef struct dense {
+    world *w;
+    cl_mem mem; /* floats [heads][PIECE][head_dim] */
+} dense;
+
+bool dense_open(dense *d, world *w, host_error *error);
+void dense_close(dense *d);
+
+/* Tokens first .. first + count - 1 of one KV head as out[count][head_dim]. */
+bool dense_head(dense *d, uint32_t sequence, bool is_v, uint32_t head, uint32_t first, uint32_t count, float *out,
+                host_error *error);
+/* The same of all heads: out[head][count][head_dim]; count is at most DENSE_PIECE. */
+bool dense_all(dense *d, uint32_t sequence, bool is_v, uint32_t first, uint32_t count, float *out, host_error *error);
+
+enum { DENSE_PIECE = 4096 };
+
+#endif

@@ -1,0 +1,237 @@
+/* gear-bench: how fast attend and append are on a device, against what its memory can do, for the shapes of a text file. */
+#include <stdlib.h>
+
+#include "../common/args.h"
+#include "../common/report.h"
+#include "page.h"
+#include "suite.h"
+
+typedef struct options {
+    device_flags device;
+    const char *shapes, *json, *csv, *report;
+    const char **compare; /* [num_compare] */
+    size_t num_compare;
+    uint32_t attend; /* index in kernels[] */
+    suite_options suite;
+    uint32_t buffer_mib;
+    bool stages;
+} options;
+
+enum {
+    KEY_SHAPES = 0x600,
+    KEY_ATTEND,
+    KEY_JSON,
+    KEY_CSV,
+    KEY_REPORT,
+    KEY_COMPARE,
+    KEY_REPEAT,
+    KEY_SECONDS,
+    KEY_BUFFER,
+    KEY_STAGES,
+    KEY_NO_BASELINE,
+    KEY_STOP
+};
+
+static const char *const kernels[] = {"auto", "portable", "cpu", "nvidia"};
+
+static const struct argp_option option_table[] = {
+    {"shapes", KEY_SHAPES, "FILE", 0, "What to measure, one shape a line (host/gear-bench/shapes has some)", 1},
+    {"attend", KEY_ATTEND, "KERNEL", 0, "auto, portable, cpu or nvidia [auto]", 0},
+    {"repeat", KEY_REPEAT, "N", 0, "Rounds of each clock, 1 to 1000 [as many as fit --seconds, at least 5]", 0},
+    {"seconds", KEY_SECONDS, "S", 0, "Time of each of the three clocks, for each verb [0.5]", 0},
+    {"buffer", KEY_BUFFER, "MIB", 0, "Size of the buffer that bandwidth is measured on, at most [1024]", 0},
+    {"stop-after", KEY_STOP, "S", 0, "Begin no further shape after so many seconds; the rest is left out [never]", 0},
+    {"no-16bit", KEY_NO_BASELINE, NULL, 0, "Leave out the 16-bit codec that every row is compared with", 0},
+    {"stages", KEY_STAGES, NULL, 0, "Print the time of each kernel too (--json always has it)", 2},
+    {"json", KEY_JSON, "FILE", 0, "Also write everything here", 0},
+    {"csv", KEY_CSV, "FILE", 0, "Also write a line a row here", 0},
+    {"report", KEY_REPORT, "FILE", 0, "Also write a page with figures here (HTML)", 0},
+    {"compare", KEY_COMPARE, "FILE", 0,
+     "Put the results of an earlier --json, or of ci/bench_peers.py, beside these in --report; may be repeated, and goes "
+     "without "
+     "--shapes too",
+     0},
+    {0}};
+
+static const char doc[] =
+    "Measures attend and append on one device."
+    "\v"
+    "A line of the shapes file is: attend, append or both; batch; KV heads; query heads per KV head; tokens; head_dim; query "
+    "tokens; any of decode, shuffled, ragged, window=N; codec flags as of gear-info, such as --preset gear_2_6.\n\n"
+    "Every result is checked before it is timed and again after: attend against double precision on what gear_reconstruct "
+    "returns, for a sample of heads, and all sequences against each other; append by the error of what it stored. A wrong "
+    "result has no numbers and makes the exit code 1.\n\n"
+    "us is the best time on the device's clock of one verb among many queued behind each other, launch gaps included; kernels "
+    "the sum of its kernels; wall one verb and the wait for it. MB are, for attend, all that the sequences hold (codes, "
+    "scales, low "
+    "rank, outliers, exact, tables, window), queries and output; for append the 16-bit input once. % peak is of this device's "
+    "own "
+    "read bandwidth (append: copy bandwidth, read plus written), measured in the same run. x 16 bits is the time of the "
+    "16-bit codec of this library over this one's, x OpenMP that of plain C + OpenMP on 16-bit keys and values (CPU "
+    "devices).\n\n"
+    "Exit codes: 0 done, 1 a wrong result, or the device or the library failed, 2 wrong usage or input.";
+
+static void add_compare(options *o, const char *path, const struct argp_state *state)
+{
+    const char **grown = realloc(o->compare, (o->num_compare + 1) * sizeof *grown);
+    if (!grown) {
+        argp_failure(state, EXIT_DEVICE, 0, "host memory exhausted");
+        return;
+    }
+    o->compare = grown;
+    o->compare[o->num_compare++] = path;
+}
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+    options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->device; return 0;
+    case KEY_SHAPES: o->shapes = text; return 0;
+    case KEY_ATTEND: o->attend = args_choice("attend", text, kernels, 4, state); return 0;
+    case KEY_JSON: o->json = text; return 0;
+    case KEY_CSV: o->csv = text; return 0;
+    case KEY_REPORT: o->report = text; return 0;
+    case KEY_COMPARE: add_compare(o, text, state); return 0;
+    case KEY_STAGES: o->stages = true; return 0;
+    case KEY_NO_BASELINE: o->suite.no_baseline = true; return 0;
+    case KEY_REPEAT:
+        o->suite.rounds = args_u32("repeat", text, state);
+        if (o->suite.rounds < 1 || o->suite.rounds > 1000)
+            argp_failure(state, EXIT_INPUT, 0, "--repeat: %u is not 1 to 1000", o->suite.rounds);
+        return 0;
+    case KEY_SECONDS:
+        o->suite.seconds = args_float("seconds", text, state);
+        if (!(o->suite.seconds >= 0 && o->suite.seconds <= 600))
+            argp_failure(state, EXIT_INPUT, 0, "--seconds: '%s' is not 0 to 600", text);
+        return 0;
+    case KEY_STOP:
+        o->suite.stop_after = args_float("stop-after", text, state);
+        if (!(o->suite.stop_after > 0))
+            argp_failure(state, EXIT_INPUT, 0, "--stop-after: '%s' is not above 0", text);
+        return 0;
+    case KEY_BUFFER:
+        o->buffer_mib = args_u32("buffer", text, state);
+        if (o->buffer_mib < 1 || o->buffer_mib > 1u << 20)
+            argp_failure(state, EXIT_INPUT, 0, "--buffer: %u MiB is not 1 to %u", o->buffer_mib, 1u << 20);
+        return 0;
+    case ARGP_KEY_ARG: argp_failure(state, EXIT_INPUT, 0, "'%s' is not an option", text); return 0;
+    case ARGP_KEY_END:
+        if (!o->shapes && !(o->report && o->num_compare))
+            argp_failure(state, EXIT_INPUT, 0, "--shapes FILE is needed; see --help");
+        if (o->num_compare && !o->report)
+            argp_failure(state, EXIT_INPUT, 0, "--compare goes with --report");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static bool open_context(const options *o, const device *dev, gear_context **context, host_error *error)
+{
+    gear_error detail = {0};
+    gear_context_desc desc;
+    char *cache = args_program_cache(&o->device);
+    gear_context_desc_init(&desc);
+    desc.context = dev->context;
+    desc.device = dev->id;
+    desc.program_cache_dir = cache;
+    bool ok = gear_ok(gear_context_create(&desc, context, &detail), &detail, error);
+    free(cache);
+    return ok;
+}
+
+/* Measures and prints; *document is the one of --json. */
+static bool measure(const options *o, const shape_list *shapes, json_t **document, host_error *error)
+{
+    device dev;
+    bench b = {.kernel = (gear_attend_kernel)o->attend};
+    result_list list = {.items = calloc(4 * shapes->count, sizeof(result))};
+    bool ok = list.items || fail(error, EXIT_DEVICE, "host memory exhausted");
+    ok = ok && open_device(o->device.device, &dev, error);
+    if (!ok) {
+        free(list.items);
+        return false;
+    }
+    b.dev = &dev;
+    ok = open_context(o, &dev, &b.context, error) && generator_open(&b.data, &dev, error) &&
+         clocks_open(&b.clocks, &dev, (double)o->suite.seconds, o->suite.rounds, error) &&
+         measure_bandwidth(&dev, b.clocks.profiled, (uint64_t)o->buffer_mib << 20, &b.peaks, error) &&
+         results_header(stdout, &dev, &b.peaks, error);
+    if (ok) {
+        suite_run(&b, &o->suite, shapes, &list);
+        *document = results_json(list.items, list.count, &dev, &b.peaks);
+        ok = results_print(list.items, list.count, o->stages, error);
+    }
+    if (ok && o->csv)
+        ok = results_csv(list.items, list.count, &dev, &b.peaks, o->csv, error);
+    if (ok && !*document)
+        ok = fail(error, EXIT_DEVICE, "host memory exhausted");
+    if (ok && list.wrong)
+        ok = fail(error, EXIT_DEVICE, "not all shapes could be measured");
+    clocks_close(&b.clocks);
+    generator_close(&b.data);
+    gear_context_destroy(b.context);
+    close_device(&dev);
+    free(list.items);
+    return ok;
+}
+
+/* This run's document (NULL: none) and those of --compare. */
+static bool write_page(const options *o, json_t *own, FILE *file, host_error *error)
+{
+    size_t count = 0;
+    json_t **documents = calloc(o->num_compare + 1, sizeof *documents);
+    bool ok = documents || fail(error, EXIT_DEVICE, "host memory exhausted");
+    if (ok && own)
+        documents[count++] = json_incref(own);
+    for (size_t i = 0; ok && i < o->num_compare; ++i) {
+        documents[count] = page_read(o->compare[i], error);
+        ok = documents[count] != NULL;
+        count += ok;
+    }
+    if (ok)
+        ok = page_write(documents, count, file, o->report, error);
+    else
+        fclose(file);
+    for (size_t i = 0; i < count; ++i)
+        json_decref(documents[i]);
+    free(documents);
+    return ok;
+}
+
+/* What was measured is written also where some of it was wrong: those rows say so. */
+static bool run(const options *o, host_error *error)
+{
+    shape_list shapes = {0};
+    json_t *document = NULL;
+    FILE *json = NULL, *page = NULL;
+    bool ok = (!o->shapes || shapes_read(o->shapes, &shapes, error)) && (!o->json || (json = report_open(o->json, error))) &&
+              (!o->report || (page = report_open(o->report, error)));
+    ok = ok && (!o->shapes || measure(o, &shapes, &document, error));
+    if (json && document)
+        ok = report_write(document, json, o->json, error) && ok;
+    else if (json)
+        fclose(json);
+    if (page && (document || (!o->shapes && ok)))
+        ok = write_page(o, document, page, error) && ok;
+    else if (page)
+        fclose(page);
+    json_decref(document);
+    free(shapes.items);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    static char program[] = "gear-bench";
+    options o = {.suite.seconds = 0.5f, .buffer_mib = 1024};
+    host_error error = {0};
+    args_setup();
+    const struct argp_child children[] = {{&device_argp, 0, NULL, 3}, {0}};
+    const struct argp parser = {option_table, parse, NULL, doc, children, NULL, NULL};
+    argv[0] = program; /* getopt's messages begin with it */
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    bool ok = run(&o, &error);
+    free(o.compare);
+    return ok ? 0 : report_failure(program, &error);
+}

@@ -1,0 +1,337 @@
+/* page.c: see page.h. */
+#include "page.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plot.h"
+
+static double number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+static const char *string(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static bool is_peer(const json_t *document)
+{
+    return !strcmp(string(document, "program"), "bench_peers");
+}
+
+static const char *device_name(const json_t *document)
+{
+    return string(json_object_get(document, "device"), "name");
+}
+
+/* Best device time of a row, of a peer's too. */
+static double row_us(const json_t *row)
+{
+    const json_t *device = json_object_get(row, "device_us");
+    return device ? number(device, "best") : number(row, "us");
+}
+
+static bool is_attend(const json_t *row)
+{
+    const char *verb = string(row, "verb");
+    return !verb[0] || !strcmp(verb, "attend");
+}
+
+/* Built in one go, without a window: what compares between context lengths. */
+static bool is_plain(const json_t *row)
+{
+    return !json_is_true(json_object_get(row, "decode")) && !json_is_true(json_object_get(row, "shuffled")) &&
+           !json_is_true(json_object_get(row, "ragged")) && !(number(row, "window") > 0);
+}
+
+static const char *codec_of(const json_t *row)
+{
+    const char *codec = string(row, "codec");
+    return codec[0] ? codec : "best 16-bit peer";
+}
+
+static void geometry(const json_t *row, bool tokens, char *out, size_t size)
+{
+    char length[32] = "";
+    if (tokens)
+        snprintf(length, sizeof length, ", %.0f tokens", number(row, "tokens"));
+    snprintf(out, size, "%.0f x %.0f, %.0f%s%s d%.0f%s", number(row, "batch"), number(row, "kv_heads"),
+             number(row, "queries_per_kv_head"), length, tokens ? "," : " a head,", number(row, "head_dim"),
+             number(row, "query_tokens") > 1 ? ", several queries" : "");
+}
+
+static void row_name(const json_t *row, char *out, size_t size)
+{
+    char shape[96];
+    geometry(row, true, shape, sizeof shape);
+    snprintf(out, size, "%s %s, %s%s%s%s%s", is_attend(row) ? "attend" : "append", codec_of(row), shape,
+             json_is_true(json_object_get(row, "decode")) ? " decode" : "",
+             json_is_true(json_object_get(row, "shuffled")) ? " shuffled" : "",
+             json_is_true(json_object_get(row, "ragged")) ? " ragged" : "", number(row, "window") > 0 ? " window" : "");
+}
+
+/* The row of that name, or NULL. */
+static const json_t *find_row(const json_t *document, const char *name)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(document, "rows"), i, row)
+    {
+        char other[256];
+        row_name(row, other, sizeof other);
+        if (!strcmp(name, other))
+            return row;
+    }
+    return NULL;
+}
+
+json_t *page_read(const char *path, host_error *error)
+{
+    json_error_t detail;
+    json_t *document = json_load_file(path, 0, &detail);
+    if (!document) {
+        fail(error, EXIT_INPUT, "%s: %s (line %d)", path, detail.text, detail.line);
+        return NULL;
+    }
+    if ((!strcmp(string(document, "program"), "gear-bench") || is_peer(document)) &&
+        json_is_array(json_object_get(document, "rows")) && json_is_object(json_object_get(document, "device")))
+        return document;
+    json_decref(document);
+    fail(error, EXIT_INPUT, "%s: not a document of gear-bench --json or of bench_peers.py", path);
+    return NULL;
+}
+
+static void write_device(const json_t *document, size_t index, FILE *file)
+{
+    const json_t *device = json_object_get(document, "device"), *memory = json_object_get(document, "bandwidth");
+    fprintf(file, "<p><span style=\"color:%s\">&#9632;</span> ", plot_color(index));
+    plot_text(device_name(document), file);
+    if (is_peer(document)) {
+        fputs(", PyTorch ", file);
+        plot_text(string(document, "torch"), file);
+    } else {
+        fputs(", ", file);
+        plot_text(string(device, "platform"), file);
+        fputs(", driver ", file);
+        plot_text(string(device, "driver"), file);
+        fprintf(file, ": read %.1f GB/s, copy %.1f GB/s", number(memory, "read_gbps"), number(memory, "copy_gbps"));
+    }
+    fputs(", ", file);
+    plot_text(string(document, "date"), file);
+    fputs("</p>\n", file);
+}
+
+/* Per cent of each device's own bandwidth, side by side: the rows of the first document that has any. */
+static void write_side_by_side(json_t *const *documents, size_t count, FILE *file)
+{
+    const json_t *rows = NULL;
+    size_t i, runs = 0;
+    json_t *row;
+    for (size_t d = 0; d < count; ++d)
+        if (!is_peer(documents[d])) {
+            rows = rows ? rows : json_object_get(documents[d], "rows");
+            ++runs;
+        }
+    if (!rows)
+        return;
+    plot_bars bars;
+    plot_bars_begin(&bars, "Per cent of the device's own bandwidth (line: all of it)", 110, 100,
+                    (unsigned)json_array_size(rows), (unsigned)runs, file);
+    json_array_foreach(rows, i, row)
+    {
+        char name[256], shown[256];
+        row_name(row, name, sizeof name);
+        plot_bars_row(&bars, name);
+        for (size_t d = 0; d < count; ++d) {
+            const json_t *other = is_peer(documents[d]) ? NULL : find_row(documents[d], name);
+            double percent = other ? number(other, "percent") : (double)NAN;
+            if (is_peer(documents[d]))
+                continue;
+            if (isfinite(percent))
+                snprintf(shown, sizeof shown, "%.1f %%, %.1f us", percent, row_us(other));
+            else
+                snprintf(shown, sizeof shown, "%s", other && string(other, "problem")[0] ? "no result" : "-");
+            plot_bars_bar(&bars, (unsigned)d, percent, shown);
+        }
+    }
+    plot_bars_end(&bars);
+}
+
+/* Calls `visit` for each row with a time of each document of the same device as documents[first]. */
+typedef void row_visit(const json_t *document, const json_t *row, plot *p);
+
+static void visit_device(json_t *const *documents, size_t count, size_t first, row_visit *visit, plot *p)
+{
+    for (size_t d = first; d < count; ++d) {
+        size_t i;
+        json_t *row;
+        if (strcmp(device_name(documents[d]), device_name(documents[first])) != 0)
+            continue;
+        json_array_foreach(json_object_get(documents[d], "rows"), i, row) if (row_us(row) > 0) visit(documents[d], row, p);
+    }
+}
+
+static void by_context(const json_t *document, const json_t *row, plot *p)
+{
+    char name[PLOT_TEXT], shape[64];
+    (void)document;
+    if (!is_attend(row) || !is_plain(row))
+        return;
+    geometry(row, false, shape, sizeof shape);
+    snprintf(name, sizeof name, "%.28s, %s", codec_of(row), shape);
+    plot_add(plot_find(p, name), number(row, "tokens"), row_us(row), "");
+}
+
+/* One line for each geometry through its codecs. */
+static void by_bits(const json_t *document, const json_t *row, plot *p)
+{
+    char name[PLOT_TEXT];
+    (void)document;
+    if (!is_attend(row) || !is_plain(row))
+        return;
+    geometry(row, true, name, sizeof name);
+    plot_add(plot_find(p, name), number(row, "bits_per_value"), row_us(row), codec_of(row));
+}
+
+static void by_stage(const json_t *document, const json_t *row, plot *p)
+{
+    size_t i;
+    json_t *stage;
+    (void)document;
+    json_array_foreach(json_object_get(row, "stages"), i, stage)
+    {
+        plot_series *s = number(stage, "bytes") > 0 ? plot_find(p, string(stage, "name")) : NULL;
+        plot_add(s, number(stage, "bytes") / 1e6, number(stage, "gbps"), "");
+    }
+}
+
+/* Leaves only series of at least `least` points. */
+static void prune(plot *p, size_t least)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p->count; ++i)
+        if (p->series[i].count >= least)
+            p->series[kept++] = p->series[i];
+    p->count = kept;
+}
+
+static void write_figures(json_t *const *documents, size_t count, size_t first, plot *p, FILE *file)
+{
+    const char *name = device_name(documents[first]);
+    const json_t *memory = json_object_get(documents[first], "bandwidth");
+    *p = (plot){.x_name = "tokens", .y_name = "us on the device", .log_x = true, .log_y = true, .joined = true};
+    snprintf(p->title, sizeof p->title, "%.100s: attend against context length", name);
+    visit_device(documents, count, first, by_context, p);
+    prune(p, 2);
+    plot_write(p, file);
+    *p = (plot){.x_name = "bits a value", .y_name = "us on the device", .joined = true};
+    snprintf(p->title, sizeof p->title, "%.100s: attend against bits", name);
+    visit_device(documents, count, first, by_bits, p);
+    prune(p, 3);
+    plot_write(p, file);
+    *p = (plot){.x_name = "MB that a stage must move", .y_name = "GB/s", .log_x = true, .log_y = true};
+    snprintf(p->title, sizeof p->title, "%.100s: every stage under the roof", name);
+    if (memory) {
+        p->num_limits = 2;
+        p->limit[0] = number(memory, "read_gbps");
+        p->limit[1] = number(memory, "copy_gbps");
+        p->limit_name[0] = "read";
+        p->limit_name[1] = "copy";
+    }
+    visit_device(documents, count, first, by_stage, p);
+    plot_write(p, file);
+}
+
+static void write_cell(double value, int decimals, FILE *file)
+{
+    if (isfinite(value))
+        fprintf(file, "<td>%.*f</td>", decimals, value);
+    else
+        fputs("<td>-</td>", file);
+}
+
+static void write_table(const json_t *document, FILE *file)
+{
+    size_t i;
+    json_t *row;
+    fputs("<h2>", file);
+    plot_text(device_name(document), file);
+    fputs(is_peer(document) ? ", PyTorch</h2>\n" : "</h2>\n", file);
+    fputs(
+        "<table><tr><th>row</th><th>kernel</th><th>bits</th><th>us</th><th>median</th><th>kernels</th><th>wall</th><th>MB</th>"
+        "<th>GB/s</th><th>%</th><th>tokens/s</th><th>x 16 bits</th></tr>\n",
+        file);
+    json_array_foreach(json_object_get(document, "rows"), i, row)
+    {
+        char name[256];
+        row_name(row, name, sizeof name);
+        fputs("<tr><td>", file);
+        plot_text(name, file);
+        fputs("</td><td>", file);
+        plot_text(string(row, is_peer(document) ? "backend" : "variant"), file);
+        fputs("</td>", file);
+        if (string(row, "problem")[0]) {
+            fputs("<td colspan=\"10\">", file);
+            plot_text(string(row, "problem"), file);
+            fputs("</td></tr>\n", file);
+            continue;
+        }
+        write_cell(number(row, "bits_per_value"), 3, file);
+        write_cell(row_us(row), 1, file);
+        write_cell(number(json_object_get(row, "device_us"), "median"), 1, file);
+        write_cell(number(json_object_get(row, "kernels_us"), "best"), 1, file);
+        write_cell(number(json_object_get(row, "wall_us"), "median"), 1, file);
+        write_cell(number(row, "bytes_moved") / 1e6, 2, file);
+        write_cell(number(row, "gbps"), 1, file);
+        write_cell(number(row, "percent"), 1, file);
+        write_cell(number(row, "tokens_per_s"), 0, file);
+        write_cell(number(row, "times_16bit"), 2, file);
+        fputs("</tr>\n", file);
+    }
+    fputs("</table>\n", file);
+}
+
+static void write_all(json_t *const *documents, size_t count, plot *p, FILE *file)
+{
+    fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>gear-bench</title><style>\n"
+          "body{font:14px sans-serif;max-width:1100px;margin:2em auto;color:#222}figure{margin:1.5em 0}\n"
+          "svg text{font:11px sans-serif;fill:#222}svg .title{font:bold 14px sans-serif}.grid{stroke:#ddd;fill:none}\n"
+          ".limit{stroke:#222;stroke-dasharray:5 3;fill:none}table{border-collapse:collapse;font-size:12px}\n"
+          "td,th{padding:2px 8px;border-bottom:1px solid #ddd;text-align:right}td:first-child,th:first-child{text-align:left}\n"
+          "</style></head><body>\n<h1>gear-bench</h1>\n",
+          file);
+    for (size_t d = 0; d < count; ++d)
+        write_device(documents[d], d, file);
+    write_side_by_side(documents, count, file);
+    for (size_t d = 0; d < count; ++d) {
+        bool first = true;
+        for (size_t before = 0; before < d; ++before)
+            first &= strcmp(device_name(documents[before]), device_name(documents[d])) != 0;
+        if (first)
+            write_figures(documents, count, d, p, file);
+    }
+    for (size_t d = 0; d < count; ++d)
+        write_table(documents[d], file);
+    fputs("</body></html>\n", file);
+}
+
+bool page_write(json_t *const *documents, size_t count, FILE *file, const char *path, host_error *error)
+{
+    plot *p = malloc(sizeof *p);
+    bool ok = p || fail(error, EXIT_DEVICE, "host memory exhausted");
+    errno = 0;
+    if (ok)
+        write_all(documents, count, p, file);
+    if (ok && ferror(file))
+        ok = fail(error, EXIT_DEVICE, "%s: cannot write: %s", path, strerror(errno));
+    if (fclose(file) && ok)
+        ok = fail(error, EXIT_DEVICE, "%s: cannot write: %s", path, strerror(errno));
+    free(p);
+    return ok;
+}

@@ -1,0 +1,16 @@
+/* page.h: --report: one HTML page without outside references, from the documents of --json and of ci/bench_peers.py. */
+#ifndef GEAR_BENCH_PAGE_H
+#define GEAR_BENCH_PAGE_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "../common/error.h"
+
+/* Reads a document; one that is not of gear-bench or bench_peers is bad input. NULL on failure. */
+json_t *page_read(const char *path, host_error *error);
+
+/* Writes and closes the page. Documents of one device name share figures; all are side by side in the first one. */
+bool page_write(json_t *const *documents, size_t count, FILE *file, const char *path, host_error *error);
+
+#endif

@@ -1,0 +1,183 @@
+/* result.c: tables and JSON of the results, see result.h. */
+#include "result.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "../common/report.h"
+
+double result_rate(const result *r)
+{
+    return (double)r->moved / (r->time.device.best * 1e6);
+}
+
+double result_tokens_per_second(const result *r)
+{
+    return r->new_tokens / (r->time.device.best * 1e-3);
+}
+
+static const char *verb_name(const result *r)
+{
+    return r->verb == VERB_ATTEND ? "attend" : "append";
+}
+
+bool results_header(FILE *stream, const device *dev, const bandwidth *peaks, host_error *error)
+{
+    fprintf(stream,
+            "%s on %s, driver %s\nread %.1f GB/s, copy %.1f GB/s over %.0f MiB; times in microseconds on the device, best of "
+            "many\n",
+            dev->name, dev->platform_name, dev->driver, peaks->read, peaks->copy, (double)peaks->bytes / 1048576);
+    return stdout_ok(error);
+}
+
+enum { COLUMNS = 18 };
+
+static bool add_row(report_table *table, const result *r, host_error *error)
+{
+    const bench_shape *s = &r->shape;
+    char text[COLUMNS][96];
+    const char *cells[COLUMNS];
+    const double value[] = {r->bits,
+                            1e3 * r->time.device.best,
+                            1e3 * r->time.device.median,
+                            1e3 * r->time.kernels.best,
+                            1e3 * r->time.wall.median,
+                            (double)r->moved * 1e-6,
+                            result_rate(r),
+                            100 * result_rate(r) / r->peak,
+                            result_tokens_per_second(r),
+                            r->of_16bit,
+                            r->openmp_ms / r->time.wall.best};
+    static const int decimals[] = {3, 1, 1, 1, 1, 2, 1, 1, 0, 2, 2};
+    snprintf(text[0], sizeof text[0], "%s", verb_name(r));
+    snprintf(text[1], sizeof text[1], "%ux%u", s->batch, s->kv_heads);
+    snprintf(text[2], sizeof text[2], "%u", s->group);
+    snprintf(text[3], sizeof text[3], "%u", s->tokens);
+    snprintf(text[4], sizeof text[4], "%u/%u", s->head_dim, s->queries);
+    shape_words(s, text[5], sizeof text[5]);
+    snprintf(text[6], sizeof text[6], "%s%s%s", s->codec, r->verb == VERB_ATTEND ? " " : "",
+             r->verb == VERB_ATTEND ? r->variant : "");
+    for (int i = 7; i < COLUMNS; ++i)
+        report_number(r->problem[0] ? (double)NAN : value[i - 7], decimals[i - 7], text[i], sizeof text[i]);
+    for (int i = 0; i < COLUMNS; ++i)
+        cells[i] = text[i];
+    return table_add(table, COLUMNS, cells, error);
+}
+
+static void print_stages(const result *r)
+{
+    for (size_t i = 0; i < r->time.stages.count; ++i) {
+        const stage_time *s = &r->time.stages.items[i];
+        double bytes = (double)stage_bytes(r, s->name), rate = bytes / (s->ms * 1e6);
+        printf("    %-28s %4u launches %10.1f us", s->name, s->launches, 1e3 * s->ms);
+        if (bytes > 0)
+            printf(" %10.2f MB %8.1f GB/s %5.1f %%", bytes * 1e-6, rate, 100 * rate / r->peak);
+        putchar('\n');
+    }
+}
+
+bool results_print(const result *list, size_t count, bool stages, host_error *error)
+{
+    static const char *const header[COLUMNS] = {"verb",  "batch x heads", "per head", "tokens",   "dim/queries", "built",
+                                                "codec", "bits",          "us",       "median",   "kernels",     "wall",
+                                                "MB",    "GB/s",          "% peak",   "tokens/s", "x 16 bits",   "x OpenMP"};
+    report_table table = {0};
+    bool ok = table_add(&table, COLUMNS, header, error);
+    for (size_t i = 0; ok && i < count; ++i)
+        ok = add_row(&table, &list[i], error);
+    if (ok)
+        table_print(&table, stdout);
+    table_free(&table);
+    for (size_t i = 0; ok && i < count; ++i) {
+        const result *r = &list[i];
+        char words[64];
+        shape_words(&r->shape, words, sizeof words);
+        if (!r->problem[0] && !stages)
+            continue;
+        printf("%s %ux%u %u %u %u/%u %s %s: %s\n", verb_name(r), r->shape.batch, r->shape.kv_heads, r->shape.group,
+               r->shape.tokens, r->shape.head_dim, r->shape.queries, words, r->shape.codec,
+               r->problem[0] ? r->problem : "sums of the launches of one verb");
+        if (!r->problem[0])
+            print_stages(r);
+    }
+    return ok && stdout_ok(error);
+}
+
+static json_t *spread_json(const spread *s)
+{
+    return json_pack("{so so}", "best", report_real(1e3 * s->best), "median", report_real(1e3 * s->median));
+}
+
+static json_t *stages_json(const result *r)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < r->time.stages.count; ++i) {
+        const stage_time *s = &r->time.stages.items[i];
+        uint64_t bytes = stage_bytes(r, s->name);
+        double rate = bytes ? (double)bytes / (s->ms * 1e6) : (double)NAN;
+        json_t *stage = json_pack("{ss sI so so so so}", "name", s->name, "launches", (json_int_t)s->launches, "us",
+                                  report_real(1e3 * s->ms), "bytes", bytes ? json_integer((json_int_t)bytes) : json_null(),
+                                  "gbps", report_real(rate), "percent", report_real(100 * rate / r->peak));
+        if (json_array_append_new(list, stage)) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
+/* What the row is about; numbers come where there are any. */
+static json_t *shape_json(const result *r)
+{
+    const bench_shape *s = &r->shape;
+    return json_pack("{ss sI sI sI sI sI sI sb sb sb sI ss ss? ss ss}", "verb", verb_name(r), "batch", (json_int_t)s->batch,
+                     "kv_heads", (json_int_t)s->kv_heads, "queries_per_kv_head", (json_int_t)s->group, "tokens",
+                     (json_int_t)s->tokens, "head_dim", (json_int_t)s->head_dim, "query_tokens", (json_int_t)s->queries,
+                     "decode", s->decode, "shuffled", s->shuffled, "ragged", s->ragged, "window", (json_int_t)s->window_fill,
+                     "codec", s->codec, "preset", s->recipe.preset, "variant", r->variant, "variant_reason", r->variant_reason);
+}
+
+static json_t *result_json(const result *r)
+{
+    json_t *row = shape_json(r);
+    if (!row)
+        return NULL;
+    json_t *more =
+        r->problem[0]
+            ? json_pack("{ss sb}", "problem", r->problem, "wrong", r->wrong)
+            : json_pack("{so so so sI sI so so so so so so sI sI so s{sI sI sb so so}}", "device_us",
+                        spread_json(&r->time.device), "kernels_us", spread_json(&r->time.kernels), "wall_us",
+                        spread_json(&r->time.wall), "rounds", (json_int_t)r->time.rounds, "verbs_per_round",
+                        (json_int_t)r->time.per_round, "gbps", report_real(result_rate(r)), "percent",
+                        report_real(100 * result_rate(r) / r->peak), "tokens_per_s", report_real(result_tokens_per_second(r)),
+                        "times_16bit", report_real(r->of_16bit), "openmp_us", report_real(1e3 * r->openmp_ms), "bits_per_value",
+                        report_real(r->bits), "bytes_moved", (json_int_t)r->moved, "tokens_held", (json_int_t)r->tokens,
+                        "bytes", report_bytes(&r->bytes), "check", "heads", (json_int_t)r->check.sampled, "of",
+                        (json_int_t)r->check.of, "all_sequences_equal", r->check.all_equal, "worst",
+                        report_real(r->check.worst), "bound", report_real(r->check.bound));
+    bool ok = more && !json_object_update(row, more) && (r->problem[0] || !json_object_set_new(row, "stages", stages_json(r)));
+    json_decref(more);
+    if (ok)
+        return row;
+    json_decref(row);
+    return NULL;
+}
+
+json_t *results_json(const result *list, size_t count, const device *dev, const bandwidth *peaks)
+{
+    char date[32] = "";
+    time_t now = time(NULL);
+    struct tm *utc = gmtime(&now);
+    json_t *rows = json_array();
+    if (utc)
+        strftime(date, sizeof date, "%Y-%m-%d", utc);
+    for (size_t i = 0; rows && i < count; ++i)
+        if (json_array_append_new(rows, result_json(&list[i]))) {
+            json_decref(rows);
+            rows = NULL;
+        }
+    return json_pack("{ss ss ss so s{so so sI} so}", "program", "gear-bench", "version", gear_version(), "date", date, "device",
+                     report_device(dev), "bandwidth", "read_gbps", report_real(peaks->read), "copy_gbps",
+                     report_real(peaks->copy), "bytes", (json_int_t)peaks->bytes, "rows", rows);
+}

@@ -1,0 +1,46 @@
+/* result.h: what a run found, and how it is shown: a table, JSON, CSV. */
+#ifndef GEAR_BENCH_RESULT_H
+#define GEAR_BENCH_RESULT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "bandwidth.h"
+#include "clock.h"
+#include "shapes.h"
+#include "verify.h"
+
+typedef struct result {
+    bench_shape shape;
+    unsigned verb;    /* VERB_ATTEND or VERB_APPEND */
+    char variant[32]; /* of the attend kernel */
+    char variant_reason[160];
+    char problem[512]; /* why there are no numbers; "" where there are */
+    bool wrong;        /* the problem is a wrong result or a failure, not a shape that is not served */
+    verdict check;
+    timing time;
+    uint64_t moved; /* bytes of one verb: attend reads all of the sequences, q and out; append its 16-bit input */
+    gear_bytes bytes;
+    uint64_t tokens, compressed;
+    double bits;       /* of a compressed value */
+    double peak;       /* GB/s: read bandwidth for attend, copy for append */
+    double new_tokens; /* of one verb: query tokens, or tokens appended */
+    double of_16bit;   /* device time of the 16-bit codec over ours; NaN: not measured */
+    double openmp_ms;  /* best time of the C + OpenMP peer; NaN: not measured */
+} result;
+
+/* GB/s and tokens/s by the best device time. */
+double result_rate(const result *r);
+double result_tokens_per_second(const result *r);
+
+bool results_header(FILE *stream, const device *dev, const bandwidth *peaks, host_error *error);
+bool results_print(const result *list, size_t count, bool stages, host_error *error);
+/* The document of --json; NULL where memory is exhausted. */
+json_t *results_json(const result *list, size_t count, const device *dev, const bandwidth *peaks);
+bool results_csv(const result *list, size_t count, const device *dev, const bandwidth *peaks, const char *path,
+                 host_error *error);
+
+/* Bytes that a stage cannot do without per verb, by a model of docs/benchmarks.md; 0 where there is none. */
+uint64_t stage_bytes(const result *r, const char *stage);
+
+#endif

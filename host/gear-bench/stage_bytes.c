@@ -1,0 +1,61 @@
+/* stage_bytes.c: what each stage must move, the model behind its GB/s; docs/benchmarks.md states it in words. Per value of a
+ * side: the input and the staged copy take 2 bytes, the mask 1, the residual 4 where there is a low-rank part or outliers. */
+#include <string.h>
+
+#include "result.h"
+
+typedef struct side {
+    double values; /* compressed by the verb */
+    double residual;
+    bool mixed, rank, outliers;
+} side;
+
+static side side_of(const result *r, const gear_codec *codec)
+{
+    side s = {.values = (double)r->compressed * r->shape.kv_heads * r->shape.head_dim,
+              .mixed = codec->backbone == GEAR_BACKBONE_MIXED,
+              .rank = codec->rank_prompt != 0,
+              .outliers = codec->outlier_fraction > 0};
+    s.residual = s.rank || s.outliers ? 4 * s.values : 0;
+    return s;
+}
+
+static bool starts(const char *stage, const char *with)
+{
+    return !strncmp(stage, with, strlen(with));
+}
+
+/* Which side a stage of the groups along channels or tokens works on. */
+static double by_axis(const char *stage, const gear_codec_pair *codecs, double k, double v)
+{
+    bool both_tokens = codecs->k.backbone == GEAR_BACKBONE_TOKEN;
+    return strstr(stage, "channels") ? (both_tokens ? 0 : k) : strstr(stage, "tokens") ? v + (both_tokens ? k : 0) : k + v;
+}
+
+uint64_t stage_bytes(const result *r, const char *stage)
+{
+    const gear_codec_pair *codecs = &r->shape.recipe.codecs;
+    side k = side_of(r, &codecs->k), v = side_of(r, &codecs->v);
+    double bytes = 0, both = k.values + v.values;
+    if (r->verb == VERB_ATTEND)
+        bytes = starts(stage, "attend_1") ? (double)r->moved : 0;
+    else if (starts(stage, "append_0_gather"))
+        bytes = (2 + 2 + 1) * both;
+    else if (starts(stage, "append_1_order"))
+        bytes = 2 * k.values;
+    else if (starts(stage, "append_1_transform"))
+        bytes = 4 * ((k.mixed ? k.values : 0) + (codecs->v.rotate ? v.values : 0));
+    else if (starts(stage, "append_1_outliers"))
+        bytes = 3 * by_axis(stage, codecs, k.outliers ? k.values : 0, v.outliers ? v.values : 0);
+    else if (starts(stage, "append_2"))
+        bytes = 3 * by_axis(stage, codecs, k.values, v.values);
+    else if (starts(stage, "append_3_quantize"))
+        bytes = 3 * both + (double)r->bytes.codes + k.residual + v.residual;
+    else if (starts(stage, "append_4_lowrank"))
+        bytes = (k.rank ? k.residual : 0) + (v.rank ? v.residual : 0) + (double)r->bytes.lowrank;
+    else if (starts(stage, "append_5_store"))
+        bytes = (k.outliers ? k.values : 0) + (v.outliers ? v.values : 0) + (double)r->bytes.outliers;
+    else if (starts(stage, "append_6_window"))
+        bytes = 2 * (double)r->bytes.window;
+    return (uint64_t)bytes;
+}

@@ -1,0 +1,107 @@
+/* suite.c: see suite.h. */
+#include "suite.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "../common/codec_flags.h"
+#include "../common/timer.h"
+#include "peer.h"
+
+static void plain_16bit(recipe *r)
+{
+    codec_flags flags;
+    codec_flags_init(&flags);
+    *r = flags.plain;
+    r->codecs.k.bits = r->codecs.v.bits = 16;
+}
+
+/* Progress, for whoever waits: results come at the end. */
+static void tell(const result *r)
+{
+    const bench_shape *s = &r->shape;
+    fprintf(stderr, "%s %ux%u %u %u %u/%u %s: ", r->verb == VERB_ATTEND ? "attend" : "append", s->batch, s->kv_heads, s->group,
+            s->tokens, s->head_dim, s->queries, s->codec);
+    if (r->problem[0])
+        fprintf(stderr, "%s\n", r->problem);
+    else
+        fprintf(stderr, "%.1f us\n", 1e3 * r->time.device.best);
+}
+
+/* Another kernel than the one asked for may serve 16 bits: better some baseline than none. */
+static void run_baseline(bench *b, const bench_shape *plain, unsigned verb, result *out)
+{
+    gear_attend_kernel wanted = b->kernel;
+    run_shape(b, plain, verb, out);
+    if (out->problem[0] && !out->wrong && wanted != GEAR_ATTEND_AUTO) {
+        b->kernel = GEAR_ATTEND_AUTO;
+        run_shape(b, plain, verb, out);
+        b->kernel = wanted;
+    }
+    out->of_16bit = out->problem[0] ? (double)NAN : 1;
+}
+
+/* The C + OpenMP peer of this geometry, on CPU devices: measured with the first row of it. */
+static double peer_of(const bench *b, const suite_options *o, const result *r, const result_list *list)
+{
+    host_error error = {0};
+    double ms = (double)NAN;
+    if (r->verb != VERB_ATTEND || !(b->dev->type & CL_DEVICE_TYPE_CPU))
+        return ms;
+    for (size_t i = 0; i < list->count; ++i)
+        if (&list->items[i] != r && list->items[i].verb == VERB_ATTEND && shape_same_geometry(&list->items[i].shape, &r->shape))
+            return list->items[i].openmp_ms;
+    if (!peer_time(&r->shape, (double)o->seconds, o->rounds, &ms, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        ms = (double)NAN;
+    }
+    return ms;
+}
+
+/* The 16-bit row of this shape and verb: one measured before, or now. */
+static const result *baseline(bench *b, const suite_options *o, const bench_shape *shape, unsigned verb, result_list *list)
+{
+    recipe r;
+    plain_16bit(&r);
+    bench_shape plain = shape_with(shape, &r);
+    for (size_t i = 0; i < list->count; ++i) {
+        const result *known = &list->items[i];
+        if (known->verb == verb && shape_same_geometry(&known->shape, shape) && !strcmp(known->shape.codec, plain.codec))
+            return known;
+    }
+    result *out = &list->items[list->count++];
+    run_baseline(b, &plain, verb, out);
+    out->openmp_ms = peer_of(b, o, out, list);
+    tell(out);
+    return out;
+}
+
+static void measure_verb(bench *b, const suite_options *o, const bench_shape *shape, unsigned verb, result_list *list)
+{
+    const result *plain = o->no_baseline ? NULL : baseline(b, o, shape, verb, list);
+    if (plain && !strcmp(plain->shape.codec, shape->codec))
+        return;
+    result *r = &list->items[list->count++];
+    run_shape(b, shape, verb, r);
+    if (plain && !plain->problem[0] && !r->problem[0])
+        r->of_16bit = plain->time.device.best / r->time.device.best;
+    r->openmp_ms = peer_of(b, o, r, list);
+    tell(r);
+}
+
+void suite_run(bench *b, const suite_options *o, const shape_list *shapes, result_list *list)
+{
+    double start = timer_ms();
+    for (size_t i = 0; i < shapes->count; ++i)
+        for (unsigned verb = VERB_ATTEND; verb <= VERB_APPEND; verb <<= 1) {
+            if (o->stop_after > 0 && timer_ms() - start > 1e3 * (double)o->stop_after) {
+                fprintf(stderr, "%zu shapes left out: time is up\n", shapes->count - i);
+                goto done;
+            }
+            if (shapes->items[i].verbs & verb)
+                measure_verb(b, o, &shapes->items[i], verb, list);
+        }
+done:
+    for (size_t i = 0; i < list->count; ++i)
+        list->wrong |= list->items[i].wrong;
+}

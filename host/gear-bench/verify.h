@@ -1,0 +1,29 @@
+/* verify.h: is the result right? Nothing is printed about a shape before it is. */
+#ifndef GEAR_BENCH_VERIFY_H
+#define GEAR_BENCH_VERIFY_H
+
+#include "world.h"
+
+typedef struct verdict {
+    uint32_t sampled, of; /* (sequence, KV head) pairs against the reference, and how many there are */
+    bool all_equal;       /* and every other sequence against the first, which holds the same tokens */
+    double worst, bound;  /* largest error and what it may be */
+} verdict;
+
+/* Attention in double precision on what gear_reconstruct says the cache holds, for a sample of (sequence, KV head). `out` holds
+ * the halves [sequence][query head][query][head_dim] of the call. The bound is relative to the largest |out|: 1e-5 for kernels
+ * that compute in float32, 5e-4 for those with 16-bit operands, plus half a unit in the last place of the output. */
+bool verify_attend(world *w, const uint16_t *out, verdict *v, host_error *error);
+
+/* What append made: gear_reconstruct against what went in. Window and 16-bit tokens are equal. In each compressed block and KV
+ * head of the first and last segment of a sample of sequences the error is at most what rounding to the steps of plain groups
+ * would give, with a quarter to spare: errors of position, order, scale or code do not pass, and that codes are equal bit for
+ * bit is the tests' affair. */
+bool verify_append(world *w, verdict *v, host_error *error);
+
+/* Outputs of two runs of the same call agree within the bound of `v`. */
+bool verify_repeat(const world *w, const uint16_t *first, const uint16_t *again, const verdict *v, host_error *error);
+
+size_t output_values(const bench_shape *shape);
+
+#endif

@@ -1,0 +1,49 @@
+/* world.h: the cache of one shape, filled as the shape says. */
+#ifndef GEAR_BENCH_WORLD_H
+#define GEAR_BENCH_WORLD_H
+
+#include "data.h"
+#include "shapes.h"
+
+typedef struct world {
+    const device *dev;
+    gear_context *context; /* borrowed */
+    generator *data;
+    const bench_shape *shape;
+    gear_cache *cache;
+    gear_sequence *sequences; /* [batch] */
+    uint32_t *lengths;        /* [batch] tokens that each holds or is to hold */
+    cl_mem k, v;              /* halves [sequences][heads][tokens][head_dim] on their way in */
+    size_t kv_bytes;          /* of each */
+    gear_sequence *ballast;   /* sequences that keep the pool scattered while it is filled; 0: gone */
+    size_t num_ballast;
+    gear_cache_plan plan;
+    /* What the sequences hold: all of it when filled. */
+    gear_bytes bytes; /* window: of the tokens in it, not of the ring */
+    uint64_t tokens, compressed;
+} world;
+
+/* Makes the cache; *refused is set where the library does not serve the shape, with the reason in `error`. */
+bool world_open(world *w, const device *dev, gear_context *context, generator *data, const bench_shape *shape,
+                gear_attend_kernel kernel, bool *refused, host_error *error);
+void world_close(world *w);
+
+/* Fills every sequence: prompt or decode segments, scattered or not, then the window. */
+bool world_fill(world *w, host_error *error);
+
+/* Makes k and v hold whole sequences of the batch, for world_append_all. */
+bool world_stage_all(world *w, host_error *error);
+/* Empties every sequence; host state only. */
+bool world_clear(world *w, host_error *error);
+/* Appends to all the (empty) sequences at once. */
+bool world_append_all(world *w, cl_command_queue queue, cl_event *signal, host_error *error);
+
+/* Fills bytes, tokens and compressed. */
+bool world_count(world *w, host_error *error);
+
+/* Bits of each compressed value, everything but the window counted; NaN without a compressed token. */
+double world_bits(const world *w);
+
+cl_mem buffer_of(const device *dev, size_t bytes, host_error *error);
+
+#endif

@@ -1,0 +1,148 @@
+/* test_bench_result.c: the document of gear-bench says what was measured, in units that its keys name; rows without a right
+ * result have no numbers; the page is made from it. */
+#define _POSIX_C_SOURCE 200809L
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../host/gear-bench/page.h"
+#include "../../host/gear-bench/result.h"
+
+static const device some_device = {.platform_name = "platform",
+                                   .name = "A <device>",
+                                   .vendor = "v",
+                                   .driver = "1",
+                                   .version = "2",
+                                   .type = CL_DEVICE_TYPE_GPU};
+static const bandwidth peaks = {.bytes = 1u << 30, .read = 1000, .copy = 800};
+
+/* 2 ms for 1 GB: 500 GB/s. */
+static result some_result(uint32_t tokens)
+{
+    result r = {.verb = VERB_ATTEND, .variant = "portable", .moved = 1000000000, .bits = 3, .peak = 1000, .new_tokens = 4};
+    char line[] = "attend 4 8 4 99 128 1 --preset paper_2bit_l";
+    host_error error = {0};
+    cr_assert(shape_parse(line, "test", &r.shape, &error));
+    r.shape.tokens = tokens;
+    r.time.device = (spread){2, 2.5};
+    r.time.kernels = r.time.wall = (spread){3, 4};
+    r.time.stages.count = 2;
+    r.time.stages.items[0] = (stage_time){"attend_1_partial", 1, 1.0};
+    r.time.stages.items[1] = (stage_time){"attend_2_merge", 1, 0.5};
+    r.of_16bit = 4.5;
+    r.openmp_ms = (double)NAN;
+    return r;
+}
+
+static json_t *some_document(void)
+{
+    result list[3] = {some_result(1024), some_result(4096), some_result(16384)};
+    snprintf(list[2].problem, sizeof list[2].problem, "wrong result: off");
+    list[2].wrong = true;
+    json_t *document = results_json(list, 3, &some_device, &peaks);
+    cr_assert_not_null(document);
+    return document;
+}
+
+static double at(const json_t *row, const char *object, const char *key)
+{
+    return json_number_value(json_object_get(object ? json_object_get(row, object) : row, key));
+}
+
+Test(bench_result, numbers_are_in_the_units_of_their_keys)
+{
+    json_t *document = some_document(), *row = json_array_get(json_object_get(document, "rows"), 0);
+    cr_assert_float_eq(at(row, "device_us", "best"), 2000, 1e-6);
+    cr_assert_float_eq(at(row, "device_us", "median"), 2500, 1e-6);
+    cr_assert_float_eq(at(row, NULL, "gbps"), 500, 1e-6);
+    cr_assert_float_eq(at(row, NULL, "percent"), 50, 1e-6);
+    cr_assert_float_eq(at(row, NULL, "tokens_per_s"), 2000, 1e-6);
+    cr_assert_float_eq(at(row, NULL, "times_16bit"), 4.5, 1e-6);
+    cr_assert(json_is_null(json_object_get(row, "openmp_us")));
+    cr_assert_float_eq(at(document, "bandwidth", "read_gbps"), 1000, 1e-6);
+    cr_assert_str_eq(json_string_value(json_object_get(row, "codec")), "paper_2bit_l");
+    json_t *stage = json_array_get(json_object_get(row, "stages"), 0);
+    cr_assert_float_eq(at(stage, NULL, "gbps"), 1000, 1e-6);
+    cr_assert(json_is_null(json_object_get(json_array_get(json_object_get(row, "stages"), 1), "gbps")));
+    json_decref(document);
+}
+
+Test(bench_result, a_wrong_result_has_no_numbers)
+{
+    json_t *document = some_document(), *row = json_array_get(json_object_get(document, "rows"), 2);
+    cr_assert_str_eq(json_string_value(json_object_get(row, "problem")), "wrong result: off");
+    cr_assert(json_is_true(json_object_get(row, "wrong")));
+    cr_assert_null(json_object_get(row, "device_us"));
+    cr_assert_null(json_object_get(row, "gbps"));
+    cr_assert_null(json_object_get(row, "stages"));
+    json_decref(document);
+}
+
+Test(bench_result, stages_of_append_count_what_they_must_move)
+{
+    char line[] = "append 1 2 1 4096 64 1 --preset paper_2bit";
+    result r = {.verb = VERB_APPEND, .compressed = 4096};
+    host_error error = {0};
+    double values = 4096.0 * 2 * 64;
+    cr_assert(shape_parse(line, "test", &r.shape, &error));
+    cr_assert_eq(stage_bytes(&r, "append_0_gather"), (uint64_t)(10 * values));
+    cr_assert_eq(stage_bytes(&r, "append_1_outliers_channels"), (uint64_t)(3 * values));
+    cr_assert_eq(stage_bytes(&r, "append_2_range_tokens"), (uint64_t)(3 * values));
+    cr_assert_eq(stage_bytes(&r, "append_3_quantize"), (uint64_t)(14 * values));
+    cr_assert_eq(stage_bytes(&r, "append_1_transform"), 0);
+    cr_assert_eq(stage_bytes(&r, "something_new"), 0);
+}
+
+/* What page_write writes. */
+static char *page_of(json_t *const *documents, size_t count)
+{
+    char *text = NULL;
+    size_t size = 0;
+    host_error error = {0};
+    FILE *file = open_memstream(&text, &size);
+    cr_assert_not_null(file);
+    cr_assert(page_write(documents, count, file, "memory", &error), "%s", error.text);
+    return text;
+}
+
+static size_t occurrences(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *c = text; (c = strstr(c, part)); c += strlen(part))
+        ++n;
+    return n;
+}
+
+Test(bench_page, stands_alone_and_escapes_names)
+{
+    json_t *documents[] = {some_document(), some_document()};
+    char *text = page_of(documents, 2);
+    cr_assert_null(strstr(text, "<device>"));
+    cr_assert_not_null(strstr(text, "A &lt;device&gt;"));
+    cr_assert_null(strstr(text, "http"));
+    cr_assert_null(strstr(text, "nan"));
+    cr_assert_not_null(strstr(text, "wrong result: off"));
+    cr_assert_not_null(strstr(text, "against context length"));
+    cr_assert_eq(occurrences(text, "<svg"), occurrences(text, "</svg>"));
+    cr_assert_eq(occurrences(text, "<table"), 2);
+    free(text);
+    json_decref(documents[0]);
+    json_decref(documents[1]);
+}
+
+Test(bench_page, documents_without_rows_make_a_page_too)
+{
+    json_t *document = json_pack("{ss s{ss} s[]}", "program", "gear-bench", "device", "name", "x", "rows");
+    char *text = page_of(&document, 1);
+    cr_assert_not_null(strstr(text, "</html>"));
+    free(text);
+    json_decref(document);
+}
+
+Test(bench_page, other_files_are_bad_input)
+{
+    host_error error = {0};
+    cr_assert_null(page_read("no/such/file.json", &error));
+    cr_assert_eq(error.exit_code, EXIT_INPUT);
+}
