@@ -21,7 +21,7 @@
 #define NEVER    (-1e30f)
 /* Vectors that the inner loops carry for each row: 8 sums in flight hide the latency of two multiply-add units, and with codes
  * and operands fit the 16 registers of AVX2. */
-#define VECTORS (ROWS >= 5 ? 1 : ROWS >= 3 ? 2 : 4)
+#define VECTORS (ROWS >= 3 ? 2 : 4)
 
 #include "attend_cpu_k.clh"
 #include "attend_cpu_v.clh"

@@ -11,6 +11,7 @@
 
 #include "attend_nvidia_dense.clh"
 #include "attend_nvidia_outliers.clh"
+#include "attend_nvidia_rows.clh"
 
 /* What of a block is copied to local memory: its head part (from HEAD_SKIP on, where codes are read directly), V's pairs of the
  * shared part, and the segment's head part when the segment opens. */
@@ -43,69 +44,6 @@ GEAR__INLINE void nv_stage(__global uchar *pool, __global const uint *shape, uin
         }
     }
 }
-
-/* Query rows row0 .. row0 + 7 of the KV head as halves in [1/2, 1] x a power of two; up[r] undoes the scaling. */
-GEAR__INLINE void nv_load_queries(__global const uchar *q, __global const ulong *call, const gear_sequence_view *s, uint entry,
-                                  uint group, uint head, uint row0, uint rows, __local ushort *queries, __local float *up,
-                                  uint warp, uint lane)
-{
-    const ulong q_token = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_TOKEN], q_head = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_HEAD];
-    const ulong q_seq = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_SEQ];
-    const ulong first = q_seq ? entry * q_seq : s->seq[GEAR__SEQ_ROW] * q_token;
-    const uint type = (uint)call[GEAR__CALL_Q + GEAR__CALL_TYPE];
-    for (uint r = warp; r < ROWS; r += NV_WARPS) {
-        const uint row = row0 + r;
-        const ulong at = first + (row / group) * q_token + (head * group + row % group) * q_head;
-        float x[(HEAD_DIM + 31) / 32], most = 0.0f;
-#pragma unroll
-        for (uint i = 0; i < (HEAD_DIM + 31) / 32; i++) {
-            const uint c = lane + 32u * i;
-            x[i] = row < rows && c < HEAD_DIM ? gear_load(q, at + c, type) : 0.0f;
-            most = fmax(most, fabs(x[i]));
-        }
-        const int e = nv_exponent(nv_max(as_uint(most)));
-        const float down = nv_power(-e);
-#pragma unroll
-        for (uint i = 0; i < (HEAD_DIM + 31) / 32; i++) {
-            const uint c = lane + 32u * i;
-            if (c < HEAD_DIM) {
-                const float y = x[i] * down;
-                const ushort high = (ushort)nv_pack(y, 0.0f);
-                queries[r * QUERY_PITCH + c] = high;
-                queries[(ROWS + r) * QUERY_PITCH + c] = (ushort)nv_pack(y - gear_float_from_half(high), 0.0f);
-            }
-        }
-        if (lane == 0u) {
-            up[r] = nv_power(e);
-        }
-    }
-}
-
-#if V_ROTATE
-/* Undoes the Hadamard rotation of ROWS rows of `values`, in place; ends with a barrier. */
-GEAR__INLINE void nv_rotate_back(__local float *values, uint lid)
-{
-    const uint first_size = ((HEAD_DIM == 80) | (HEAD_DIM == 96)) ? 64u : HEAD_DIM;
-#pragma unroll 1
-    for (uint h = 1u; h < first_size; h *= 2u) {
-        for (uint i = lid; i < ROWS * HEAD_DIM / 2u; i += 32u * NV_WARPS) {
-            const uint row = i / (HEAD_DIM / 2u), pair = i % (HEAD_DIM / 2u), c = (pair / h) * 2u * h + pair % h;
-            const uint size = c < first_size ? first_size : HEAD_DIM - first_size;
-            if (h < size) {
-                __local float *at = values + row * HEAD_DIM + c;
-                const float x = at[0], y = at[h];
-                at[0] = x + y;
-                at[h] = x - y;
-            }
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-        values[i] *= gear__rotation_scale(i % HEAD_DIM < first_size ? first_size : HEAD_DIM - first_size);
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-}
-#endif
 
 __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_attend_1_partial_nvidia(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs, uint advance,

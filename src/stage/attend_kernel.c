@@ -91,7 +91,7 @@ gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__ca
     if (wanted != GEAR_ATTEND_AUTO) {
         return wanted;
     }
-    gear_attend_kernel kernel = NUM_KERNELS - 1;
+    gear_attend_kernel kernel = GEAR_ATTEND_CPU; /* not NVIDIA's yet: it does not keep its bound in every case (docs/design.md) */
     while (kernel > GEAR_ATTEND_PORTABLE && gear__attend_why_not(kernel, caps, shape)) {
         kernel--;
     }
@@ -109,11 +109,11 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
     return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 0};
 }
 
-/* One work-item a work-group. 4 work-groups a thread even out what else the machine does; the splits that this takes where
- * heads are few cost nothing measurable. */
+/* One work-item a work-group, 4 of them a thread to even out what else the machine does. 4 rows: with 8, whose sums take half
+ * of the registers for one vector of codes, an AVX2 core needs 2.4 times as long instead of 2 (docs/kernels.md). */
 static gear__attend_tile cpu_tile(uint32_t max_rows)
 {
-    uint32_t tiles = (max_rows + 7) / 8;
+    uint32_t tiles = (max_rows + 3) / 4;
     return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 0};
 }
 

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attend_choice.h"
 #include "e2e_attention.h"
 #include "model/half.h"
 
@@ -111,13 +110,7 @@ static void open_cache(run *r)
     desc.exact_first = c->exact == 99 ? GEAR_EXACT_AUTO : c->exact;
     desc.max_segment_tokens = c->segment;
     r->cache = e2e_cache(r->rig, &desc);
-    gear_cache_plan plan;
-    gear_cache_plan_init(&plan);
-    if (gear_cache_query(r->rig->context, &desc, &plan, NULL)) { /* e2e_cache took another kernel */
-        desc.attend_kernel = GEAR_ATTEND_AUTO;
-        E2E_OK(r->rig, gear_cache_query(r->rig->context, &desc, &plan, &r->rig->error));
-    }
-    r->bound = attend_bound(plan.variant);
+    r->bound = e2e_bound(r->rig, &desc);
     for (uint32_t i = 0; i < c->batch; i++) {
         r->sequences[i] = e2e_add(r->rig, r->cache);
     }

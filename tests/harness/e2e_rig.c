@@ -52,6 +52,18 @@ gear_cache *e2e_cache(e2e_rig *rig, const gear_cache_desc *desc)
     return cache;
 }
 
+double e2e_bound(e2e_rig *rig, const gear_cache_desc *desc)
+{
+    gear_cache_desc used = *desc;
+    gear_cache_plan plan;
+    gear_cache_plan_init(&plan);
+    if (gear_cache_query(rig->context, &used, &plan, NULL)) { /* e2e_cache takes another kernel then */
+        used.attend_kernel = GEAR_ATTEND_AUTO;
+        E2E_OK(rig, gear_cache_query(rig->context, &used, &plan, &rig->error));
+    }
+    return attend_bound(plan.variant);
+}
+
 gear_sequence e2e_add(e2e_rig *rig, gear_cache *cache)
 {
     gear_sequence sequence = 0;

@@ -21,6 +21,8 @@ void e2e_expect(const e2e_rig *rig, gear_status got, gear_status want, const cha
 
 /* With AUTO where the device or the codec has no use for desc->attend_kernel. */
 gear_cache *e2e_cache(e2e_rig *rig, const gear_cache_desc *desc);
+/* attend_bound of the kernel that such a cache runs. */
+double e2e_bound(e2e_rig *rig, const gear_cache_desc *desc);
 gear_sequence e2e_add(e2e_rig *rig, gear_cache *cache);
 uint64_t e2e_length(e2e_rig *rig, const gear_cache *cache, uint32_t layer, gear_sequence sequence, uint64_t *compressed);
 
