@@ -78,7 +78,7 @@ static __attribute__((noinline)) void gear_attend_cpu(__global const uint *shape
         }
 
         /* online softmax: scores become probabilities */
-        const int exact_end = is_block && s.exact > tile.first ? (int)(s.exact - tile.first) : 0;
+        const int exact_end = is_block ? (int)s.exact - (int)tile.first : 0;
         const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         float shrink[ROWS];
         uint shrinks = 0u;

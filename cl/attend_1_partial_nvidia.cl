@@ -10,6 +10,7 @@
 #endif
 
 #include "attend_nvidia_dense.clh"
+#include "attend_nvidia_outliers.clh"
 
 /* What of a block is copied to local memory: its head part (from HEAD_SKIP on, where codes are read directly), V's pairs of the
  * shared part, and the segment's head part when the segment opens. */
@@ -117,6 +118,15 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 #if K_MIXED
     __local ushort stored_queries[2 * ROWS * QUERY_PITCH] __attribute__((aligned(16)));
 #endif
+#if K_OUTLIERS
+    __local float query_table[HEAD_DIM * ROWS] __attribute__((aligned(32))); /* [channel][8] */
+#endif
+#if K_OUTLIERS || V_OUTLIERS
+    __local float exchange[NV_WARPS][EXCHANGE] __attribute__((aligned(32)));
+#endif
+#if V_OUTLIERS
+    __local uint p_table[NV_WARPS][64 * ROWS / 2] __attribute__((aligned(16)));
+#endif
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
     __local ushort zeros[8] __attribute__((aligned(16)));
     __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS];
@@ -162,6 +172,15 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     __local const ushort *block_queries = stored_queries;
 #else
     __local const ushort *block_queries = queries;
+#endif
+
+#if K_OUTLIERS
+    for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+        const uint r = i / HEAD_DIM, c = i % HEAD_DIM;
+        query_table[c * ROWS + r] = nv_half(block_queries + r * QUERY_PITCH + c) +
+                                    nv_half(block_queries + (ROWS + r) * QUERY_PITCH + c);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
 #endif
 
     nv_sums sums;
@@ -242,10 +261,18 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
             after = entries[index + 2u];
         }
         nv_commit();
+        const uint cls = GEAR__INFO_CLASS(now.w);
+#if K_OUTLIERS
+        gear_outliers k_outliers = gear_outliers_of(pool, shape, 0u, now.x, now.y, cls, head);
+        k_outliers.bits = K_OUTLIERS;
+#endif
+#if V_OUTLIERS
+        gear_outliers v_outliers = gear_outliers_of(pool, shape, 1u, now.x, now.y, cls, head);
+        v_outliers.bits = V_OUTLIERS;
+#endif
         NV_WAIT(1);
         nv_sync();
 
-        const uint cls = GEAR__INFO_CLASS(now.w);
         __local uchar *record = stages + slot * STAGE, *tail_part = record + STAGE_HEAD, *segment_part = tail_part + STAGE_SHARED;
         const uint k_factors = cls ? K_FACTORS_1 : K_FACTORS_0, v_factors = cls ? V_FACTORS_1 : V_FACTORS_0;
         const nv_parts parts = nv_unpack(record - HEAD_SKIP, tail_part, segment_part, fold[warp], cls, opens, lane);
@@ -259,6 +286,9 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         nv_block_scores((NV_PLANE const uint *)(codes + K_CODES), &parts, block_queries, zeros,
                         (__local const ushort *)(segment_part + k_factors), cls ? K_RANK_1 : K_RANK_0, opens, lane, &segment,
                         scores);
+#if K_OUTLIERS
+        nv_add_outliers_k(&k_outliers, record - HEAD_SKIP + K_COUNTS, query_table, exchange[warp], lane, scores);
+#endif
 #pragma unroll
         for (uint m = 0; m < 4u; m++) {
 #pragma unroll
@@ -270,7 +300,14 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         if (tokens < 64 || at < (int)s.exact || at + 63 > view.all) {
             nv_hide(scores, 4u, &view, at, (int)s.exact - at, tokens, row);
         }
-        nv_probabilities(scores, 4u, nv_room(parts.v_scale, lane), &sums, p);
+#if V_OUTLIERS
+        nv_probabilities(scores, 4u, nv_room(parts.v_scale, lane), &sums, p, p_table[warp], lane);
+        nv_sync();
+        nv_add_outliers_v(&v_outliers, record - HEAD_SKIP + V_COUNTS, (__local const ushort *)p_table[warp], exchange[warp],
+                          lane, &sums);
+#else
+        nv_probabilities(scores, 4u, nv_room(parts.v_scale, lane), &sums, p, 0, lane);
+#endif
         nv_block_values((NV_PLANE const uint *)(codes + V_CODES), &parts, zeros, p, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
 #if V_RANK
         if (closes) {

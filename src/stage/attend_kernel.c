@@ -37,11 +37,16 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct)
         uint32_t rank = side->rank[0] > side->rank[1] ? side->rank[0] : side->rank[1];
         fold += side->factor_bits < 16 ? (64 + d) * rank : 0;
     }
-    return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16);
+    uint32_t outliers = shape->has_outliers ? 4 * 32 * 8 + 2 * 64 * 8 : 0; /* sums on their way, probabilities */
+    return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16) + outliers;
 }
 
 /* Local memory of a work-group that every NVIDIA GPU has, less what queries and sums take. */
-#define NVIDIA_LOCAL(d) (48u * 1024 - 2 * 2 * 16 * ((d) + 16) - 512)
+static uint32_t nvidia_room(const gear__shape *shape)
+{
+    uint32_t d = shape->head_dim;
+    return 48 * 1024 - 2 * 2 * 16 * (d + 16) - 512 - (shape->has_outliers ? 4 * 8 * d : 0);
+}
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
 {
@@ -56,8 +61,8 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
     if (k->axis == GEAR__AXIS_TOKEN_GROUP || k->axis == GEAR__AXIS_TOKEN_ALL) {
         return "K has scales by token";
     }
-    if (shape->has_outliers) {
-        return "outliers";
+    if (shape->has_outliers && shape->head_dim > 128) {
+        return "outliers at head_dim 256 take too many registers";
     }
     if (v->levels) {
         return "V has Lloyd-Max levels";
@@ -68,7 +73,7 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
     if (shape->head_dim > 7 * gear__attend_v_group(shape)) {
         return "more than 7 channel groups of V";
     }
-    return nvidia_warp_bytes(shape, 1) > NVIDIA_LOCAL(shape->head_dim) ? "too little local memory" : NULL;
+    return nvidia_warp_bytes(shape, 1) > nvidia_room(shape) ? "too little local memory" : NULL;
 }
 
 const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape)
@@ -115,7 +120,7 @@ static gear__attend_tile cpu_tile(uint32_t max_rows)
 static gear__attend_tile nvidia_tile(const gear__shape *shape)
 {
     /* Three warps a work-group were best on an H100; large blocks leave room for fewer, or must be read directly. */
-    uint32_t room = NVIDIA_LOCAL(shape->head_dim), staged = nvidia_warp_bytes(shape, 0);
+    uint32_t room = nvidia_room(shape), staged = nvidia_warp_bytes(shape, 0);
     int direct = 2 * staged > room;
     uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1) : staged);
     warps = warps < 3 ? warps : 3;

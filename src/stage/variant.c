@@ -107,6 +107,7 @@ static void nvidia_side_options(gear__options *options, const gear__side *side, 
         uint32_t value;
     } list[] = {
         {"CODES", side->codes},           {"PAIRS", side->pairs},           {"SUPERS", side->supers},
+        {"COUNTS", side->counts},
         {"RANK_0", side->rank[0]},        {"RANK_1", side->rank[1]},        {"A_0", side->a[0]},
         {"A_1", side->a[1]},              {"B_0", side->b[0]},              {"B_1", side->b[1]},
         {"FACTORS_0", side->factors[0]},  {"FACTORS_1", side->factors[1]},  {"SEGMENT_PAIRS_0", side->seg_pairs[0]},

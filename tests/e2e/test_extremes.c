@@ -58,7 +58,9 @@ static float broken(const void *user, uint32_t seq, uint32_t head, uint32_t toke
 
 Test(extremes, values)
 {
-    /* exact: comes back as it went in, whatever the codec; but the mixed backbone has no scale of 0. */
+    /* exact: comes back as it went in, whatever the codec; but the mixed backbone has no scale of 0,
+     * and what a rotation leaves of values far below its least range is far below what went into it, to which the rounding of
+     * attend is relative: such kinds, whose `scale` is 0, are not rotated. */
     static const struct {
         const char *name;
         e2e_maker make;
@@ -103,9 +105,9 @@ Test(extremes, values)
                               .segment = 128,
                               .arrival = 1,
                               .row = 4 * i + backbone,
-                              .delta_bits = backbone == GEAR_BACKBONE_MIXED || codec ? 8 : 16,
+                              .delta_bits = backbone == GEAR_BACKBONE_MIXED || (codec && !kinds[i].exact) ? 8 : 16,
                               .segments = 1,
-                              .rotate = 1,
+                              .rotate = kinds[i].scale > 0,
                               .weights = backbone == GEAR_BACKBONE_MIXED,
                               .key = kinds[i].make,
                               .value = kinds[i].make,

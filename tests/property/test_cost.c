@@ -93,6 +93,39 @@ Test(cost, commands_and_objects_of_the_verbs)
     e2e_close(&rig);
 }
 
+/* Entries of a block: index and delta; list lengths, bases, and the scale of deltas of 8 bits. What the plan says is what a
+ * block takes. */
+Test(cost, bytes_of_outliers)
+{
+    enum { HEADS = 2, ENTRIES = 82 }; /* 2 % of 64 x 64 */
+    e2e_rig rig;
+    e2e_open(&rig);
+    for (uint32_t width = 8; width <= 16; width += 8) {
+        const uint64_t side = ENTRIES * (1 + width / 8) + 64 + (width == 8 ? 2 : 0), expected = HEADS * (2 * side + 8);
+        const e2e_source source = e2e_synthetic(&seed, 0);
+        gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 2, 0.02f);
+        gear_cache_plan plan;
+        gear_bytes before, after;
+        codec.k.outlier_rule = codec.v.outlier_rule = GEAR_OUTLIER_BLOCK;
+        codec.k.delta_bits = codec.v.delta_bits = width;
+        gear_cache_desc desc = e2e_desc(&codec, HEADS, HEADS, 64, 128);
+        gear_cache_plan_init(&plan);
+        E2E_OK(&rig, gear_cache_query(rig.context, &desc, &plan, &rig.error));
+        cr_assert_eq(plan.decode_block.outliers, expected, "%u bits: %llu bytes planned, not %llu", width,
+                     (unsigned long long)plan.decode_block.outliers, (unsigned long long)expected);
+        gear_cache *cache = e2e_cache(&rig, &desc);
+        gear_sequence sequence = e2e_add(&rig, cache);
+        E2E_OK(&rig, gear_cache_bytes(cache, 0, &before, &rig.error));
+        e2e_append(&rig, cache, &desc, sequence, &source, 0, 64);
+        e2e_flush(&rig, cache, sequence);
+        E2E_OK(&rig, gear_cache_bytes(cache, 0, &after, &rig.error));
+        cr_assert_eq(after.outliers, expected);
+        cr_assert_eq(before.unused - after.unused, plan.decode_block.total);
+        gear_cache_destroy(cache);
+    }
+    e2e_close(&rig);
+}
+
 /* Sequences come and go; the pool, filled to its last token each time, always has room, and every byte comes back. */
 Test(cost, memory_of_sequences_comes_back)
 {

@@ -235,7 +235,8 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
                 for (uint32_t c = 0; c < d; c++) {
                     v_most = fmax(v_most, fabs(range[row * d + c]));
                 }
-                STAGE_EXPECT(fabs(max[to] - top) <= t->bound * fmax(1, fabs(top)), "%s: largest score %g, not %g",
+                /* 16-bit kernels take another reference than the largest score; it cancels below */
+                STAGE_EXPECT(t->bound > 1e-5 || fabs(max[to] - top) <= t->bound * fmax(1, fabs(top)), "%s: largest score %g, not %g",
                              t->world->c->name, max[to], top);
                 double shift = exp(max[to] - top);
                 STAGE_EXPECT(fabs(sum[to] * shift - scale) <= 10 * t->bound * scale, "%s: sum", t->world->c->name);
