@@ -128,15 +128,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 static bool open_context(const options *o, const device *dev, gear_context **context, host_error *error)
 {
-    gear_error detail = {0};
-    gear_context_desc desc;
-    char *cache = args_program_cache(&o->device);
-    gear_context_desc_init(&desc);
-    desc.context = dev->context;
-    desc.device = dev->id;
-    desc.program_cache_dir = cache;
-    bool ok = gear_ok(gear_context_create(&desc, context, &detail), &detail, error);
-    free(cache);
+    char *programs = args_program_cache(&o->device);
+    bool ok = open_library(dev, programs, context, error);
+    free(programs);
     return ok;
 }
 

@@ -230,7 +230,7 @@ static void write_figures(json_t *const *documents, size_t count, size_t first, 
     visit_device(documents, count, first, by_context, p);
     prune(p, 2);
     plot_write(p, file);
-    *p = (plot){.x_name = "bits a value", .y_name = "us on the device", .joined = true};
+    *p = (plot){.x_name = "bits a value", .y_name = "us on the device", .log_x = true};
     snprintf(p->title, sizeof p->title, "%.100s: attend against bits", name);
     visit_device(documents, count, first, by_bits, p);
     prune(p, 3);

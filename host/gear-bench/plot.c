@@ -4,12 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { WIDTH = 900, HEIGHT = 420, LEFT = 70, RIGHT = 250, TOP = 40, BOTTOM = 50, BAR = 14, NAMES = 330 };
+enum { WIDTH = 900, HEIGHT = 420, LEFT = 70, RIGHT = 250, TOP = 40, BOTTOM = 50, BAR = 14, NAMES = 430 };
 
 const char *plot_color(size_t index)
 {
-    static const char *const colors[] = {"#1c4284", "#d1495b", "#2e8b57", "#b9770e",
-                                         "#6a3d9a", "#17a2b8", "#7f4f24", "#555555"};
+    static const char *const colors[] = {"#1c4284", "#d1495b", "#2e8b57", "#b9770e", "#6a3d9a", "#17a2b8", "#7f4f24",
+                                         "#555555", "#e377c2", "#8fb339", "#00429d", "#ff7f0e", "#40e0d0", "#000000"};
     return colors[index % (sizeof colors / sizeof *colors)];
 }
 

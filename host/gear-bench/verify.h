@@ -17,7 +17,7 @@ bool verify_attend(world *w, const uint16_t *out, verdict *v, host_error *error)
 
 /* What append made: gear_reconstruct against what went in. Window and 16-bit tokens are equal. In each compressed block and KV
  * head of the first and last segment of a sample of sequences the error is at most what rounding to the steps of plain groups
- * would give, with a quarter to spare: errors of position, order, scale or code do not pass, and that codes are equal bit for
+ * would give, with 8 % to spare: errors of position, order, scale or code do not pass, and that codes are equal bit for
  * bit is the tests' affair. */
 bool verify_append(world *w, verdict *v, host_error *error);
 

@@ -33,7 +33,7 @@ typedef struct excess {
 static void compare(const uint16_t *got, const double *want, uint32_t count, excess *e)
 {
     for (uint32_t c = 0; c < count; ++c) {
-        double value = (double)data_from_half(got[c]), off = fabs(value - want[c]) - half_ulp(want[c]);
+        double value = (double)data_from_half(got[c]), off = fabs(value - want[c]) - half_ulp(fmax(fabs(want[c]), fabs(value)));
         e->broken |= !isfinite(value);
         e->error = off > e->error ? off : e->error;
         e->most = fabs(want[c]) > e->most ? fabs(want[c]) : e->most;
@@ -78,7 +78,7 @@ static bool check_others(const world *w, const uint16_t *out, double bound, host
     for (uint32_t i = 1; i < w->shape->batch; ++i)
         for (size_t j = 0; j < part; ++j) {
             double a = (double)data_from_half(out[j]), b = (double)data_from_half(out[i * part + j]);
-            if (!(fabs(a - b) <= 2 * bound + 2 * half_ulp(a)))
+            if (!(fabs(a - b) <= 2 * bound + 2 * half_ulp(fmax(fabs(a), fabs(b)))))
                 return fail(error, EXIT_DEVICE,
                             "wrong result: value %zu of sequence %u is %g; of sequence 0, with the same tokens, %g", j, i, b,
                             a);
@@ -125,7 +125,7 @@ bool verify_repeat(const world *w, const uint16_t *first, const uint16_t *again,
 {
     for (size_t i = 0; i < output_values(w->shape); ++i) {
         double a = (double)data_from_half(first[i]), b = (double)data_from_half(again[i]);
-        if (!(fabs(a - b) <= 2 * v->bound + 2 * half_ulp(a)))
+        if (!(fabs(a - b) <= 2 * v->bound + 2 * half_ulp(fmax(fabs(a), fabs(b)))))
             return fail(error, EXIT_DEVICE, "wrong result: value %zu was %g in the first call and %g in a later one", i, a, b);
     }
     return true;
