@@ -1,8 +1,8 @@
-/* attend_1_partial_nvidia: attend_1_partial for NVIDIA's tensor cores (sm_80 and later): the same arguments and the same partial
- * results, with 16-bit operands and float32 sums. A warp owns a block at a time: 64 tokens x one KV head x up to 8 query rows.
- * It copies the next block to local memory (cp.async) while it multiplies bare codes of the present one; scales of K are folded
- * into the queries, scales of V into the probabilities, zeros and the low-rank part take a few products more. A work-group of
- * NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured: docs/kernels.md.
+/* attend_1_partial_nvidia: attend_1_partial for NVIDIA's tensor cores (sm_80 and later): the same arguments and the same
+ * partial results, with 16-bit operands and float32 sums. A warp owns a block at a time: 64 tokens x one KV head x up to 8
+ * query rows. It copies the next block to local memory (cp.async) while it multiplies bare codes of the present one; scales of
+ * K are folded into the queries, scales of V into the probabilities, zeros and the low-rank part take a few products more. A
+ * work-group of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured: docs/kernels.md.
  * Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence). */
 
 #if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_DIRECT || !defined K_SCALES || !defined V_SCALES || !defined V_GROUP
@@ -85,7 +85,8 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 
     /* This warp's tiles: a run of the split's. */
     const uint per = (s.tiles + splits - 1u) / splits, low = min(split * per, s.tiles), high = min(low + per, s.tiles);
-    const uint each = (high - low + NV_WARPS - 1u) / NV_WARPS, first = min(low + warp * each, high), end = min(first + each, high);
+    const uint each = (high - low + NV_WARPS - 1u) / NV_WARPS, first = min(low + warp * each, high),
+               end = min(first + each, high);
     const uint last_block = min(end, s.blocks);
     __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);
     const uint ring_at = nv_address(ring[warp]);
@@ -103,7 +104,8 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     if (s.blocks) {
         __global const uchar *order = gear_record(pool, s.row[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
         for (uint i = lid; i < 2 * ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-            stored_queries[i / HEAD_DIM * QUERY_PITCH + i % HEAD_DIM] = queries[i / HEAD_DIM * QUERY_PITCH + order[i % HEAD_DIM]];
+            stored_queries[i / HEAD_DIM * QUERY_PITCH + i % HEAD_DIM] =
+                queries[i / HEAD_DIM * QUERY_PITCH + order[i % HEAD_DIM]];
         }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -115,8 +117,8 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 #if K_OUTLIERS
     for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
         const uint r = i / HEAD_DIM, c = i % HEAD_DIM;
-        query_table[c * ROWS + r] = nv_half(block_queries + r * QUERY_PITCH + c) +
-                                    nv_half(block_queries + (ROWS + r) * QUERY_PITCH + c);
+        query_table[c * ROWS + r] =
+            nv_half(block_queries + r * QUERY_PITCH + c) + nv_half(block_queries + (ROWS + r) * QUERY_PITCH + c);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
@@ -145,10 +147,10 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 #pragma unroll 1
     for (uint index = first_dense; index < end; index++) {
         const gear_tile tile = gear_tile_of(&s, index);
-        const gear_dense k = gear_dense_of(&s, &tile, shape, pool, window, tail_k + tail_k_offset, call + GEAR__CALL_TAIL_K, entry,
-                                           0u, head, HEAD_DIM);
-        const gear_dense v = gear_dense_of(&s, &tile, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V, entry,
-                                           1u, head, HEAD_DIM);
+        const gear_dense k = gear_dense_of(&s, &tile, shape, pool, window, tail_k + tail_k_offset, call + GEAR__CALL_TAIL_K,
+                                           entry, 0u, head, HEAD_DIM);
+        const gear_dense v = gear_dense_of(&s, &tile, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V,
+                                           entry, 1u, head, HEAD_DIM);
         nv_dense(&k, &v, &tile, queries, &view, (__local ushort *)ring[warp], lane, &sums);
     }
 
@@ -158,9 +160,9 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         plain[warp] = first_dense < end && first >= s.blocks;
     }
     if (first < s.blocks && s.blocks < end) {
-#pragma unroll
+#  pragma unroll
         for (uint step = 0; step < STEPS; step++) {
-#pragma unroll
+#  pragma unroll
             for (uint i = 0; i < 4u; i++) {
                 const uint r = 2u * quarter + (i & 1u), c = 16u * step + row + 4u * (i & 2u);
                 if (row0 + r < rows) {
@@ -211,7 +213,8 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         NV_WAIT(1);
         nv_sync();
 
-        __local uchar *record = stages + slot * STAGE, *tail_part = record + STAGE_HEAD, *segment_part = tail_part + STAGE_SHARED;
+        __local uchar *record = stages + slot * STAGE, *tail_part = record + STAGE_HEAD,
+                      *segment_part = tail_part + STAGE_SHARED;
         const uint k_factors = cls ? K_FACTORS_1 : K_FACTORS_0, v_factors = cls ? V_FACTORS_1 : V_FACTORS_0;
         const nv_parts parts = nv_unpack(record - HEAD_SKIP, tail_part, segment_part, fold[warp], cls, opens, lane);
 #if NV_DIRECT
@@ -321,8 +324,8 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         if (row0 + r >= rows) {
             continue;
         }
-        __global float *to = partial + gear_partial_at(&s, row0 + r, group, head, query_heads, splits, split) * HEAD_DIM +
-                             i % HEAD_DIM;
+        __global float *to =
+            partial + gear_partial_at(&s, row0 + r, group, head, query_heads, splits, split) * HEAD_DIM + i % HEAD_DIM;
 #if V_ROTATE
         sum = joined[i];
         for (uint w = 1; w < NV_WARPS; w++) {

@@ -103,8 +103,8 @@ typedef struct gear_context_desc {
     cl_device_id device;           /* a device of that context */
     gear_allocator allocator;      /* all zero: malloc and free */
     gear_log log;                  /* write NULL: silent */
-    /* NULL: compiled programs are kept in memory only. Else a directory that exists; copied. Not used with PoCL, which keeps its
-     * own (its variable POCL_CACHE_DIR). */
+    /* NULL: compiled programs are kept in memory only. Else a directory that exists; copied. Not used with PoCL, which keeps
+     * its own (its variable POCL_CACHE_DIR). */
     const char *program_cache_dir;
     const char *kernel_source_dir; /* NULL: the embedded kernels. Else the tree's cl/, for kernel development; copied */
     uintptr_t reserved[8];
@@ -197,7 +197,7 @@ typedef enum gear_attend_kernel {
     GEAR_ATTEND_AUTO = 0,     /* the fastest that the device and the codec allow; may differ between layers */
     GEAR_ATTEND_PORTABLE = 1, /* any device, float32 */
     GEAR_ATTEND_CPU = 2,      /* CPU devices: a work-item a head and split, 16-wide float32 vectors */
-    GEAR_ATTEND_NVIDIA = 3    /* NVIDIA GPUs from sm_80 on: tensor cores, 16-bit operands, float32 sums */
+    GEAR_ATTEND_NVIDIA = 3    /* NVIDIA GPUs from sm_80 on, only where asked for: tensor cores, 16-bit operands, float32 sums */
 } gear_attend_kernel;
 
 typedef struct gear_cache_desc {

@@ -13,9 +13,10 @@ void gear__describe_variant(const gear__caps *caps, const gear_cache_desc *desc,
         (void)snprintf(plan->variant_reason, room, "asked for");
         return;
     }
-    /* Kernels stand in order of speed: those behind the chosen one cannot run. */
+    /* Kernels stand in order of speed: those behind the chosen one cannot run, or must be asked for. */
     for (gear_attend_kernel kernel = chosen + 1; gear__attend_name(kernel) && used < room; kernel++) {
         const char *name = gear__attend_name(kernel), *why = gear__attend_why_not(kernel, caps, shape);
+        why = why ? why : "only where it is asked for";
         int written = snprintf(plan->variant_reason + used, room - used, "%s%s: %s", used ? "; " : "", name, why);
         used += written > 0 ? (size_t)written : 0;
     }

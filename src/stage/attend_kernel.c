@@ -91,7 +91,8 @@ gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__ca
     if (wanted != GEAR_ATTEND_AUTO) {
         return wanted;
     }
-    gear_attend_kernel kernel = GEAR_ATTEND_CPU; /* not NVIDIA's yet: it does not keep its bound in every case (docs/design.md) */
+    gear_attend_kernel kernel =
+        GEAR_ATTEND_CPU; /* not NVIDIA's yet: it does not keep its bound in every case (docs/design.md) */
     while (kernel > GEAR_ATTEND_PORTABLE && gear__attend_why_not(kernel, caps, shape)) {
         kernel--;
     }

@@ -106,16 +106,26 @@ static void nvidia_side_options(gear__options *options, const gear__side *side, 
         const char *name;
         uint32_t value;
     } list[] = {
-        {"CODES", side->codes},           {"PAIRS", side->pairs},           {"SUPERS", side->supers},
+        {"CODES", side->codes},
+        {"PAIRS", side->pairs},
+        {"SUPERS", side->supers},
         {"COUNTS", side->counts},
-        {"RANK_0", side->rank[0]},        {"RANK_1", side->rank[1]},        {"A_0", side->a[0]},
-        {"A_1", side->a[1]},              {"B_0", side->b[0]},              {"B_1", side->b[1]},
-        {"FACTORS_0", side->factors[0]},  {"FACTORS_1", side->factors[1]},  {"SEGMENT_PAIRS_0", side->seg_pairs[0]},
-        {"SEGMENT_PAIRS_1", side->seg_pairs[1]}, {"SHARED_PAIRS", side->shared_pairs},
+        {"RANK_0", side->rank[0]},
+        {"RANK_1", side->rank[1]},
+        {"A_0", side->a[0]},
+        {"A_1", side->a[1]},
+        {"B_0", side->b[0]},
+        {"B_1", side->b[1]},
+        {"FACTORS_0", side->factors[0]},
+        {"FACTORS_1", side->factors[1]},
+        {"SEGMENT_PAIRS_0", side->seg_pairs[0]},
+        {"SEGMENT_PAIRS_1", side->seg_pairs[1]},
+        {"SHARED_PAIRS", side->shared_pairs},
     };
     static const uint32_t scales[] = {
-        [GEAR__AXIS_NONE] = 0,          [GEAR__AXIS_CHANNEL_GROUP] = 1, [GEAR__AXIS_TOKEN_GROUP] = 1,
-        [GEAR__AXIS_CHANNEL_SEGMENT] = 2, [GEAR__AXIS_TOKEN_ALL] = 3,     [GEAR__AXIS_MIXED_CHANNEL] = 4,
+        [GEAR__AXIS_NONE] = 0,        [GEAR__AXIS_CHANNEL_GROUP] = 1,
+        [GEAR__AXIS_TOKEN_GROUP] = 1, [GEAR__AXIS_CHANNEL_SEGMENT] = 2,
+        [GEAR__AXIS_TOKEN_ALL] = 3,   [GEAR__AXIS_MIXED_CHANNEL] = 4,
         [GEAR__AXIS_MIXED_TOKEN] = 4,
     };
     char name[40];

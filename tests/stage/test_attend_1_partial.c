@@ -236,8 +236,8 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
                     v_most = fmax(v_most, fabs(range[row * d + c]));
                 }
                 /* 16-bit kernels take another reference than the largest score; it cancels below */
-                STAGE_EXPECT(t->bound > 1e-5 || fabs(max[to] - top) <= t->bound * fmax(1, fabs(top)), "%s: largest score %g, not %g",
-                             t->world->c->name, max[to], top);
+                STAGE_EXPECT(t->bound > 1e-5 || fabs(max[to] - top) <= t->bound * fmax(1, fabs(top)),
+                             "%s: largest score %g, not %g", t->world->c->name, max[to], top);
                 double shift = exp(max[to] - top);
                 STAGE_EXPECT(fabs(sum[to] * shift - scale) <= 10 * t->bound * scale, "%s: sum", t->world->c->name);
                 for (uint32_t c = 0; c < d; c++) {
