@@ -30,7 +30,7 @@ gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__ca
 /* Channels of V that share a scale, as the kernels count them: head_dim where a token has one scale or none. */
 uint32_t gear__attend_v_group(const gear__shape *shape);
 
-/* The tiling for at most max_rows query rows of one KV head in a call. */
+/* The tiling for at most max_rows query rows of one KV head in a call. kernel: one that can run (gear__attend_why_not). */
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,
                                        uint32_t max_rows);
 

@@ -82,6 +82,10 @@ Test(descs, cache)
     BAD(desc.num_codecs, 2, ARGUMENT, "num_codecs is 2");
     BAD(desc.reserved[7], 5, ARGUMENT, "reserved[7] is 5");
     BAD(desc.attend_kernel, (gear_attend_kernel)77, ARGUMENT, "attend_kernel is 77");
+    t.desc.head_dim = 256; /* with these groups and ranks no block fits the local memory of the NVIDIA kernel */
+    t.codec.k.group = t.codec.v.group = 16;
+    t.codec.k.rank_prompt = t.codec.k.rank_decode = t.codec.v.rank_prompt = t.codec.v.rank_decode = 8;
+    BAD(desc.attend_kernel, GEAR_ATTEND_NVIDIA, UNSUPPORTED, "attend_kernel is nvidia: ");
     e2e_close(&t.rig);
 }
 

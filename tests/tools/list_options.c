@@ -65,11 +65,13 @@ static void add_attend(const gear__shape *shape, uint32_t max_rows)
 {
     for (size_t i = 0; i < sizeof attend_kernels / sizeof *attend_kernels; i++) {
         const gear__caps *caps = &attend_kernels[i].caps;
-        const gear__attend_tile tile = gear__attend_tile_of(attend_kernels[i].kernel, caps, shape, max_rows);
         const char *stem, *name;
         gear__options options;
-        if (!gear__attend_why_not(attend_kernels[i].kernel, caps, shape) &&
-            gear__kernel_recipe(GEAR__KERNEL_PARTIAL, shape, 0, &tile, &stem, &name, &options)) {
+        if (gear__attend_why_not(attend_kernels[i].kernel, caps, shape)) {
+            continue;
+        }
+        const gear__attend_tile tile = gear__attend_tile_of(attend_kernels[i].kernel, caps, shape, max_rows);
+        if (gear__kernel_recipe(GEAR__KERNEL_PARTIAL, shape, 0, &tile, &stem, &name, &options)) {
             add(stem, without_language(options.text), attend_kernels[i].gates);
         }
     }
