@@ -58,6 +58,11 @@ typedef struct gear__shape {
     uint32_t exact_bytes; /* [K, V][head][exact_max][head_dim] halves, 0 when exact_max is 0 */
 } gear__shape;
 
+static inline int gear__is_mixed(const gear__side *side)
+{
+    return side->axis == GEAR__AXIS_MIXED_CHANNEL || side->axis == GEAR__AXIS_MIXED_TOKEN;
+}
+
 /* Resolves the codec of one layer. desc must have passed gear__desc_check. */
 void gear__shape_init(gear__shape *shape, const gear_cache_desc *desc, const gear_codec_pair *codec);
 

@@ -103,7 +103,7 @@ static uint32_t block_key(const candidates *set, uint32_t index)
     gear__ref_place place = gear__ref_place_at(set->round, &set->job, set->block, set->head);
     uint32_t token = index / shape->head_dim, channel = index % shape->head_dim, bits;
     float x = gear__float_from_half(set->round->x[at]), key = 0;
-    if (gear__ref_is_mixed(side)) {
+    if (gear__is_mixed(side)) {
         key = mixed_distance(side, place.head, token, channel, x);
     } else {
         gear__ref_pair pair = gear__ref_pair_get(shape, side, set->job.cls, place, token, channel);

@@ -39,7 +39,7 @@ static void quantize_block(gear__ref_round *round, const gear__ref_job *job, uin
             float r = 0;
             if (side->axis == GEAR__AXIS_NONE) {
                 gear__ref_code_set(side, place.head, t, c, mask == GEAR__MASK_PADDING ? 0 : x);
-            } else if (gear__ref_is_mixed(side)) {
+            } else if (gear__is_mixed(side)) {
                 gear__ref_code_set(side, place.head, t, c, mixed_code_of(side, place.head, t, c, x, mask));
             } else {
                 gear__ref_pair pair = gear__ref_pair_get(shape, side, job->cls, place, t, c);

@@ -61,7 +61,6 @@ gear__ref_pair gear__ref_pair_get(const gear__shape *shape, const gear__side *si
 void gear__ref_pair_set(const gear__shape *shape, const gear__side *side, uint32_t cls, gear__ref_place place, uint32_t token,
                         uint32_t channel, gear__ref_pair pair);
 
-int gear__ref_is_mixed(const gear__side *side);
 gear__ref_segment gear__ref_segment_of(const gear__side *side, uint32_t channel);
 /* Rule 11: the bits of a stored pair; halves of the super scales (K by segment: S, Z0, Zs; V: S); what they stand for. */
 uint32_t gear__ref_mixed_pair_get(const gear__side *side, const uint8_t *head, uint32_t token, uint32_t channel);

@@ -132,7 +132,7 @@ float gear__ref_dequantize(const gear__shape *shape, const gear__side *side, uin
     if (side->axis == GEAR__AXIS_NONE) {
         return gear__float_from_half((uint16_t)code);
     }
-    if (gear__ref_is_mixed(side)) {
+    if (gear__is_mixed(side)) {
         return gear__ref_mixed_value(side, gear__ref_mixed_scale(side, place.head, token, channel),
                                      gear__ref_segment_of(side, channel).bits, code);
     }

@@ -8,11 +8,6 @@
 static const float levels_3[4] = {0.113837f, 0.351183f, 0.624388f, 1.0f};
 static const float levels_4[8] = {0.046832f, 0.141606f, 0.239801f, 0.344256f, 0.459146f, 0.591622f, 0.756808f, 1.0f};
 
-int gear__ref_is_mixed(const gear__side *side)
-{
-    return side->axis == GEAR__AXIS_MIXED_CHANNEL || side->axis == GEAR__AXIS_MIXED_TOKEN;
-}
-
 gear__ref_segment gear__ref_segment_of(const gear__side *side, uint32_t channel)
 {
     gear__ref_segment segment = {.channels = side->segments[0].channels, .bits = side->segments[0].bits};

@@ -4,8 +4,7 @@
 /* Scales and zeros of every group. */
 static gear_status find_pairs(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error)
 {
-    uint32_t axis = round->layer->variant->shape.side[is_v].axis;
-    int mixed = axis == GEAR__AXIS_MIXED_CHANNEL || axis == GEAR__AXIS_MIXED_TOKEN;
+    int mixed = gear__is_mixed(&round->layer->variant->shape.side[is_v]);
     return mixed ? gear__append_2_fit(stream, round, is_v, error) : gear__append_2_range(stream, round, is_v, error);
 }
 

@@ -10,6 +10,8 @@ static inline size_t gear__round_up_64(uint32_t n)
     return ((size_t)n + 63) / 64 * 64;
 }
 
+#define GEAR__COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
 /* In work-groups of `items` along the first axis. */
 static inline gear_status gear__run_sized(gear__stream *stream, cl_kernel kernel, const gear__arg *args, size_t count,
                                           const size_t global[3], size_t items, gear_error *error)
@@ -25,6 +27,17 @@ static inline gear_status gear__run(gear__stream *stream, cl_kernel kernel, cons
     return gear__run_sized(stream, kernel, args, count, global, GEAR__WORK_GROUP, error);
 }
 
-#define GEAR__COUNT_OF(array) (sizeof(array) / sizeof *(array))
+/* A stage that takes staged values, mask and residual to the records of their blocks: a work-item for each (row, KV head). */
+static inline gear_status gear__run_rows(gear__stream *stream, const gear__round *round, gear__kernel_id id, uint32_t is_v,
+                                         gear_error *error)
+{
+    const gear__layer_memory *m = round->layer;
+    const gear__variant *variant = m->variant;
+    const gear__arg args[] = {GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),
+                              GEAR__ARG(round->jobs),    GEAR__ARG(round->row_jobs), GEAR__ARG(round->num_rows),
+                              GEAR__ARG(round->x),       GEAR__ARG(round->mask),     GEAR__ARG(round->r)};
+    const size_t global[3] = {round->num_rows, variant->shape.kv_heads, 1};
+    return gear__run(stream, variant->kernel[id][is_v], args, GEAR__COUNT_OF(args), global, error);
+}
 
 #endif

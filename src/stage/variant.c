@@ -50,11 +50,6 @@ static int is_along_tokens(const gear__side *side)
            side->axis == GEAR__AXIS_MIXED_CHANNEL;
 }
 
-static int is_mixed(const gear__side *side)
-{
-    return side->axis == GEAR__AXIS_MIXED_CHANNEL || side->axis == GEAR__AXIS_MIXED_TOKEN;
-}
-
 static int has_use(gear__kernel_id id, const gear__side *side)
 {
     int outliers = side->outlier_fraction > 0, block_rule = side->outlier_rule == GEAR_OUTLIER_BLOCK;
@@ -65,9 +60,9 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_ORDER: return side->ordered != 0;
     case GEAR__KERNEL_TRANSFORM: return side->ordered || side->rotate;
     case GEAR__KERNEL_NORMS: return side->weighted != 0;
-    case GEAR__KERNEL_FIT: return is_mixed(side);
-    case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !is_mixed(side);
-    case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !is_mixed(side);
+    case GEAR__KERNEL_FIT: return gear__is_mixed(side);
+    case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !gear__is_mixed(side);
+    case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !gear__is_mixed(side);
     case GEAR__KERNEL_LOWRANK: return side->rank[0] || side->rank[1];
     case GEAR__KERNEL_COUNT_OUTLIERS:
     case GEAR__KERNEL_BASES:
@@ -175,7 +170,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
         gear__options_int(options, "IS_V", (long)is_v);
     }
     if (uses & OPT_BITS) {
-        gear__options_int(options, "BITS", is_mixed(side) ? 0 : (long)side->bits);
+        gear__options_int(options, "BITS", gear__is_mixed(side) ? 0 : (long)side->bits);
     }
     if (uses & OPT_ATTEND) {
         attend_options(options, shape);

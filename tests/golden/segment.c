@@ -101,7 +101,7 @@ void segment_open(segment *s, const gear_codec *codec, uint32_t is_v, uint32_t h
 void segment_compress(segment *s)
 {
     const gear__side *side = &s->shape.side[s->round.is_v];
-    void (*find_pairs)(gear__ref_round *) = gear__ref_is_mixed(side) ? gear__ref_append_2_fit : gear__ref_append_2_range;
+    void (*find_pairs)(gear__ref_round *) = gear__is_mixed(side) ? gear__ref_append_2_fit : gear__ref_append_2_range;
     gear__ref_append_0_gather(&s->round, &s->source);
     gear__ref_append_1_transform(&s->round, &s->source);
     if (s->reversed) {

@@ -424,7 +424,7 @@ static void compress_side(stage_world *w, uint32_t is_v, stage_step step, stage_
 {
     const gear__side *side = &w->shape.side[is_v];
     int outliers = side->outlier_fraction > 0, ranked = side->rank[0] || side->rank[1];
-    stage_step pairs = gear__ref_is_mixed(side) ? STAGE_FIT : STAGE_RANGE;
+    stage_step pairs = gear__is_mixed(side) ? STAGE_FIT : STAGE_RANGE;
     one_step(w, is_v, STAGE_GATHER, step, check);
     if (side->ordered || side->rotate) {
         one_step(w, is_v, STAGE_TRANSFORM, step, check);
