@@ -4,21 +4,9 @@
  * ("GEAR inference"); layout in docs/format.md. Reference: src/ref/attend_1_partial.c. 64 work-items for each (split, KV head x
  * row tile, sequence): a token each for q.K, channels lid, lid + 64, ... for p.V. */
 
-#if !defined HEAD_DIM || !defined ROWS || !defined K_BY_TOKEN || !defined K_MIXED || !defined K_FACTOR_BITS ||                 \
-    !defined K_OUTLIERS
-#  error "HEAD_DIM, ROWS, K_BY_TOKEN, K_MIXED, K_FACTOR_BITS or K_OUTLIERS is missing"
-#endif
-#if !defined K_BITS_0 || !defined K_CHANNELS_0 || !defined K_BITS_1 || !defined K_CHANNELS_1 || !defined K_BITS_2 ||           \
-    !defined K_CHANNELS_2 || !defined K_BITS_3 || !defined K_CHANNELS_3
-#  error "K_BITS_i or K_CHANNELS_i is missing"
-#endif
-#if !defined V_BITS || !defined V_BY_TOKEN || !defined V_MIXED || !defined V_NORMAL || !defined V_ROTATE ||                    \
-    !defined V_FACTOR_BITS || !defined V_OUTLIERS
-#  error "V_BITS, V_BY_TOKEN, V_MIXED, V_NORMAL, V_ROTATE, V_FACTOR_BITS or V_OUTLIERS is missing"
-#endif
+#include "attend_options.clh"
 
 #define OWNED ((HEAD_DIM + 63) / 64)
-#define NEVER (-1e30f)
 
 #include "attend.clh"
 #include "attend_block.clh"
@@ -45,12 +33,9 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
         return;
     }
 
-    const ulong q_token = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_TOKEN], q_head = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_HEAD];
-    const ulong q_seq = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_SEQ],
-                q_first = q_seq ? entry * q_seq : s.seq[GEAR__SEQ_ROW] * q_token;
     for (uint i = lid; i < ROWS * HEAD_DIM; i += 64u) {
         uint row = row0 + i / HEAD_DIM;
-        ulong at = q_first + (row / group) * q_token + (head * group + row % group) * q_head + i % HEAD_DIM;
+        ulong at = gear_query_at(&s, call, entry, row, group, head) + i % HEAD_DIM;
         query[i] = row < rows ? gear_load(q + q_offset, at, (uint)call[GEAR__CALL_Q + GEAR__CALL_TYPE]) : 0.0f;
     }
     for (uint i = lid; i < ROWS * GEAR__MAX_RANK; i += 64u) {

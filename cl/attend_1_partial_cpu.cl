@@ -4,21 +4,8 @@
  * arrays are indexed freely: on a CPU they are memory like any other, and the compiler knows that they do not overlap.
  * Reference: src/ref/attend_1_partial.c. */
 
-#if !defined HEAD_DIM || !defined ROWS || !defined K_BY_TOKEN || !defined K_MIXED || !defined K_FACTOR_BITS ||                 \
-    !defined K_OUTLIERS
-#  error "HEAD_DIM, ROWS, K_BY_TOKEN, K_MIXED, K_FACTOR_BITS or K_OUTLIERS is missing"
-#endif
-#if !defined K_BITS_0 || !defined K_CHANNELS_0 || !defined K_BITS_1 || !defined K_CHANNELS_1 || !defined K_BITS_2 ||           \
-    !defined K_CHANNELS_2 || !defined K_BITS_3 || !defined K_CHANNELS_3
-#  error "K_BITS_i or K_CHANNELS_i is missing"
-#endif
-#if !defined V_BITS || !defined V_BY_TOKEN || !defined V_MIXED || !defined V_NORMAL || !defined V_ROTATE ||                    \
-    !defined V_FACTOR_BITS || !defined V_OUTLIERS
-#  error "V_BITS, V_BY_TOKEN, V_MIXED, V_NORMAL, V_ROTATE, V_FACTOR_BITS or V_OUTLIERS is missing"
-#endif
+#include "attend_options.clh"
 
-#define MAX_RANK 8
-#define NEVER    (-1e30f)
 /* Vectors that the inner loops carry for each row: 8 sums in flight hide the latency of two multiply-add units, and with codes
  * and operands fit the 16 registers of AVX2. */
 #define VECTORS (ROWS >= 3 ? 2 : 4)
@@ -48,13 +35,10 @@ static __attribute__((noinline)) void gear_attend_cpu(__global const uint *shape
     gear_v_state v;
     float m[ROWS];
     float16 l[ROWS];
-    const ulong q_token = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_TOKEN], q_head = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_HEAD];
-    const ulong q_seq = call[GEAR__CALL_Q + GEAR__CALL_STRIDE_SEQ],
-                q_first = q_seq ? entry * q_seq : s.seq[GEAR__SEQ_ROW] * q_token;
 #pragma unroll 1
     for (uint i = 0; i < ROWS * HEAD_DIM; i += 16u) {
         const uint row = row0 + i / HEAD_DIM;
-        const ulong at = q_first + (row / group) * q_token + (head * group + row % group) * q_head + i % HEAD_DIM;
+        const ulong at = gear_query_at(&s, call, entry, row, group, head) + i % HEAD_DIM;
         vstore16(row < rows ? gear_load16(q, at, (uint)call[GEAR__CALL_Q + GEAR__CALL_TYPE]) : (float16)(0.0f), 0, query + i);
     }
     for (uint r = 0; r < ROWS; r++) {

@@ -21,6 +21,16 @@
 #define STAGE         (STAGE_HEAD + STAGE_SHARED + STAGE_SEGMENT)
 #define RING          NV_MOST(NV_MOST(2 * STAGE, DENSE_BYTES), 4 * ROWS * HEAD_DIM)
 
+/* Starts the copy of the head part of a segment. */
+GEAR__INLINE void nv_stage_segment(__global uchar *pool, __global const uint *shape, uint4 entry, uint head, uint to, uint lane)
+{
+    const uint cls = GEAR__INFO_CLASS(entry.w), bytes = cls ? SEGMENT_BYTES_1 : SEGMENT_BYTES_0;
+    __global const uchar *from = gear_segment_head(pool, shape, entry.y, cls, head);
+    for (uint i = 16u * lane; i < bytes; i += 512u) {
+        nv_copy_16(to + i, from + i);
+    }
+}
+
 /* Starts the copy of a block; `opens`: with its segment. */
 GEAR__INLINE void nv_stage(__global uchar *pool, __global const uint *shape, uint4 entry, uint head, uint opens, uint to,
                            uint lane)
@@ -37,11 +47,7 @@ GEAR__INLINE void nv_stage(__global uchar *pool, __global const uint *shape, uin
         nv_copy_16(to + STAGE_HEAD + 16u * lane, gear_record(pool, entry.x) + V_SHARED_PAIRS + 16u * lane);
     }
     if (STAGE_SEGMENT && opens) {
-        const uint segment_bytes = cls ? SEGMENT_BYTES_1 : SEGMENT_BYTES_0;
-        from = gear_segment_head(pool, shape, entry.y, cls, head);
-        for (uint i = 16u * lane; i < segment_bytes; i += 512u) {
-            nv_copy_16(to + STAGE_HEAD + STAGE_SHARED + i, from + i);
-        }
+        nv_stage_segment(pool, shape, entry, head, to + STAGE_HEAD + STAGE_SHARED, lane);
     }
 }
 
@@ -253,11 +259,7 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 #if V_RANK
         if (closes) {
             if (!opens) { /* the copy that came with the segment's first block is gone */
-                const uint bytes = cls ? SEGMENT_BYTES_1 : SEGMENT_BYTES_0;
-                __global const uchar *from = gear_segment_head(pool, shape, now.y, cls, head);
-                for (uint i = 16u * lane; i < bytes; i += 512u) {
-                    nv_copy_16(nv_address(segment_part) + i, from + i);
-                }
+                nv_stage_segment(pool, shape, now, head, nv_address(segment_part), lane);
                 nv_commit();
                 NV_WAIT(0);
                 nv_sync();
