@@ -275,6 +275,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
         }
         if (lid == 0u) {
             float sum = 0.0f;
+#pragma unroll 1 /* else Intel's compiler does not unroll the loop over r, and the sums go to scratch memory */
             for (uint t = 0; t < 64u; t++) {
                 sum += p[r * 64u + t];
             }
