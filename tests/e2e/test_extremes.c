@@ -1,5 +1,5 @@
 /* test_extremes.c: inputs and shapes at the edge: all equal, zero, NaN and infinity, the ends of the half range, subnormals,
- * one token, a window that is exactly full. (Every case of test_attend.c fills its cache to the last token.) */
+ * one token, a window that is exactly full, a long context. (Every case of test_attend.c fills its cache to the last token.) */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -169,6 +169,37 @@ Test(extremes, lengths)
         }
     }
     printf("lengths: %u cases\n", count);
+    e2e_close(&rig);
+}
+
+/* A context so long that a sum over it, rounded at the size of the codes' range, would not keep the bound: outputs are averages
+ * of thousands of values about zero, and small. Heads enough that few devices split the tokens. */
+Test(extremes, long_context)
+{
+    static const uint32_t backbones[] = {GEAR_BACKBONE_MIXED, GEAR_BACKBONE_KIVI};
+    e2e_rig rig;
+    e2e_open(&rig);
+    for (uint32_t i = 0; i < (e2e_tiny() ? 1u : sizeof backbones / sizeof *backbones); i++) {
+        e2e_case c = {.backbone = backbones[i],
+                      .k_bits = 2,
+                      .v_bits = 2,
+                      .group = 64,
+                      .head_dim = 64,
+                      .group_heads = 4,
+                      .kv_heads = 8,
+                      .queries = 1,
+                      .length = e2e_tiny() ? 1024 : 8192,
+                      .batch = 1,
+                      .in_type = GEAR_F32,
+                      .q_type = GEAR_F32,
+                      .out_type = GEAR_F32,
+                      .window = 64,
+                      .segment = 512,
+                      .row = 200 + i,
+                      .segments = 1,
+                      .unbounded = 1};
+        case_run(&rig, &c);
+    }
     e2e_close(&rig);
 }
 
