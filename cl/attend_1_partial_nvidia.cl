@@ -21,33 +21,34 @@
 #define STAGE         (STAGE_HEAD + STAGE_SHARED + STAGE_SEGMENT)
 #define RING          NV_MOST(NV_MOST(2 * STAGE, DENSE_BYTES), 4 * ROWS * HEAD_DIM)
 
-/* Starts the copy of the head part of a segment. */
-GEAR__INLINE void nv_stage_segment(__global uchar *pool, __global const uint *shape, uint4 entry, uint head, uint to, uint lane)
+/* Starts the copy of `most` bytes or, where that is less, `bytes`, both multiples of 16. */
+GEAR__INLINE void nv_stage_part(__global const uchar *from, uint most, uint bytes, uint to, uint lane)
 {
-    const uint cls = GEAR__INFO_CLASS(entry.w), bytes = cls ? SEGMENT_BYTES_1 : SEGMENT_BYTES_0;
-    __global const uchar *from = gear_segment_head(pool, shape, entry.y, cls, head);
-    for (uint i = 16u * lane; i < bytes; i += 512u) {
-        nv_copy_16(to + i, from + i);
+#pragma unroll
+    for (uint i = 0; i < (most + 511u) / 512u; i++) {
+        const uint at = 512u * i + 16u * lane;
+        if (at < bytes) {
+            nv_copy_16(to + at, from + at);
+        }
     }
 }
 
-/* Starts the copy of a block; `opens`: with its segment. */
-GEAR__INLINE void nv_stage(__global uchar *pool, __global const uint *shape, uint4 entry, uint head, uint opens, uint to,
-                           uint lane)
+/* Starts the copy of the head part of a segment. */
+GEAR__INLINE void nv_stage_segment(__global uchar *pool, uint4 entry, uint head, uint to, uint lane)
 {
-    const uint cls = GEAR__INFO_CLASS(entry.w), bytes = (cls ? HEAD_BYTES_1 : HEAD_BYTES_0) - HEAD_SKIP;
-    __global const uchar *from = gear_block_head(pool, shape, entry.x, cls, head) + HEAD_SKIP;
-#pragma unroll
-    for (uint i = 16u * lane; i < STAGE_HEAD; i += 512u) {
-        if (i < bytes) {
-            nv_copy_16(to + i, from + i);
-        }
-    }
-    if (STAGE_SHARED && lane < 16u) {
-        nv_copy_16(to + STAGE_HEAD + 16u * lane, gear_record(pool, entry.x) + V_SHARED_PAIRS + 16u * lane);
-    }
+    const uint bytes = GEAR__INFO_CLASS(entry.w) ? SEGMENT_BYTES_1 : SEGMENT_BYTES_0;
+    nv_stage_part(gear_record(pool, entry.y) + SEGMENT_FIRST + head * bytes, STAGE_SEGMENT, bytes, to, lane);
+}
+
+/* Starts the copy of a block; `opens`: with its segment. */
+GEAR__INLINE void nv_stage(__global uchar *pool, uint4 entry, uint head, uint opens, uint to, uint lane)
+{
+    const uint bytes = GEAR__INFO_CLASS(entry.w) ? HEAD_BYTES_1 : HEAD_BYTES_0;
+    __global const uchar *record = gear_record(pool, entry.x);
+    nv_stage_part(record + HEAD_FIRST + head * bytes + HEAD_SKIP, STAGE_HEAD, bytes - HEAD_SKIP, to, lane);
+    nv_stage_part(record + V_SHARED_PAIRS, STAGE_SHARED, STAGE_SHARED, to + STAGE_HEAD, lane);
     if (STAGE_SEGMENT && opens) {
-        nv_stage_segment(pool, shape, entry, head, to + STAGE_HEAD + STAGE_SHARED, lane);
+        nv_stage_segment(pool, entry, head, to + STAGE_HEAD + STAGE_SHARED, lane);
     }
 }
 
@@ -58,9 +59,9 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax)
 {
     __local uint4 ring[NV_WARPS][RING / 16];
-    __local ushort queries[2 * ROWS * QUERY_PITCH] __attribute__((aligned(16)));
+    __local uint4 queries[ROWS * QUERY_PITCH];
 #if K_MIXED
-    __local ushort stored_queries[2 * ROWS * QUERY_PITCH] __attribute__((aligned(16)));
+    __local uint4 stored_queries[ROWS * QUERY_PITCH];
 #endif
 #if K_OUTLIERS
     __local float query_table[HEAD_DIM * ROWS] __attribute__((aligned(32))); /* [channel][8] */
@@ -72,7 +73,7 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     __local uint p_table[NV_WARPS][64 * ROWS / 2] __attribute__((aligned(16)));
 #endif
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
-    __local ushort zeros[8] __attribute__((aligned(16)));
+    __local ushort constants[16] __attribute__((aligned(16))); /* 8 zeros, 8 ones */
     __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS];
 #if V_ROTATE
     __local float parked[ROWS];
@@ -101,30 +102,33 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         next = entries[first];
     }
 
-    if (lid < 8u) {
-        zeros[lid] = 0;
+    if (lid < 16u) {
+        constants[lid] = lid < 8u ? 0 : (ushort)ONES;
     }
-    nv_load_queries(q + q_offset, call, &s, entry, group, head, row0, rows, queries, up, warp, lane);
+    nv_load_queries(q + q_offset, call, &s, entry, group, head, row0, rows, (__local ushort *)queries, up, warp, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
 #if K_MIXED /* in the stored channel order, for blocks */
     if (s.blocks) {
         __global const uchar *order = gear_record(pool, s.row[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
-        for (uint i = lid; i < 2 * ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-            stored_queries[i / HEAD_DIM * QUERY_PITCH + i % HEAD_DIM] =
-                queries[i / HEAD_DIM * QUERY_PITCH + order[i % HEAD_DIM]];
+        __local const ushort *from = (__local const ushort *)queries;
+        __local ushort *to = (__local ushort *)stored_queries;
+        for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+            const uint r = i / HEAD_DIM, c = i % HEAD_DIM, source = nv_query_at(r, order[c]);
+            to[nv_query_at(r, c)] = from[source];
+            to[nv_query_at(r, c) + 2u] = from[source + 2u];
         }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    __local const ushort *block_queries = stored_queries;
+    __local const uint4 *block_queries = stored_queries;
 #else
-    __local const ushort *block_queries = queries;
+    __local const uint4 *block_queries = queries;
 #endif
 
 #if K_OUTLIERS
     for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
         const uint r = i / HEAD_DIM, c = i % HEAD_DIM;
-        query_table[c * ROWS + r] =
-            nv_half(block_queries + r * QUERY_PITCH + c) + nv_half(block_queries + (ROWS + r) * QUERY_PITCH + c);
+        __local const ushort *at = (__local const ushort *)block_queries + nv_query_at(r, c);
+        query_table[c * ROWS + r] = nv_half(at) + nv_half(at + 2);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
@@ -133,7 +137,8 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     nv_segment segment;
     nv_queries view;
     const uint row_a = row0 + 2u * quarter;
-    view.up0 = up[2u * quarter] * scale, view.up1 = up[2u * quarter + 1u] * scale, view.soft_cap = soft_cap;
+    const float cap = fmax(soft_cap, 0.0f), unit = scale * LOG2_E * (cap > 0.0f ? 2.0f / cap : 1.0f);
+    view.up0 = up[2u * quarter] * unit, view.up1 = up[2u * quarter + 1u] * unit, view.cap = cap * LOG2_E;
     view.last0 = (int)(s.total + row_a / group) - (int)s.queries;
     view.last1 = (int)(s.total + (row_a + 1u) / group) - (int)s.queries;
     view.all = (int)(s.total + row0 / group) - (int)s.queries;
@@ -187,7 +192,7 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 
     __local uchar *stages = (__local uchar *)ring[warp];
     if (first < last_block) {
-        nv_stage(pool, shape, next, head, 1u, ring_at, lane);
+        nv_stage(pool, next, head, 1u, ring_at, lane);
     }
     nv_commit();
     uint opens = 1u, slot = 0u;
@@ -201,7 +206,7 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         const uint closes = index + 1u == last_block || next.y != now.y;
         uint4 after = next;
         if (index + 1u < last_block) {
-            nv_stage(pool, shape, next, head, closes, ring_at + (slot ^ 1u) * STAGE, lane);
+            nv_stage(pool, next, head, closes, ring_at + (slot ^ 1u) * STAGE, lane);
         }
         if (index + 2u < last_block) {
             after = entries[index + 2u];
@@ -230,42 +235,36 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 #endif
         float scores[4][4];
         uint p[8];
-        nv_block_scores((NV_PLANE const uint *)(codes + K_CODES), &parts, block_queries, zeros,
-                        (__local const ushort *)(segment_part + k_factors), cls ? K_RANK_1 : K_RANK_0, opens, lane, &segment,
-                        scores);
+        nv_block_scores((NV_PLANE const uint *)(codes + K_CODES), &parts, block_queries, constants,
+                        (__local const ushort *)(segment_part + k_factors), cls ? K_RANK_1 : K_RANK_0, opens, &view, lane,
+                        &segment, scores);
 #if K_OUTLIERS
-        nv_add_outliers_k(&k_outliers, record - HEAD_SKIP + K_COUNTS, query_table, exchange[warp], lane, scores);
+        nv_add_outliers_k(&k_outliers, record - HEAD_SKIP + K_COUNTS, query_table, &view, exchange[warp], lane, scores);
 #endif
-#pragma unroll
-        for (uint m = 0; m < 4u; m++) {
-#pragma unroll
-            for (uint i = 0; i < 4u; i++) {
-                scores[m][i] = nv_score(scores[m][i], (i & 1u ? view.up1 : view.up0) * K_UNIT, soft_cap);
-            }
-        }
+        nv_cap(scores, 4u, view.cap);
         const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
         if (tokens < 64 || at < (int)s.exact || at + 63 > view.all) {
             nv_hide(scores, 4u, &view, at, (int)s.exact - at, tokens, row);
         }
 #if V_OUTLIERS
-        nv_probabilities(scores, 4u, nv_room(parts.v_scale, lane), &sums, p, p_table[warp], lane);
+        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, p_table[warp], lane);
         nv_sync();
         nv_add_outliers_v(&v_outliers, record - HEAD_SKIP + V_COUNTS, (__local const ushort *)p_table[warp], exchange[warp],
                           lane, &sums);
 #else
-        nv_probabilities(scores, 4u, nv_room(parts.v_scale, lane), &sums, p, 0, lane);
+        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, 0, lane);
 #endif
-        nv_block_values((NV_PLANE const uint *)(codes + V_CODES), &parts, zeros, p, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
+        nv_block_values((NV_PLANE const uint *)(codes + V_CODES), &parts, constants, p, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
 #if V_RANK
         if (closes) {
             if (!opens) { /* the copy that came with the segment's first block is gone */
-                nv_stage_segment(pool, shape, now, head, nv_address(segment_part), lane);
+                nv_stage_segment(pool, now, head, nv_address(segment_part), lane);
                 nv_commit();
                 NV_WAIT(0);
                 nv_sync();
             }
-            nv_close_segment(parts.b_v, (__local const ushort *)(segment_part + v_factors), zeros, cls ? V_RANK_1 : V_RANK_0,
-                             lane, &sums);
+            nv_close_segment(parts.b_v, (__local const ushort *)(segment_part + v_factors), constants,
+                             cls ? V_RANK_1 : V_RANK_0, lane, &sums);
         }
 #endif
         nv_sync();

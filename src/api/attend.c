@@ -89,6 +89,7 @@ static uint32_t choose_splits(const gear_cache *cache, const gear__variant *vari
     const gear__attend_tile *tile = &variant->tile;
     uint64_t groups = (uint64_t)count * heads * ((rows + tile->rows - 1) / tile->rows);
     uint64_t splits = (uint64_t)cache->context->device.caps.compute_units * tile->groups_per_unit / groups;
+    tiles = (tiles + tile->tiles - 1) / tile->tiles;
     splits = splits < tiles ? splits : tiles;
     return splits ? (uint32_t)splits : 1;
 }

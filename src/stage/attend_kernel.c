@@ -28,9 +28,9 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct)
         segment = shape->seg_head_stride[cls] > segment ? shape->seg_head_stride[cls] : segment;
     }
     stage += segment + v->shared_pairs_bytes - (direct ? v->codes + v->codes_bytes : 0);
-    uint32_t dense = 2 * 2 * 16 * (d + 8), sums = 4 * 8 * d;
+    uint32_t dense = 2 * 16 * (d + 8), sums = 4 * 8 * d;
     uint32_t ring = 2 * stage > dense ? 2 * stage : dense;
-    fold += k->axis == GEAR__AXIS_MIXED_CHANNEL ? 3 * d : 0;
+    fold += k->axis == GEAR__AXIS_MIXED_CHANNEL || k->axis == GEAR__AXIS_CHANNEL_SEGMENT ? 2 * d : 0;
     fold += v->axis == GEAR__AXIS_MIXED_TOKEN ? 128 * ((d + 63) / 64) : 0;
     for (int s = 0; s < 2; s++) {
         const gear__side *side = &shape->side[s];
@@ -91,8 +91,7 @@ gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__ca
     if (wanted != GEAR_ATTEND_AUTO) {
         return wanted;
     }
-    gear_attend_kernel kernel =
-        GEAR_ATTEND_CPU; /* not NVIDIA's yet: it does not keep its bound in every case (docs/design.md) */
+    gear_attend_kernel kernel = NUM_KERNELS - 1;
     while (kernel > GEAR_ATTEND_PORTABLE && gear__attend_why_not(kernel, caps, shape)) {
         kernel--;
     }
@@ -107,7 +106,7 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
     uint32_t limit = shape->head_dim > 128 ? 2 : caps->is_cpu ? 4 : shape->side[1].rotate ? 2 : 8;
     uint32_t rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
     /* A CPU device wants one work-group a core; a GPU several a multiprocessor, to hide latency. */
-    return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 0};
+    return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 1, 0};
 }
 
 /* One work-item a work-group, 4 of them a thread to even out what else the machine does. 4 rows: with 8, whose sums take half
@@ -115,7 +114,7 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
 static gear__attend_tile cpu_tile(uint32_t max_rows)
 {
     uint32_t tiles = (max_rows + 3) / 4;
-    return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 0};
+    return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 1, 0};
 }
 
 static gear__attend_tile nvidia_tile(const gear__shape *shape)
@@ -125,7 +124,7 @@ static gear__attend_tile nvidia_tile(const gear__shape *shape)
     int direct = 2 * staged > room;
     uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1) : staged);
     warps = warps < 3 ? warps : 3;
-    return (gear__attend_tile){GEAR_ATTEND_NVIDIA, 8, 32 * warps, 12 / warps, direct};
+    return (gear__attend_tile){GEAR_ATTEND_NVIDIA, 8, 32 * warps, 12 / warps, warps, direct};
 }
 
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,

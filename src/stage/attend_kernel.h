@@ -12,6 +12,7 @@ typedef struct gear__attend_tile {
     uint32_t rows;             /* query rows of one KV head that a work-group serves */
     uint32_t work_items;       /* of a work-group */
     uint32_t groups_per_unit;  /* work-groups that fill a compute unit */
+    uint32_t tiles;            /* tiles that a work-group takes at a time: more splits than that would leave some idle */
     int direct; /* NVIDIA: codes are read from global memory, because blocks are too large to pass through local memory */
 } gear__attend_tile;
 
