@@ -5,52 +5,15 @@
  * work-group of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured: docs/kernels.md.
  * Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence). */
 
-#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_DIRECT || !defined K_SCALES || !defined V_SCALES || !defined V_GROUP
-#  error "HEAD_DIM, NV_WARPS, NV_DIRECT, K_SCALES, V_SCALES or V_GROUP is missing"
+#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_STAGES || !defined NV_DIRECT || !defined K_SCALES ||                 \
+    !defined V_SCALES || !defined V_GROUP
+#  error "HEAD_DIM, NV_WARPS, NV_STAGES, NV_DIRECT, K_SCALES, V_SCALES or V_GROUP is missing"
 #endif
 
 #include "attend_nvidia_dense.clh"
 #include "attend_nvidia_outliers.clh"
 #include "attend_nvidia_rows.clh"
-
-/* What of a block is copied to local memory: its head part (from HEAD_SKIP on, where codes are read directly), V's pairs of the
- * shared part, and the segment's head part when the segment opens. */
-#define STAGE_HEAD    (NV_MOST(HEAD_BYTES_0, HEAD_BYTES_1) - HEAD_SKIP)
-#define STAGE_SHARED  (V_SCALES == NV_SCALES_SHARED ? 256 : 0)
-#define STAGE_SEGMENT NV_MOST(SEGMENT_BYTES_0, SEGMENT_BYTES_1)
-#define STAGE         (STAGE_HEAD + STAGE_SHARED + STAGE_SEGMENT)
-#define RING          NV_MOST(NV_MOST(2 * STAGE, DENSE_BYTES), 4 * ROWS * HEAD_DIM)
-
-/* Starts the copy of `most` bytes or, where that is less, `bytes`, both multiples of 16. */
-GEAR__INLINE void nv_stage_part(__global const uchar *from, uint most, uint bytes, uint to, uint lane)
-{
-#pragma unroll
-    for (uint i = 0; i < (most + 511u) / 512u; i++) {
-        const uint at = 512u * i + 16u * lane;
-        if (at < bytes) {
-            nv_copy_16(to + at, from + at);
-        }
-    }
-}
-
-/* Starts the copy of the head part of a segment. */
-GEAR__INLINE void nv_stage_segment(__global uchar *pool, uint4 entry, uint head, uint to, uint lane)
-{
-    const uint bytes = GEAR__INFO_CLASS(entry.w) ? SEGMENT_BYTES_1 : SEGMENT_BYTES_0;
-    nv_stage_part(gear_record(pool, entry.y) + SEGMENT_FIRST + head * bytes, STAGE_SEGMENT, bytes, to, lane);
-}
-
-/* Starts the copy of a block; `opens`: with its segment. */
-GEAR__INLINE void nv_stage(__global uchar *pool, uint4 entry, uint head, uint opens, uint to, uint lane)
-{
-    const uint bytes = GEAR__INFO_CLASS(entry.w) ? HEAD_BYTES_1 : HEAD_BYTES_0;
-    __global const uchar *record = gear_record(pool, entry.x);
-    nv_stage_part(record + HEAD_FIRST + head * bytes + HEAD_SKIP, STAGE_HEAD, bytes - HEAD_SKIP, to, lane);
-    nv_stage_part(record + V_SHARED_PAIRS, STAGE_SHARED, STAGE_SHARED, to + STAGE_HEAD, lane);
-    if (STAGE_SEGMENT && opens) {
-        nv_stage_segment(pool, entry, head, to + STAGE_HEAD + STAGE_SHARED, lane);
-    }
-}
+#include "attend_nvidia_stage.clh"
 
 __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_attend_1_partial_nvidia(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs, uint advance,
@@ -58,7 +21,7 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v, ulong tail_v_offset, float scale,
     float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax)
 {
-    __local uint4 ring[NV_WARPS][RING / 16];
+    __local uint4 ring[NV_WARPS][NV_RING / 16];
     __local uint4 queries[ROWS * QUERY_PITCH];
 #if K_MIXED
     __local uint4 stored_queries[ROWS * QUERY_PITCH];
@@ -77,7 +40,6 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS];
 #if V_ROTATE
     __local float parked[ROWS];
-    __local uint plain[NV_WARPS]; /* warps whose sums are of dense tiles alone, which are not rotated */
 #endif
 
     const uint lid = (uint)get_local_id(0), warp = lid / 32u, lane = lid % 32u, row = lane >> 2, quarter = lane & 3u;
@@ -90,16 +52,16 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         return;
     }
 
-    /* This warp's tiles: a run of the split's. */
+    /* The split's tiles, a warp every NV_WARPS-th: the work-group then reads memory that lies close together (160 us instead of
+     * TODO on an H100, for the copies alone of the second row of docs/kernels.md). */
     const uint per = (s.tiles + splits - 1u) / splits, low = min(split * per, s.tiles), high = min(low + per, s.tiles);
-    const uint each = (high - low + NV_WARPS - 1u) / NV_WARPS, first = min(low + warp * each, high),
-               end = min(first + each, high);
-    const uint last_block = min(end, s.blocks);
+    const uint first = low + warp, last_block = min(high, s.blocks);
     __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);
     const uint ring_at = nv_address(ring[warp]);
-    uint4 now = (uint4)(0u), next = (uint4)(0u);
-    if (first < last_block) {
-        next = entries[first];
+    uint4 page[NV_STAGES + 1]; /* entries of the present block and those after it */
+#pragma unroll
+    for (uint i = 0; i < NV_STAGES; i++) {
+        page[i] = first + i * NV_WARPS < last_block ? entries[first + i * NV_WARPS] : (uint4)(0u);
     }
 
     if (lid < 16u) {
@@ -154,9 +116,9 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     }
 
     /* Dense tiles first. */
-    const uint first_dense = max(first, s.blocks);
+    const uint first_dense = max(low, s.blocks);
 #pragma unroll 1
-    for (uint index = first_dense; index < end; index++) {
+    for (uint index = first_dense + warp; index < high; index += NV_WARPS) {
         const gear_tile tile = gear_tile_of(&s, index);
         const gear_dense k = gear_dense_of(&s, &tile, shape, pool, window, tail_k + tail_k_offset, call + GEAR__CALL_TAIL_K,
                                            entry, 0u, head, HEAD_DIM);
@@ -166,50 +128,46 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     }
 
 #if V_ROTATE
-    /* Where dense tiles and blocks meet in one warp, the sums of the former wait in the place of the result. */
-    if (lane == 0u) {
-        plain[warp] = first_dense < end && first >= s.blocks;
-    }
-    if (first < s.blocks && s.blocks < end) {
-#  pragma unroll
-        for (uint step = 0; step < STEPS; step++) {
-#  pragma unroll
-            for (uint i = 0; i < 4u; i++) {
-                const uint r = 2u * quarter + (i & 1u), c = 16u * step + row + 4u * (i & 2u);
-                if (row0 + r < rows) {
-                    partial[gear_partial_at(&s, row0 + r, group, head, query_heads, splits, split) * HEAD_DIM + c] =
-                        sums.acc[step][i] * V_UNIT;
-                }
-                sums.acc[step][i] = 0.0f;
+    /* Their sums are not rotated: they wait in the place of the result. */
+    if (first_dense < high) {
+        nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
+        for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+            if (row0 + i / HEAD_DIM < rows) {
+                partial[gear_partial_at(&s, row0 + i / HEAD_DIM, group, head, query_heads, splits, split) * HEAD_DIM +
+                        i % HEAD_DIM] = nv_sum_of_warps((__local const float *)ring[0], i);
             }
         }
-        if (row == 0u) {
-            parked[2u * quarter] = sums.m0;
-            parked[2u * quarter + 1u] = sums.m1;
+        if (lid < ROWS) {
+            parked[lid] = nv_most(reference, lid);
         }
+#  pragma unroll
+        for (uint step = 0; step < STEPS; step++) {
+            sums.acc[step][0] = sums.acc[step][1] = sums.acc[step][2] = sums.acc[step][3] = 0.0f;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     }
 #endif
 
     __local uchar *stages = (__local uchar *)ring[warp];
-    if (first < last_block) {
-        nv_stage(pool, next, head, 1u, ring_at, lane);
-    }
-    nv_commit();
-    uint opens = 1u, slot = 0u;
-    now = next;
-    if (first + 1u < last_block) {
-        next = entries[first + 1u];
-    }
-#pragma unroll 1
-    for (uint index = first; index < last_block; index++) {
-        /* Here `now` is the entry of this block, `next` that of the next one, whose copy starts. */
-        const uint closes = index + 1u == last_block || next.y != now.y;
-        uint4 after = next;
-        if (index + 1u < last_block) {
-            nv_stage(pool, next, head, closes, ring_at + (slot ^ 1u) * STAGE, lane);
+#pragma unroll
+    for (uint i = 0; i < NV_STAGES - 1u; i++) {
+        if (first + i * NV_WARPS < last_block) {
+            nv_stage(pool, page[i], head, i == 0u || page[i].y != page[i - (i ? 1u : 0u)].y, ring_at + i * STAGE, lane);
         }
-        if (index + 2u < last_block) {
-            after = entries[index + 2u];
+        nv_commit();
+    }
+    uint opens = 1u, slot = 0u, filled = NV_STAGES - 1u; /* slots of this block and of the one that is asked for */
+#pragma unroll 1
+    for (uint index = first; index < last_block; index += NV_WARPS) {
+        const uint4 now = page[0];
+        const uint closes = index + NV_WARPS >= last_block || page[1].y != now.y;
+        if (index + (NV_STAGES - 1u) * NV_WARPS < last_block) {
+            nv_stage(pool, page[NV_STAGES - 1], head, page[NV_STAGES - 1].y != page[NV_STAGES - 2].y, ring_at + filled * STAGE,
+                     lane);
+        }
+        page[NV_STAGES] = page[NV_STAGES - 1];
+        if (index + NV_STAGES * NV_WARPS < last_block) {
+            page[NV_STAGES] = entries[index + NV_STAGES * NV_WARPS];
         }
         nv_commit();
         const uint cls = GEAR__INFO_CLASS(now.w);
@@ -221,7 +179,7 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         gear_outliers v_outliers = gear_outliers_of(pool, shape, 1u, now.x, now.y, cls, head);
         v_outliers.bits = V_OUTLIERS;
 #endif
-        NV_WAIT(1);
+        NV_WAIT(NV_STAGES - 1);
         nv_sync();
 
         __local uchar *record = stages + slot * STAGE, *tail_part = record + STAGE_HEAD,
@@ -269,89 +227,44 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 #endif
         nv_sync();
         opens = closes;
-        now = next;
-        next = after;
-        slot ^= 1u;
+#pragma unroll
+        for (uint i = 0; i < NV_STAGES; i++) {
+            page[i] = page[i + 1u];
+        }
+        slot = slot + 1u < NV_STAGES ? slot + 1u : 0u;
+        filled = filled + 1u < NV_STAGES ? filled + 1u : 0u;
     }
     NV_WAIT(0);
 
-    /* Sums of the warps: zeros of V join the codes. */
     if (row == 7u) {
         total[warp][2u * quarter] = sums.aux[0];
         total[warp][2u * quarter + 1u] = sums.aux[1];
-        reference[warp][2u * quarter] = sums.m0;
-        reference[warp][2u * quarter + 1u] = sums.m1;
+    }
+    nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
+    __local float *joined = (__local float *)ring[0];
+#if V_ROTATE
+    for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+        joined[i] = nv_sum_of_warps(joined, i);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    float most0 = LOWEST, most1 = LOWEST;
-#pragma unroll
-    for (uint w = 0; w < NV_WARPS; w++) {
-        most0 = fmax(most0, reference[w][2u * quarter]);
-        most1 = fmax(most1, reference[w][2u * quarter + 1u]);
-    }
-    const float by0 = nv_exp2(sums.m0 - most0), by1 = nv_exp2(sums.m1 - most1);
-    __local float *mine = (__local float *)ring[warp];
-#pragma unroll
-    for (uint g = 0; g < V_GROUPS; g++) {
-        const float z0 = V_SCALES ? nv_shuffle_float(sums.aux[0], 4u * g + quarter) : 0.0f;
-        const float z1 = V_SCALES ? nv_shuffle_float(sums.aux[1], 4u * g + quarter) : 0.0f;
-#pragma unroll
-        for (uint step = g * (V_GROUP / 16u); step < min((g + 1u) * (V_GROUP / 16u), (uint)STEPS); step++) {
-            const uint c = 16u * step + row;
-            __local float *even = mine + 2u * quarter * HEAD_DIM, *odd = even + HEAD_DIM;
-            even[c] = fma(sums.acc[step][0], V_UNIT, z0) * by0;
-            odd[c] = fma(sums.acc[step][1], V_UNIT, z1) * by1;
-            even[c + 8u] = fma(sums.acc[step][2], V_UNIT, z0) * by0;
-            odd[c + 8u] = fma(sums.acc[step][3], V_UNIT, z1) * by1;
-        }
-    }
-    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-#if V_ROTATE
-    __local float *joined = (__local float *)ring[0];
-    if (!plain[0]) { /* else no warp has a block */
-        for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-            for (uint w = 1; w < NV_WARPS; w++) {
-                joined[i] += plain[w] ? 0.0f : ((__local const float *)ring[w])[i];
-            }
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-        nv_rotate_back(joined, lid);
-    }
-    const uint has_parked = low < s.blocks && s.blocks < high && (s.blocks - low) % each != 0u;
+    nv_rotate_back(joined, lid);
 #endif
     for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
         const uint r = i / HEAD_DIM;
-        float sum = 0.0f;
         if (row0 + r >= rows) {
             continue;
         }
         __global float *to =
             partial + gear_partial_at(&s, row0 + r, group, head, query_heads, splits, split) * HEAD_DIM + i % HEAD_DIM;
 #if V_ROTATE
-        sum = joined[i];
-        for (uint w = 1; w < NV_WARPS; w++) {
-            sum += plain[w] ? ((__local const float *)ring[w])[i] : 0.0f;
-        }
-        if (has_parked) {
-            float most = LOWEST;
-            for (uint w = 0; w < NV_WARPS; w++) {
-                most = fmax(most, reference[w][r]);
-            }
-            sum = fma(*to, nv_exp2(parked[r] - most), sum);
-        }
+        *to = first_dense < high ? fma(*to, nv_exp2(parked[r] - nv_most(reference, r)), joined[i]) : joined[i];
 #else
-#  pragma unroll
-        for (uint w = 0; w < NV_WARPS; w++) {
-            sum += ((__local const float *)ring[w])[i];
-        }
+        *to = nv_sum_of_warps(joined, i);
 #endif
-        *to = sum;
     }
     if (lid < ROWS && row0 + lid < rows) {
-        float most = LOWEST, sum = 0.0f;
-        for (uint w = 0; w < NV_WARPS; w++) {
-            most = fmax(most, reference[w][lid]);
-        }
+        const float most = nv_most(reference, lid);
+        float sum = 0.0f;
         for (uint w = 0; w < NV_WARPS; w++) {
             sum = fma(total[w][lid], nv_exp2(reference[w][lid] - most), sum);
         }

@@ -19,7 +19,7 @@ uint32_t gear__attend_v_group(const gear__shape *shape)
 }
 
 /* Bytes of local memory that a warp of the NVIDIA kernel takes; as in cl/attend_1_partial_nvidia.cl. */
-static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct)
+static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct, uint32_t stages)
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
     uint32_t d = shape->head_dim, stage = 0, segment = 0, fold = 0;
@@ -29,7 +29,7 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct)
     }
     stage += segment + v->shared_pairs_bytes - (direct ? v->codes + v->codes_bytes : 0);
     uint32_t dense = 2 * 16 * (d + 8), sums = 4 * 8 * d;
-    uint32_t ring = 2 * stage > dense ? 2 * stage : dense;
+    uint32_t ring = stages * stage > dense ? stages * stage : dense;
     fold += k->axis == GEAR__AXIS_MIXED_CHANNEL || k->axis == GEAR__AXIS_CHANNEL_SEGMENT ? 2 * d : 0;
     fold += v->axis == GEAR__AXIS_MIXED_TOKEN ? 128 * ((d + 63) / 64) : 0;
     for (int s = 0; s < 2; s++) {
@@ -73,7 +73,7 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
     if (shape->head_dim > 7 * gear__attend_v_group(shape)) {
         return "more than 7 channel groups of V";
     }
-    return nvidia_warp_bytes(shape, 1) > nvidia_room(shape) ? "too little local memory" : NULL;
+    return nvidia_warp_bytes(shape, 1, 2) > nvidia_room(shape) ? "too little local memory" : NULL;
 }
 
 const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape)
@@ -106,7 +106,7 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
     uint32_t limit = shape->head_dim > 128 ? 2 : caps->is_cpu ? 4 : shape->side[1].rotate ? 2 : 8;
     uint32_t rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
     /* A CPU device wants one work-group a core; a GPU several a multiprocessor, to hide latency. */
-    return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 1, 0};
+    return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 1, 0, 0};
 }
 
 /* One work-item a work-group, 4 of them a thread to even out what else the machine does. 4 rows: with 8, whose sums take half
@@ -114,17 +114,18 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
 static gear__attend_tile cpu_tile(uint32_t max_rows)
 {
     uint32_t tiles = (max_rows + 3) / 4;
-    return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 1, 0};
+    return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 1, 0, 0};
 }
 
 static gear__attend_tile nvidia_tile(const gear__shape *shape)
 {
     /* Three warps a work-group were best on an H100; large blocks leave room for fewer, or must be read directly. */
-    uint32_t room = nvidia_room(shape), staged = nvidia_warp_bytes(shape, 0);
+    const uint32_t stages = 2;
+    uint32_t room = nvidia_room(shape), staged = nvidia_warp_bytes(shape, 0, stages);
     int direct = 2 * staged > room;
-    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1) : staged);
+    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1, stages) : staged);
     warps = warps < 3 ? warps : 3;
-    return (gear__attend_tile){GEAR_ATTEND_NVIDIA, 8, 32 * warps, 12 / warps, warps, direct};
+    return (gear__attend_tile){GEAR_ATTEND_NVIDIA, 8, 32 * warps, 12 / warps, warps, stages, direct};
 }
 
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,
