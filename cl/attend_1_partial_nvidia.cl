@@ -10,16 +10,16 @@
 #  error "HEAD_DIM, NV_WARPS, NV_STAGES, NV_DIRECT, K_SCALES, V_SCALES or V_GROUP is missing"
 #endif
 
-#include "attend_nvidia_dense.clh"
+#include "attend_nvidia_merge.clh"
 #include "attend_nvidia_outliers.clh"
-#include "attend_nvidia_rows.clh"
-#include "attend_nvidia_stage.clh"
 
 __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_attend_1_partial_nvidia(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs, uint advance,
     __global const ushort *window, __global const ulong *call, __global const uchar *q, ulong q_offset,
     __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v, ulong tail_v_offset, float scale,
-    float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax)
+    float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax, __global uchar *out,
+    ulong out_offset, ulong out_stride_seq, ulong out_stride_head, ulong out_stride_token, uint out_type, __global float *lse,
+    ulong lse_offset, uint has_lse, __global uint *counters)
 {
     __local uint4 ring[NV_WARPS][NV_RING / 16];
     __local uint4 queries[ROWS * QUERY_PITCH];
@@ -37,7 +37,8 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 #endif
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
     __local ushort constants[16] __attribute__((aligned(16))); /* 8 zeros, 8 ones */
-    __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS];
+    __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS], split_most[ROWS], split_total[ROWS];
+    __local uint arrived;
 #if V_ROTATE
     __local float parked[ROWS];
 #endif
@@ -66,6 +67,10 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 
     if (lid < 16u) {
         constants[lid] = lid < 8u ? 0 : (ushort)ONES;
+    }
+    const uint first_dense = max(low, s.blocks);
+    if (first_dense >= high) { /* else dense tiles need the local memory first */
+        nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
     }
     nv_load_queries(q + q_offset, call, &s, entry, group, head, row0, rows, (__local ushort *)queries, up, warp, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -116,7 +121,6 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     }
 
     /* Dense tiles first. */
-    const uint first_dense = max(low, s.blocks);
 #pragma unroll 1
     for (uint index = first_dense + warp; index < high; index += NV_WARPS) {
         const gear_tile tile = gear_tile_of(&s, index);
@@ -149,12 +153,8 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
 #endif
 
     __local uchar *stages = (__local uchar *)ring[warp];
-#pragma unroll
-    for (uint i = 0; i < NV_STAGES - 1u; i++) {
-        if (first + i * NV_WARPS < last_block) {
-            nv_stage(pool, page[i], head, i == 0u || page[i].y != page[i - (i ? 1u : 0u)].y, ring_at + i * STAGE, lane);
-        }
-        nv_commit();
+    if (first_dense < high) {
+        nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
     }
     uint opens = 1u, slot = 0u, filled = NV_STAGES - 1u; /* slots of this block and of the one that is asked for */
 #pragma unroll 1
@@ -249,6 +249,20 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     barrier(CLK_LOCAL_MEM_FENCE);
     nv_rotate_back(joined, lid);
 #endif
+    if (lid < ROWS) {
+        const float most = nv_most(reference, lid);
+        float sum = 0.0f;
+        for (uint w = 0; w < NV_WARPS; w++) {
+            sum = fma(total[w][lid], nv_exp2(reference[w][lid] - most), sum);
+        }
+        split_most[lid] = sum > 0.0f ? most / LOG2_E : NEVER;
+        split_total[lid] = sum;
+        if (row0 + lid < rows) {
+            __global float *to = softmax + 2ul * gear_partial_at(&s, row0 + lid, group, head, query_heads, splits, split);
+            to[0] = split_most[lid];
+            to[1] = sum;
+        }
+    }
     for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
         const uint r = i / HEAD_DIM;
         if (row0 + r >= rows) {
@@ -257,19 +271,19 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         __global float *to =
             partial + gear_partial_at(&s, row0 + r, group, head, query_heads, splits, split) * HEAD_DIM + i % HEAD_DIM;
 #if V_ROTATE
-        *to = first_dense < high ? fma(*to, nv_exp2(parked[r] - nv_most(reference, r)), joined[i]) : joined[i];
+        joined[i] = first_dense < high ? fma(*to, nv_exp2(parked[r] - nv_most(reference, r)), joined[i]) : joined[i];
 #else
-        *to = nv_sum_of_warps(joined, i);
+        joined[i] = nv_sum_of_warps(joined, i);
 #endif
+        *to = joined[i];
     }
-    if (lid < ROWS && row0 + lid < rows) {
-        const float most = nv_most(reference, lid);
-        float sum = 0.0f;
-        for (uint w = 0; w < NV_WARPS; w++) {
-            sum = fma(total[w][lid], nv_exp2(reference[w][lid] - most), sum);
-        }
-        __global float *to = softmax + 2ul * gear_partial_at(&s, row0 + lid, group, head, query_heads, splits, split);
-        to[0] = sum > 0.0f ? most / LOG2_E : NEVER;
-        to[1] = sum;
+    const nv_tile tile = {entry, head, group, query_heads, row0, min(rows - row0, (uint)ROWS)};
+    const nv_output output = {out + out_offset, out_stride_seq, out_stride_head,
+                              out_stride_token, out_type,       has_lse ? lse + lse_offset : (__global float *)0};
+    if (splits == 1u) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        nv_write_output(&output, &tile, &s, joined, 1u, split_most, split_total, lid);
+    } else if (nv_is_last(counters + ((ulong)entry * get_num_groups(1) + get_group_id(1)), splits, &arrived, lid)) {
+        nv_merge(&output, &tile, &s, partial, softmax, splits, joined, split_most, split_total, lid);
     }
 }

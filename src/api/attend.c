@@ -153,6 +153,7 @@ gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batc
                               .soft_cap = desc->soft_cap,
                               .partial = cache->partial,
                               .softmax = cache->softmax,
+                              .counters = cache->counters,
                               .lse = desc->lse ? desc->lse : cache->dummy,
                               .lse_offset = desc->lse_offset / 4,
                               .has_lse = desc->lse != NULL};
@@ -172,6 +173,8 @@ gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batc
     status = gear__list_update(cache, &stream, layer, &cache->attend_list, batch->count, &call.advance, error);
     status = status ? status : update_tensors(cache, &stream, &call, error);
     status = status ? status : gear__attend_1_partial(&stream, &call, error);
-    status = status ? status : gear__attend_2_merge(&stream, &call, error);
+    if (!status && !gear__attend_merges(layer->memory.variant->tile.kernel)) {
+        status = gear__attend_2_merge(&stream, &call, error);
+    }
     return gear__stream_end(&stream, status, error);
 }

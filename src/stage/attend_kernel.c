@@ -10,6 +10,11 @@ const char *gear__attend_name(gear_attend_kernel kernel)
     return kernel < NUM_KERNELS ? names[kernel] : NULL;
 }
 
+int gear__attend_merges(gear_attend_kernel kernel)
+{
+    return kernel == GEAR_ATTEND_NVIDIA;
+}
+
 uint32_t gear__attend_v_group(const gear__shape *shape)
 {
     const gear__side *v = &shape->side[1];
