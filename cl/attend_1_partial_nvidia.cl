@@ -38,6 +38,7 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
     __local ushort constants[16] __attribute__((aligned(16))); /* 8 zeros, 8 ones */
     __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS], split_most[ROWS], split_total[ROWS];
+    __local float part[2 * NV_WARPS * ROWS];
     __local uint arrived;
 #if V_ROTATE
     __local float parked[ROWS];
@@ -284,6 +285,6 @@ __kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_
         barrier(CLK_LOCAL_MEM_FENCE);
         nv_write_output(&output, &tile, &s, joined, 1u, split_most, split_total, lid);
     } else if (nv_is_last(counters + ((ulong)entry * get_num_groups(1) + get_group_id(1)), splits, &arrived, lid)) {
-        nv_merge(&output, &tile, &s, partial, softmax, splits, joined, split_most, split_total, lid);
+        nv_merge(&output, &tile, &s, partial, softmax, splits, joined, part, split_most, split_total, lid);
     }
 }

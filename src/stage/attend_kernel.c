@@ -111,7 +111,7 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
     uint32_t limit = shape->head_dim > 128 ? 2 : caps->is_cpu ? 4 : shape->side[1].rotate ? 2 : 8;
     uint32_t rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
     /* A CPU device wants one work-group a core; a GPU several a multiprocessor, to hide latency. */
-    return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 1, 0, 0};
+    return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 1, 0, 0, 0};
 }
 
 /* One work-item a work-group, 4 of them a thread to even out what else the machine does. 4 rows: with 8, whose sums take half
@@ -119,18 +119,23 @@ static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape
 static gear__attend_tile cpu_tile(uint32_t max_rows)
 {
     uint32_t tiles = (max_rows + 3) / 4;
-    return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 1, 0, 0};
+    return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 1, 0, 0, 0};
 }
 
 static gear__attend_tile nvidia_tile(const gear__shape *shape)
 {
-    /* Three warps a work-group were best on an H100; large blocks leave room for fewer, or must be read directly. */
-    const uint32_t stages = 2;
+    /* 12 warps of a multiprocessor, 3 a work-group, were best on an H100; large blocks leave room for fewer, or must be read
+     * directly. head_dim 256 needs more registers than 12 warps have. A compiler left alone takes up to 255 although 168 do,
+     * and leaves a quarter or half of the warps out. */
+    const uint32_t stages = 2, heavy = shape->head_dim > 128, units = heavy ? 8 : 12;
     uint32_t room = nvidia_room(shape), staged = nvidia_warp_bytes(shape, 0, stages);
     int direct = 2 * staged > room;
-    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1, stages) : staged);
-    warps = warps < 3 ? warps : 3;
-    return (gear__attend_tile){GEAR_ATTEND_NVIDIA, 8, 32 * warps, 12 / warps, warps, stages, direct};
+    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1, stages) : staged), most = heavy ? 2 : 3;
+    warps = warps < most ? warps : most;
+    return (gear__attend_tile){GEAR_ATTEND_NVIDIA,       .rows = 8,
+                               .work_items = 32 * warps, .groups_per_unit = units / warps,
+                               .tiles = warps,           .registers = heavy ? 255 : 65536 / (32 * units) / 8 * 8,
+                               .stages = stages,         .direct = direct};
 }
 
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,

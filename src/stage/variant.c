@@ -166,6 +166,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
         *name = "gear_k_attend_1_partial_cpu";
     }
     gear__options_begin(options);
+    if (id == GEAR__KERNEL_PARTIAL && tile->registers) {
+        gear__options_registers(options, tile->registers);
+    }
     if (uses & OPT_DIM) {
         gear__options_int(options, "HEAD_DIM", (long)shape->head_dim);
     }
