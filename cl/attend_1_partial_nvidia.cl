@@ -13,13 +13,16 @@
 #include "attend_nvidia_merge.clh"
 #include "attend_nvidia_outliers.clh"
 
-__kernel __attribute__((reqd_work_group_size(32 * NV_WARPS, 1, 1))) void gear_k_attend_1_partial_nvidia(
-    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs, uint advance,
-    __global const ushort *window, __global const ulong *call, __global const uchar *q, ulong q_offset,
-    __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v, ulong tail_v_offset, float scale,
-    float soft_cap, uint query_heads, uint row_tiles, __global float *partial, __global float *softmax, __global uchar *out,
-    ulong out_offset, ulong out_stride_seq, ulong out_stride_head, ulong out_stride_token, uint out_type, __global float *lse,
-    ulong lse_offset, uint has_lse, __global uint *counters)
+/* No reqd_work_group_size: with it the compiler ignores the limit on registers (variant.c) and takes 224 where 167 do. */
+__kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __global uchar *pool, __global const uint *table,
+                                             __global const uint *seqs, uint advance, __global const ushort *window,
+                                             __global const ulong *call, __global const uchar *q, ulong q_offset,
+                                             __global const uchar *tail_k, ulong tail_k_offset, __global const uchar *tail_v,
+                                             ulong tail_v_offset, float scale, float soft_cap, uint query_heads, uint row_tiles,
+                                             __global float *partial, __global float *softmax, __global uchar *out,
+                                             ulong out_offset, ulong out_stride_seq, ulong out_stride_head,
+                                             ulong out_stride_token, uint out_type, __global float *lse, ulong lse_offset,
+                                             uint has_lse, __global uint *counters)
 {
     __local uint4 ring[NV_WARPS][NV_RING / 16];
     __local uint4 queries[ROWS * QUERY_PITCH];
