@@ -122,20 +122,34 @@ static gear__attend_tile cpu_tile(uint32_t max_rows)
     return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 1, 0, 0, 0};
 }
 
-static gear__attend_tile nvidia_tile(const gear__shape *shape)
+/* Local memory of a multiprocessor for all its work-groups, each of which takes 1 KiB more than it asks for (CUDA C programming
+ * guide, compute capabilities). */
+static uint32_t nvidia_unit_bytes(uint32_t sm)
+{
+    return (sm == 80 || sm == 87 ? 164 : sm >= 90 && sm < 120 ? 228 : 100) * 1024;
+}
+
+static gear__attend_tile nvidia_tile(const gear__caps *caps, const gear__shape *shape)
 {
     /* 12 warps of a multiprocessor, 3 a work-group, were best on an H100; large blocks leave room for fewer, or must be read
      * directly. head_dim 256 needs more registers than 12 warps have. A compiler left alone takes up to 255 although 168 do,
      * and leaves a quarter or half of the warps out. */
-    const uint32_t stages = 2, heavy = shape->head_dim > 128, units = heavy ? 8 : 12;
+    const uint32_t stages = 2, heavy = shape->head_dim > 128, units = heavy ? 8 : 12, most = heavy ? 2 : 3;
     uint32_t room = nvidia_room(shape), staged = nvidia_warp_bytes(shape, 0, stages);
     int direct = 2 * staged > room;
-    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1, stages) : staged), most = heavy ? 2 : 3;
+    uint32_t warp_bytes = direct ? nvidia_warp_bytes(shape, 1, stages) : staged, warps = room / warp_bytes;
     warps = warps < most ? warps : most;
-    return (gear__attend_tile){GEAR_ATTEND_NVIDIA,       .rows = 8,
-                               .work_items = 32 * warps, .groups_per_unit = units / warps,
-                               .tiles = warps,           .registers = heavy ? 255 : 65536 / (32 * units) / 8 * 8,
-                               .stages = stages,         .direct = direct};
+    /* One work-group more than fits would wait for the others and double the time. */
+    uint32_t groups = units / warps, fit = nvidia_unit_bytes(caps->nv_sm) / (48 * 1024 - room + warps * warp_bytes + 1024);
+    groups = groups < fit ? groups : fit;
+    return (gear__attend_tile){.kernel = GEAR_ATTEND_NVIDIA,
+                               .rows = 8,
+                               .work_items = 32 * warps,
+                               .groups_per_unit = groups ? groups : 1,
+                               .tiles = warps,
+                               .registers = heavy ? 255 : 65536 / (32 * units) / 8 * 8,
+                               .stages = stages,
+                               .direct = direct};
 }
 
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,
@@ -143,7 +157,7 @@ gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__ca
 {
     switch (kernel) {
     case GEAR_ATTEND_CPU: return cpu_tile(max_rows);
-    case GEAR_ATTEND_NVIDIA: return nvidia_tile(shape);
+    case GEAR_ATTEND_NVIDIA: return nvidia_tile(caps, shape);
     default: return portable_tile(caps, shape, max_rows);
     }
 }
