@@ -57,8 +57,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         return;
     }
 
-    /* The split's tiles, a warp every NV_WARPS-th: the work-group then reads memory that lies close together (160 us instead of
-     * TODO on an H100, for the copies alone of the second row of docs/kernels.md). */
+    /* The split's tiles, a warp every NV_WARPS-th: the work-group then reads memory that lies close together. */
     const uint per = (s.tiles + splits - 1u) / splits, low = min(split * per, s.tiles), high = min(low + per, s.tiles);
     const uint first = low + warp, last_block = min(high, s.blocks);
     __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);

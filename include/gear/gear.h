@@ -197,7 +197,7 @@ typedef enum gear_attend_kernel {
     GEAR_ATTEND_AUTO = 0,     /* the fastest that the device and the codec allow; may differ between layers */
     GEAR_ATTEND_PORTABLE = 1, /* any device, float32 */
     GEAR_ATTEND_CPU = 2,      /* CPU devices: a work-item a head and split, 16-wide float32 vectors */
-    GEAR_ATTEND_NVIDIA = 3    /* NVIDIA GPUs from sm_80 on, only where asked for: tensor cores, 16-bit operands, float32 sums */
+    GEAR_ATTEND_NVIDIA = 3    /* NVIDIA GPUs from sm_80 on: tensor cores, 16-bit operands, float32 sums */
 } gear_attend_kernel;
 
 typedef struct gear_cache_desc {
