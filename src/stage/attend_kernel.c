@@ -49,8 +49,9 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct, uint32_t
 /* Local memory of a work-group that every NVIDIA GPU has, less what queries and sums take. */
 static uint32_t nvidia_room(const gear__shape *shape)
 {
-    uint32_t d = shape->head_dim;
-    return 48 * 1024 - 2 * 2 * 16 * (d + 16) - 512 - (shape->has_outliers ? 4 * 8 * d : 0);
+    uint32_t d = shape->head_dim, queries = 8 * 16 * (d / 4 | 4);
+    uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries : 0; /* the same in the stored channel order */
+    return 48 * 1024 - queries - stored - 1024 - (shape->has_outliers ? 4 * 8 * d : 0);
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
