@@ -144,7 +144,9 @@ typedef enum gear_outlier_rule {
 
 typedef enum gear_levels {
     GEAR_LEVELS_UNIFORM = 0,
-    GEAR_LEVELS_NORMAL = 1 /* Lloyd-Max levels of a normal distribution; V of the mixed backbone, 3 and 4 bits */
+    /* Lloyd-Max levels of a normal distribution; V of the mixed backbone, 3 and 4 bits: less error, slower kernels
+     * (docs/quality.md), and not the NVIDIA one. Uniform at 2 bits, whatever is asked for. */
+    GEAR_LEVELS_NORMAL = 1
 } gear_levels;
 
 #define GEAR_MAX_SEGMENTS 4u
