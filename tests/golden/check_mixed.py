@@ -76,6 +76,12 @@ class Study:
         return dense, np.concatenate(self.codes, 2), state.get("ord")
 
 
+def load_layers(folder):
+    """Keys, values and queries of each layer."""
+    return [[np.load(folder / f"{name.name[:3]}_{part}.npy") for part in ("k_post", "v", "q_last64")]
+            for name in sorted(folder.glob("*_k_post.npy"))]
+
+
 def relative(x, whole):
     return np.linalg.norm(whole - x) / np.linalg.norm(x)
 
@@ -163,9 +169,7 @@ def cells(name, weighted, rows, preset):
 
 def check(path, folder):
     """Prints the table; returns how many rows are out of bounds."""
-    study, bad = Study(path), 0
-    layers = [[np.load(folder / f"{name.name[:3]}_{part}.npy") for part in ("k_post", "v", "q_last64")]
-              for name in sorted(folder.glob("*_k_post.npy"))]
+    study, bad, layers = Study(path), 0, load_layers(folder)
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|")
     for name, preset in presets(layers[0][0].shape[2]).items():
         for weighted in (False, True):
