@@ -1,14 +1,10 @@
 #!/usr/bin/env python3
 """Measures outliers with deltas of 16 and of 8 bits on the shipped layers and puts the table into docs/quality.md, between its
 deltas markers: quality_deltas.py GEAR_PACK   (path of the program; the default device, --recent 64, four exact tokens)"""
-import glob
-import json
-import re
-import subprocess
 import sys
-import tempfile
 
-MIXED = "--backbone mixed --rotate-v --scale-bits 6 "
+from quality_rows import MIXED, measure, put
+
 ON_K = " --outliers 0.01 --outlier-rule block"
 CODECS = (
     ("mix_2_5 + 1 % on K", MIXED + "--k-segments 16x4,48x2 --v-bits 2", ON_K),
@@ -17,15 +13,6 @@ CODECS = (
     ("paper_2bit", "--rank 4 --decode-rank 2", " --outliers 0.02"),
     ("paper_4bit", "--backbone kcvt --k-bits 4 --v-bits 4 --rank 4 --decode-rank 2", " --outliers 0.02"),
 )
-
-
-def measure(pack, flags):
-    command = [pack, "--recent", "64", "--exact-first", "4"] + flags.split()
-    for key in sorted(glob.glob("tests/data/smollm2-kv/L*_k_post.npy")):
-        command += ["--k", key, "--v", key.replace("_k_post", "_v"), "--q", key.replace("_k_post", "_q_last64")]
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        subprocess.run(command + ["--json", file.name], check=True, stdout=subprocess.DEVNULL)
-        return json.load(file)["rows"][0]
 
 
 def table(pack):
@@ -41,17 +28,5 @@ def table(pack):
     return "\n".join(lines)
 
 
-def main():
-    rows = table(sys.argv[1])
-    with open("docs/quality.md", encoding="utf-8") as file:
-        old = file.read()
-    new, count = re.subn(r"<!-- deltas -->.*?<!-- /deltas -->", lambda _: f"<!-- deltas -->\n{rows}\n<!-- /deltas -->", old,
-                         flags=re.S)
-    if count != 1:
-        sys.exit("docs/quality.md: one pair of deltas markers expected")
-    with open("docs/quality.md", "w", encoding="utf-8") as file:
-        file.write(new)
-
-
 if __name__ == "__main__":
-    main()
+    put("deltas", table(sys.argv[1]))

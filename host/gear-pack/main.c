@@ -53,7 +53,8 @@ static const char doc[] =
     "over those of the exact tensor, over all tokens; exact attention is computed in double precision from the files, "
     "causally. Energy is the share of the residual that L removes: 1 - |X-D-L|^2 / |X-D|^2 over the compressed tokens, "
     "measured by running the codec with and without L; where there are outliers, both runs have them, and they leave no "
-    "residual. Times are wall time of a verb and the wait for it, when warm.\n\n"
+    "residual. Times are wall time of a verb and the wait for it, when warm. Values that are infinite in half precision are "
+    "counted in a line below the table.\n\n"
     "Exit codes: 0 done, 1 the device or the library failed, 2 wrong usage or input.";
 
 static void add_path(paths *list, const char *path, const struct argp_state *state)

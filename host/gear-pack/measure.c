@@ -149,9 +149,16 @@ static bool compare_output(measurer *m, const input *in, float *host, sample *ou
     return true;
 }
 
+static bool read_health(measurer *m, gear_health *health, host_error *error)
+{
+    gear_error detail = {0};
+    return gear_ok(gear_cache_health(m->cache, m->dev->queue, health, &detail), &detail, error);
+}
+
 static bool run(measurer *m, const input *in, bool full, sample *out, host_error *error)
 {
     gear_error detail = {0};
+    gear_health before, after;
     gear_sequence sequence = 0;
     uint64_t tokens = 0;
     bool warm_up = full && !m->warm, ok = false;
@@ -165,8 +172,10 @@ static bool run(measurer *m, const input *in, bool full, sample *out, host_error
     }
     if (warm_up && (!append(m, in, &sequence, &out->append_ms, error) || !drop(m, sequence, error)))
         goto cleanup;
-    if (!append(m, in, &sequence, &out->append_ms, error))
+    if (!read_health(m, &before, error) || !append(m, in, &sequence, &out->append_ms, error) || !read_health(m, &after, error))
         goto cleanup;
+    out->replaced.nan_values = after.nan_values - before.nan_values;
+    out->replaced.inf_values = after.inf_values - before.inf_values;
     if (!gear_ok(gear_sequence_length(m->cache, sequence, 0, &tokens, &out->compressed, &detail), &detail, error) ||
         !gear_ok(gear_cache_bytes(m->cache, 0, &out->bytes, &detail), &detail, error))
         goto cleanup;

@@ -109,6 +109,8 @@ bool measure_row(measurer *m, const recipe *r, const input *inputs, size_t count
         if (!measure(m, r, &inputs[i], &s, error))
             return false;
         add_bytes(&out->bytes, &s.bytes);
+        out->replaced.nan_values += s.replaced.nan_values;
+        out->replaced.inf_values += s.replaced.inf_values;
         out->compressed += s.compressed;
         values += 2.0 * inputs[i].kv_heads * inputs[i].head_dim * (double)s.compressed;
         values_all += 2.0 * (double)input_values(&inputs[i]);

@@ -14,6 +14,7 @@ typedef struct row {
     bool ordered;           /* K has a channel order */
     uint64_t compressed;    /* tokens, of all inputs */
     gear_bytes bytes;       /* of all inputs */
+    gear_health replaced;   /* values of all inputs */
     double bits_per_value;  /* over the compressed tokens; NaN if there are none */
     double bits_all_tokens; /* over all tokens, window counted */
     double rel_k, rel_v, rel_attention, rel_attention_all; /* means; NaN: not measured */
@@ -50,6 +51,7 @@ typedef struct scoring {
     bool any_ordered;      /* a row has a channel order */
 } scoring;
 
+/* The table, and a line for each kind of value that the library replaced: the inputs are the same in every row. */
 bool rows_print(const row *rows, size_t count, host_error *error);
 /* The document of --json, or NULL where memory is exhausted. */
 json_t *rows_json(const row *rows, size_t count, const scoring *how, const device *dev);

@@ -18,6 +18,15 @@ void rows_sort(row *rows, size_t count)
     }
 }
 
+static void print_replaced(const gear_health *replaced)
+{
+    if (replaced->nan_values)
+        printf("%llu NaN of K and V were stored as 0\n", (unsigned long long)replaced->nan_values);
+    if (replaced->inf_values)
+        printf("%llu values of K and V are beyond half precision and were stored as +-65504\n",
+               (unsigned long long)replaced->inf_values);
+}
+
 bool rows_print(const row *rows, size_t count, host_error *error)
 {
     static const char *const header[] = {"codec",         "preset",   "bits/value", "bits/value, all", "rel K",    "rel V",
@@ -40,6 +49,8 @@ bool rows_print(const row *rows, size_t count, host_error *error)
     }
     if (ok)
         table_print(&table, stdout);
+    if (ok && count)
+        print_replaced(&rows[0].replaced);
     table_free(&table);
     return ok && stdout_ok(error);
 }
@@ -47,9 +58,10 @@ bool rows_print(const row *rows, size_t count, host_error *error)
 static json_t *row_json(const row *r, const scoring *how)
 {
     const char *order = !r->ordered ? NULL : how->weighted ? "queries" : "variance";
-    return json_pack("{ss ss? ss? so so sI so so so so so so so so so}", "name", r->name, "preset", r->preset, "order", order,
-                     "bits_per_value", report_real(r->bits_per_value), "bits_per_value_all_tokens",
-                     report_real(r->bits_all_tokens), "compressed_tokens", (json_int_t)r->compressed, "bytes",
+    return json_pack("{ss ss? ss? so so sI sI sI so so so so so so so so so}", "name", r->name, "preset", r->preset, "order",
+                     order, "bits_per_value", report_real(r->bits_per_value), "bits_per_value_all_tokens",
+                     report_real(r->bits_all_tokens), "compressed_tokens", (json_int_t)r->compressed, "nan_values",
+                     (json_int_t)r->replaced.nan_values, "inf_values", (json_int_t)r->replaced.inf_values, "bytes",
                      report_bytes(&r->bytes), "rel_k", report_real(r->rel_k), "rel_v", report_real(r->rel_v), "rel_attention",
                      report_real(r->rel_attention), "rel_attention_all_queries", report_real(r->rel_attention_all),
                      "lowrank_energy_k", report_real(r->energy_k), "lowrank_energy_v", report_real(r->energy_v), "append_ms",

@@ -14,8 +14,10 @@
  * Conventions
  *   Shapes    K and V are [KV heads, tokens, head_dim], queries and outputs [query heads, tokens, head_dim]; query head j reads
  *             KV head j / (query heads / KV heads). Strides are in elements, offsets in bytes. The last axis is contiguous.
- *   Structs   start with struct_size; call the matching *_init function, then set what differs. Zero means "the default" except
- *             where a field says that zero means none.
+ *   Structs   gear_context_desc, gear_codec, gear_cache_desc, gear_append_desc, gear_attend_desc and gear_cache_plan start with
+ *             struct_size: call the matching *_init function, then set what differs. It must be the size that this version of
+ *             the library has; until version 1.0 no other is taken. The other structs are filled in by hand, {0} first. Zero
+ *             means "the default" except where a field says that zero means none.
  *   Errors    every fallible call returns a gear_status. `error` may be NULL; it belongs to the caller, who reads the detail
  *             there. A call that fails has changed nothing.
  *   Threads   a context may be used from several threads at once. A cache, and the sequences in it, belong to one thread at a
@@ -127,7 +129,8 @@ typedef enum gear_backbone {
     /* K and V: `group` channels of one token and head (FlexGen, Sheng et al., 2023). */
     GEAR_BACKBONE_TOKEN = 2,
     /* K: channel segments of different bits in order of importance, 64 tokens of one channel share a scale; V: 64 channels of
-     * one token, rotated if wished. Scales of 6 bits (docs/algorithm.md). `group` is ignored. */
+     * one token, rotated if wished. Scales of 6 bits; `group` is ignored. For V of which whole groups have one sign, constants
+     * above all, take another backbone: the middle of a group is kept within +- its scale (docs/algorithm.md). */
     GEAR_BACKBONE_MIXED = 3
 } gear_backbone;
 
@@ -141,7 +144,9 @@ typedef enum gear_outlier_rule {
 
 typedef enum gear_levels {
     GEAR_LEVELS_UNIFORM = 0,
-    GEAR_LEVELS_NORMAL = 1 /* Lloyd-Max levels of a normal distribution; V of the mixed backbone, 3 and 4 bits */
+    /* Lloyd-Max levels of a normal distribution; V of the mixed backbone, 3 and 4 bits: less error, slower kernels
+     * (docs/quality.md), and not the NVIDIA one. Uniform at 2 bits, whatever is asked for. */
+    GEAR_LEVELS_NORMAL = 1
 } gear_levels;
 
 #define GEAR_MAX_SEGMENTS 4u
@@ -165,7 +170,8 @@ typedef struct gear_codec {
     gear_outlier_rule outlier_rule;
     /* Mixed backbone, K: their channels add up to head_dim; `bits` is ignored. Unused: 0. */
     gear_segment segments[GEAR_MAX_SEGMENTS];
-    /* Mixed backbone, V: 1: Hadamard along head_dim, undone on the output; 0: none, or folded into the weights. */
+    /* Mixed backbone, V: 1: Hadamard along head_dim, undone on the output; 0: none, or folded into the weights. Rotated values
+     * saturate at +-65504 without being counted; none does where |v| is at most 65504 / sqrt(head_dim). */
     uint32_t rotate;
     gear_levels levels;   /* mixed backbone, V */
     uint32_t delta_bits;  /* 16, 8: storage of what an outlier adds, 8 with one scale for each KV head and block; 0: 16 */
@@ -179,7 +185,7 @@ typedef struct gear_codec_pair {
     gear_codec k, v;
 } gear_codec_pair;
 
-/* Presets, in the order of their bits per value; docs/quality.md has what each is worth. Behind the last one
+/* Presets, in the order of their bits per value at head_dim 64; docs/quality.md has what each is worth. Behind the last one
  * gear_preset_name(i) is NULL. */
 #define GEAR_PRESET_DEFAULT "gear_2_6"
 GEAR_API const char *gear_preset_name(uint32_t index);
@@ -196,7 +202,7 @@ typedef struct gear_cache gear_cache;
 typedef enum gear_attend_kernel {
     GEAR_ATTEND_AUTO = 0,     /* the fastest that the device and the codec allow; may differ between layers */
     GEAR_ATTEND_PORTABLE = 1, /* any device, float32 */
-    GEAR_ATTEND_CPU = 2,      /* CPU devices: a work-item a head and split, 16-wide float32 vectors */
+    GEAR_ATTEND_CPU = 2,      /* CPU devices: a work-item a head and split, 8-wide float32 vectors */
     GEAR_ATTEND_NVIDIA = 3    /* NVIDIA GPUs from sm_80 on: tensor cores, 16-bit operands, float32 sums */
 } gear_attend_kernel;
 

@@ -120,20 +120,29 @@ static int ascending(const void *a, const void *b)
     return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
 }
 
-/* Three passes from an unlucky start are not enough for every matrix: half of them come within 1.02, and all do after ten. */
+/* A start basis nearly orthogonal to a singular vector needs more passes: with three, most of such matrices come within 1.02 of
+ * the optimum and the worst within 2; with six, all but one in fifty; with ten, all. */
 Test(reference, lowrank_is_near_the_optimum_on_decaying_spectra)
 {
-    for (uint32_t rank = 1; rank <= 8; rank++) {
-        double ratios[11];
-        for (uint32_t seed = 0; seed < 11; seed++) {
+    enum { SEEDS = 25, RANKS = 8, TOP = SEEDS - 1 };
+    uint32_t far_after_3 = 0, far_after_6 = 0;
+    for (uint32_t rank = 1; rank <= RANKS; rank++) {
+        double ratios[SEEDS];
+        for (uint32_t seed = 0; seed < SEEDS; seed++) {
             ratios[seed] = lowrank_ratio(rank, 3, seed);
+            far_after_3 += ratios[seed] > 1.02;
+            far_after_6 += lowrank_ratio(rank, 6, seed) > 1.02;
             double patient = lowrank_ratio(rank, 10, seed);
             cr_assert_leq(patient, 1.02, "rank %u seed %u after ten passes: %g", rank, seed, patient);
         }
-        qsort(ratios, 11, sizeof *ratios, ascending);
-        cr_assert_leq(ratios[5], 1.02, "rank %u: median %g", rank, ratios[5]);
-        cr_assert_leq(ratios[10], 2.5, "rank %u: worst %g", rank, ratios[10]);
+        qsort(ratios, SEEDS, sizeof *ratios, ascending);
+        cr_assert_leq(ratios[SEEDS / 2], 1.02, "rank %u: median %g", rank, ratios[SEEDS / 2]);
+        cr_assert_leq(ratios[TOP], 2.0, "rank %u: worst %g", rank, ratios[TOP]);
+        cr_log_info("rank %u, three passes: median %g, worst %g", rank, ratios[SEEDS / 2], ratios[TOP]);
     }
+    cr_log_info("above 1.02 of %d: %u after three passes, %u after six", RANKS * SEEDS, far_after_3, far_after_6);
+    cr_assert_leq(far_after_3, RANKS * SEEDS / 4, "%u above 1.02 after three passes", far_after_3);
+    cr_assert_leq(far_after_6, RANKS * SEEDS / 50, "%u above 1.02 after six passes", far_after_6);
 }
 
 Test(reference, rank_beyond_the_segment_leaves_zero_columns)
