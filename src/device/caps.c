@@ -80,12 +80,9 @@ gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *e
 {
     char extensions[EXTENSION_BYTES];
     cl_platform_id platform = NULL;
-    cl_command_queue_properties queue = 0;
-    cl_uint units = 0, dims = 0, align = 0, vendor = 0;
-    cl_device_local_mem_type local_type = CL_GLOBAL;
+    cl_uint units = 0, vendor = 0;
     cl_bool compiler = CL_FALSE, little = CL_FALSE, available = CL_FALSE;
-    size_t items[16] = {0};
-    cl_ulong local = 0, alloc = 0, constant = 0, global = 0;
+    cl_ulong local = 0, alloc = 0;
     gear_status status = GEAR_OK;
 
     memset(caps, 0, sizeof *caps);
@@ -102,7 +99,6 @@ gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *e
     TEXT(CL_DEVICE_VENDOR, caps->vendor);
     TEXT(CL_DEVICE_VERSION, caps->version);
     TEXT(CL_DRIVER_VERSION, caps->driver);
-    TEXT(CL_DEVICE_EXTENSIONS, extensions);
     VALUE(CL_DEVICE_PLATFORM, platform);
     PLATFORM(CL_PLATFORM_NAME, caps->platform);
     PLATFORM(CL_PLATFORM_VERSION, caps->platform_version);
@@ -110,19 +106,8 @@ gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *e
     VALUE(CL_DEVICE_VENDOR_ID, vendor);
     VALUE(CL_DEVICE_MAX_COMPUTE_UNITS, units);
     VALUE(CL_DEVICE_MAX_WORK_GROUP_SIZE, caps->max_work_group);
-    VALUE(CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS, dims);
-    if (!status && (dims < 3 || dims > 16))
-        status = gear__fail(error, GEAR_ERROR_DEVICE, WHERE, "CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS = %u", (unsigned)dims);
-    if (!status)
-        status = value(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, dims * sizeof(size_t), items, error);
-    VALUE(CL_DEVICE_MAX_PARAMETER_SIZE, caps->max_parameter);
     VALUE(CL_DEVICE_LOCAL_MEM_SIZE, local);
-    VALUE(CL_DEVICE_LOCAL_MEM_TYPE, local_type);
     VALUE(CL_DEVICE_MAX_MEM_ALLOC_SIZE, alloc);
-    VALUE(CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE, constant);
-    VALUE(CL_DEVICE_GLOBAL_MEM_SIZE, global);
-    VALUE(CL_DEVICE_MEM_BASE_ADDR_ALIGN, align);
-    VALUE(CL_DEVICE_QUEUE_PROPERTIES, queue);
     VALUE(CL_DEVICE_COMPILER_AVAILABLE, compiler);
     VALUE(CL_DEVICE_ENDIAN_LITTLE, little);
     VALUE(CL_DEVICE_AVAILABLE, available);
@@ -134,24 +119,17 @@ gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *e
 
     caps->vendor_id = vendor;
     caps->compute_units = units;
-    memcpy(caps->max_work_items, items, sizeof caps->max_work_items);
     caps->local_bytes = local;
-    caps->local_is_dedicated = local_type == CL_LOCAL;
     caps->max_alloc = alloc;
-    caps->max_constant = constant;
-    caps->global_bytes = global;
-    caps->base_align = align / 8u;
     caps->is_cpu = (caps->type & CL_DEVICE_TYPE_CPU) != 0;
     caps->is_gpu = (caps->type & CL_DEVICE_TYPE_GPU) != 0;
-    caps->has_out_of_order = (queue & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0;
     caps->has_compiler = compiler == CL_TRUE;
     caps->is_little_endian = little == CL_TRUE;
     caps->is_available = available == CL_TRUE;
-    caps->has_fp16 = gear__caps_has_extension(extensions, "cl_khr_fp16");
-    caps->has_fp64 = gear__caps_has_extension(extensions, "cl_khr_fp64");
-    caps->has_subgroups =
-        gear__caps_has_extension(extensions, "cl_khr_subgroups") || gear__caps_has_extension(extensions, "cl_intel_subgroups");
     opencl_version(caps);
+    /* A device that will not say has none of those that are looked for. */
+    if (text(device, NULL, CL_DEVICE_EXTENSIONS, sizeof extensions, extensions, NULL))
+        extensions[0] = '\0';
     vendor_flags(caps, device, extensions);
     return GEAR_OK;
 }

@@ -119,53 +119,17 @@ static gear_status link_close(gear__stream *stream, link *l, cl_int code, const 
     return GEAR_OK;
 }
 
-/* Ends a function with one command: `call` with these arguments behind the queue and the links to its neighbours last. */
-#define ENQUEUE(stream, error, call, ...)                                                                                      \
-  do {                                                                                                                         \
-    link l;                                                                                                                    \
-    link_open(stream, &l);                                                                                                     \
-    cl_int code = call((stream)->queue, __VA_ARGS__, l.num_wait, l.wait, l.out);                                               \
-    return link_close(stream, &l, code, #call, error);                                                                         \
-  } while (0)
-
 gear_status gear__stream_kernel(gear__stream *stream, cl_kernel kernel, cl_uint dims, const size_t *global, const size_t *local,
                                 gear_error *error)
 {
+    link l;
+    cl_int code;
     for (cl_uint i = 0; i < dims; ++i)
         if (global[i] == 0)
             return GEAR_OK;
-    ENQUEUE(stream, error, clEnqueueNDRangeKernel, kernel, dims, NULL, global, local);
-}
-
-gear_status gear__stream_fill(gear__stream *stream, cl_mem buffer, uint32_t word, size_t offset, size_t bytes,
-                              gear_error *error)
-{
-    if (bytes == 0)
-        return GEAR_OK;
-    ENQUEUE(stream, error, clEnqueueFillBuffer, buffer, &word, sizeof word, offset, bytes);
-}
-
-gear_status gear__stream_copy(gear__stream *stream, cl_mem from, size_t from_offset, cl_mem to, size_t to_offset, size_t bytes,
-                              gear_error *error)
-{
-    if (bytes == 0)
-        return GEAR_OK;
-    ENQUEUE(stream, error, clEnqueueCopyBuffer, from, to, from_offset, to_offset, bytes);
-}
-
-gear_status gear__stream_read(gear__stream *stream, cl_mem from, size_t offset, void *to, size_t bytes, gear_error *error)
-{
-    if (bytes == 0)
-        return GEAR_OK;
-    ENQUEUE(stream, error, clEnqueueReadBuffer, from, CL_FALSE, offset, bytes, to);
-}
-
-gear_status gear__stream_write(gear__stream *stream, cl_mem to, size_t offset, const void *from, size_t bytes,
-                               gear_error *error)
-{
-    if (bytes == 0)
-        return GEAR_OK;
-    ENQUEUE(stream, error, clEnqueueWriteBuffer, to, CL_FALSE, offset, bytes, from);
+    link_open(stream, &l);
+    code = clEnqueueNDRangeKernel(stream->queue, kernel, dims, NULL, global, local, l.num_wait, l.wait, l.out);
+    return link_close(stream, &l, code, "clEnqueueNDRangeKernel", error);
 }
 
 /* A verb that had nothing to do still passes on what it was to wait for. */
