@@ -257,7 +257,8 @@ GEAR_API GEAR_NODISCARD gear_status gear_sequence_length(const gear_cache *cache
 
 typedef enum gear_type { GEAR_F16 = 0, GEAR_BF16 = 1, GEAR_F32 = 2 } gear_type;
 
-/* A borrowed tensor [sequences, heads, tokens, head_dim] in the caller's buffer, alive until the verb's commands end. */
+/* A borrowed tensor [sequences, heads, tokens, head_dim] in the caller's buffer, alive until the verb's commands end. Outputs
+ * must not overlap: of the axes with more than one entry, in order of their strides, each stride spans the axes before it. */
 typedef struct gear_view {
     cl_mem mem;
     size_t offset;       /* bytes; a multiple of the element size */
@@ -370,7 +371,7 @@ typedef struct gear_cache_plan {
     uint32_t window_tokens;   /* tokens the window holds: recent + max(window, 64) */
     char variant[32];         /* the attend kernel that would run */
     char variant_reason[160]; /* why it and not another */
-    uintptr_t reserved[8];
+    uintptr_t reserved[8];    /* must be zero */
 } gear_cache_plan;
 
 GEAR_API void gear_cache_plan_init(gear_cache_plan *plan);
