@@ -218,9 +218,10 @@ typedef struct gear_cache_desc {
     uint32_t max_segment_tokens; /* prompts are cut into segments of this many tokens: a multiple of 64 up to 16384. 0: 4096 */
     const gear_codec_pair *codecs; /* one per layer, or one for all; copied */
     uint32_t num_codecs;           /* 1 or num_layers */
-    /* Of each layer, for compressed records. 0: enough for capacity_tokens in any mix of prompts and decoding. Records are
-     * contiguous: where rank_prompt and rank_decode differ, holes that short records left may be too small for long ones, and
-     * an append may fail below capacity_tokens. */
+    /* Of each layer, for compressed records. 0: enough for capacity_tokens in any mix of prompts and decoding, as long as no
+     * sequence was removed or cleared. Records are contiguous: with outliers, or where rank_prompt and rank_decode differ, the
+     * holes that short records left may be too small for long ones, and an append may fail with GEAR_ERROR_CAPACITY below
+     * capacity_tokens. Shorter prompt calls make shorter records. */
     uint64_t pool_bytes;
     gear_attend_kernel attend_kernel; /* one that cannot run is refused with GEAR_ERROR_UNSUPPORTED and the reason */
     uint32_t reserved[8];             /* must be zero */

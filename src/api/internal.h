@@ -90,7 +90,8 @@ uint32_t gear__batch_tokens(const gear_batch *batch, uint32_t index);
 gear_status gear__verb_check(const gear_cache *cache, uint32_t layer, const gear_sync *sync, const char *where,
                              gear_error *error);
 
-/* Memory that a caller lends; mem NULL: none, and only the offset is checked. Messages call it NAME MEM_FIELD ("k" ".mem") and its offset NAME OFFSET_FIELD ("k" ".offset"). */
+/* Memory that a caller lends. Messages call it NAME MEM_FIELD ("k" ".mem") and its offset NAME OFFSET_FIELD ("k" ".offset").
+ * mem NULL: none, and only the offset is checked. */
 typedef struct gear__region {
     cl_mem mem;
     size_t offset, align; /* bytes; offset is to be a multiple of align */
