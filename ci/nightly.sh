@@ -20,6 +20,15 @@ install_intel_runtime()
     [ -e "$runtime" ]
 }
 
+# tests/threads alone: plain programs, since Criterion does not start under this sanitizer.
+thread_sanitizer()
+{
+    check "thread sanitizer build" cmake --preset tsan -DGEAR_WERROR=ON
+    check "thread sanitizer build" cmake --build --preset tsan --parallel "$JOBS"
+    check "threads" ctest --preset tsan
+    finish
+}
+
 goldens_under_valgrind()
 {
     check "goldens" valgrind --quiet --leak-check=full --error-exitcode=9 --trace-children=yes \
@@ -34,6 +43,7 @@ fi
 tally build build
 tally gates ci/check_gates.sh
 tally sanitizers env GEAR_TEST_TINY=0 ci/check_sanitize.sh
+tally thread-sanitizer thread_sanitizer
 tally full-product env GEAR_TEST_FULL=1 ci/run_programs.sh
 tally small-work-groups env POCL_MAX_WORK_GROUP_SIZE=256 ci/run_programs.sh
 if install_intel_runtime; then

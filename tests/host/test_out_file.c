@@ -1,4 +1,5 @@
-/* test_out_file.c: what a program writes replaces the old file when it is complete, and only then; nothing is left beside it. */
+/* test_out_file.c: what a program writes replaces the old file when it is complete, and only then; nothing is left beside
+ * it. */
 #define _XOPEN_SOURCE 700
 #include <criterion/criterion.h>
 #include <dirent.h>
