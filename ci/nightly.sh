@@ -23,9 +23,9 @@ install_intel_runtime()
 # tests/threads alone: plain programs, since Criterion does not start under this sanitizer.
 thread_sanitizer()
 {
-    check "thread sanitizer build" cmake --preset tsan -DGEAR_WERROR=ON
-    check "thread sanitizer build" cmake --build --preset tsan --parallel "$JOBS"
-    check "threads" ctest --preset tsan
+    check "thread sanitizer: configure" cmake --preset tsan -DGEAR_WERROR=ON
+    check "thread sanitizer: build" cmake --build --preset tsan --parallel "$JOBS"
+    check "thread sanitizer: tests" ctest --preset tsan
     finish
 }
 
