@@ -17,8 +17,9 @@ int gear__caps_has_extension(const char *extensions, const char *name)
     size_t length = strlen(name);
     const char *at = extensions;
     while ((at = strstr(at, name)) != NULL) {
-        if ((at == extensions || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+        if ((at == extensions || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0')) {
             return 1;
+        }
         at += length;
     }
     return 0;
@@ -37,14 +38,17 @@ static gear_status text(cl_device_id device, cl_platform_id platform, cl_uint wh
     char whole[EXTENSION_BYTES];
     size_t need = 0;
     cl_int code = platform ? clGetPlatformInfo(platform, what, 0, NULL, &need) : clGetDeviceInfo(device, what, 0, NULL, &need);
-    if (!code && need > sizeof whole)
+    if (!code && need > sizeof whole) {
         return gear__fail(error, GEAR_ERROR_DEVICE, where, "the text of query 0x%x has %zu bytes", (unsigned)what, need);
+    }
     memset(whole, 0, sizeof whole);
-    if (!code)
+    if (!code) {
         code = platform ? clGetPlatformInfo(platform, what, sizeof whole, whole, NULL)
                         : clGetDeviceInfo(device, what, sizeof whole, whole, NULL);
-    if (code)
+    }
+    if (code) {
         return gear__fail_cl_text(error, code, where, "query 0x%x", (unsigned)what);
+    }
     whole[sizeof whole - 1] = '\0';
     (void)snprintf(out, size, "%.*s", (int)size - 1, whole);
     return GEAR_OK;
@@ -58,22 +62,26 @@ static void vendor_flags(gear__caps *caps, cl_device_id device, const char *exte
     caps->is_nvidia = !caps->is_pocl && (caps->vendor_id == 0x10de || strstr(caps->vendor, "NVIDIA"));
     caps->is_amd = !caps->is_pocl && (caps->vendor_id == 0x1002 || strstr(caps->vendor, "Advanced Micro Devices"));
     caps->is_intel = !caps->is_pocl && (caps->vendor_id == 0x8086 || strstr(caps->vendor, "Intel"));
-    if (!gear__caps_has_extension(extensions, "cl_nv_device_attribute_query"))
+    if (!gear__caps_has_extension(extensions, "cl_nv_device_attribute_query")) {
         return;
+    }
     if (!clGetDeviceInfo(device, NV_COMPUTE_CAPABILITY_MAJOR, sizeof major, &major, NULL) &&
-        !clGetDeviceInfo(device, NV_COMPUTE_CAPABILITY_MINOR, sizeof minor, &minor, NULL))
+        !clGetDeviceInfo(device, NV_COMPUTE_CAPABILITY_MINOR, sizeof minor, &minor, NULL)) {
         caps->nv_sm = major * 10u + minor;
+    }
 }
 
 /* "OpenCL 3.0 CUDA ..." */
 static void opencl_version(gear__caps *caps)
 {
     char *end;
-    if (strncmp(caps->version, "OpenCL ", 7) != 0)
+    if (strncmp(caps->version, "OpenCL ", 7) != 0) {
         return;
+    }
     caps->opencl_major = (uint32_t)strtoul(caps->version + 7, &end, 10);
-    if (*end == '.')
+    if (*end == '.') {
         caps->opencl_minor = (uint32_t)strtoul(end + 1, NULL, 10);
+    }
 }
 
 gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *error)
@@ -114,8 +122,9 @@ gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *e
 #undef TEXT
 #undef PLATFORM
 #undef VALUE
-    if (status)
+    if (status) {
         return status;
+    }
 
     caps->vendor_id = vendor;
     caps->compute_units = units;
@@ -128,8 +137,9 @@ gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *e
     caps->is_available = available == CL_TRUE;
     opencl_version(caps);
     /* A device that will not say has none of those that are looked for. */
-    if (text(device, NULL, CL_DEVICE_EXTENSIONS, sizeof extensions, extensions, NULL))
+    if (text(device, NULL, CL_DEVICE_EXTENSIONS, sizeof extensions, extensions, NULL)) {
         extensions[0] = '\0';
+    }
     vendor_flags(caps, device, extensions);
     return GEAR_OK;
 }
