@@ -21,8 +21,8 @@ BYTES = ("codes", "scales", "lowrank", "outliers", "exact", "tables", "window")
 # Of layer 7, what gear_2_6 is recorded to give; the errors within a hundredth of themselves, the bits to the digits given.
 ROW = {"rel_k": 0.1706, "rel_v": 0.3812, "rel_attention": 0.2373, "rel_attention_all_queries": 0.2435}
 BITS, COMPRESSED = 2.607, 1984
-ROW_KEYS = {"name", "preset", "order", "bits_per_value", "bits_per_value_all_tokens", "compressed_tokens", "bytes", "rel_k", "rel_v",
-            "rel_attention", "rel_attention_all_queries", "lowrank_energy_k", "lowrank_energy_v", "append_ms", "attend_ms"}
+ROW_KEYS = {"name", "preset", "order", "bits_per_value", "bits_per_value_all_tokens", "compressed_tokens", "bytes", "append_ms",
+            "attend_ms", "lowrank_energy_k", "lowrank_energy_v", *ROW}
 DEVICE_KEYS = {"platform", "name", "vendor", "type", "version", "driver"}
 
 
@@ -61,7 +61,8 @@ def usage(programs):
         name = os.path.basename(program)
         text = succeed(program, "--help")
         need(f"Usage: {name}" in text and "Exit codes: 0 done" in text, f"{name} --help: {text}")
-        need(re.fullmatch(rf"{name} \d+\.\d+\.\d+ \(library \d+\.\d+\.\d+\)\n", succeed(program, "--version")), f"{name} --version")
+        version = succeed(program, "--version")
+        need(re.fullmatch(rf"{name} \d+\.\d+\.\d+ \(library \d+\.\d+\.\d+\)\n", version), f"{name} --version: {version}")
         need(succeed(program, "--usage").startswith(f"Usage: {name}"), f"{name} --usage")
         need("unrecognized option '--no-such-flag'" in refuse(program, "--no-such-flag"), f"{name} --no-such-flag")
         need("'word'" in refuse(program, "word"), f"{name} word")
@@ -84,7 +85,7 @@ def check_row(row, text):
     check_bytes(row["bytes"], "bytes of the row")
     heads, dim = 3, 64
     bits = 8 * (row["bytes"]["total"] - row["bytes"]["window"]) / (2 * COMPRESSED * heads * dim)
-    need(math.isclose(bits, row["bits_per_value"], rel_tol=1e-6), f"bits_per_value is {row['bits_per_value']}, bytes give {bits}")
+    need(math.isclose(bits, row["bits_per_value"], rel_tol=1e-6), f"bits_per_value {row['bits_per_value']}, by bytes {bits}")
     need(row["append_ms"] > 0 and row["attend_ms"] > 0 and 0 < row["lowrank_energy_k"] < 1, str(row))
     columns = text.splitlines()
     need(columns[1].split()[:2] == ["codec", "preset"], f"header: {columns[1]}")
