@@ -1,6 +1,7 @@
 #!/bin/bash
-# nightly.sh [--valgrind]: what takes too long for every change: the full product of the end-to-end cases on PoCL, the tests
-# on Intel's CPU runtime (which has 16-bit floats and subgroups) and on devices made small, and the goldens under valgrind.
+# nightly.sh [--valgrind]: what takes too long for every change: 3,000 random end-to-end cases beyond the covering arrays on
+# PoCL, the thread sanitizer, the tests on Intel's CPU runtime (which has 16-bit floats and subgroups) and on devices made
+# small, and the goldens under valgrind.
 . "$(dirname "$0")/common.sh"
 
 build()
@@ -20,6 +21,15 @@ install_intel_runtime()
     [ -e "$runtime" ]
 }
 
+# tests/threads alone: plain programs, since Criterion does not start under this sanitizer.
+thread_sanitizer()
+{
+    check "thread sanitizer: configure" cmake --preset tsan -DGEAR_WERROR=ON
+    check "thread sanitizer: build" cmake --build --preset tsan --parallel "$JOBS"
+    check "thread sanitizer: tests" ctest --preset tsan
+    finish
+}
+
 goldens_under_valgrind()
 {
     check "goldens" valgrind --quiet --leak-check=full --error-exitcode=9 --trace-children=yes \
@@ -34,7 +44,8 @@ fi
 tally build build
 tally gates ci/check_gates.sh
 tally sanitizers env GEAR_TEST_TINY=0 ci/check_sanitize.sh
-tally full-product env GEAR_TEST_FULL=1 ci/run_programs.sh
+tally thread-sanitizer thread_sanitizer
+tally more-cases env GEAR_TEST_FULL=1 ci/run_programs.sh
 tally small-work-groups env POCL_MAX_WORK_GROUP_SIZE=256 ci/run_programs.sh
 if install_intel_runtime; then
     tally intel-cpu env OCL_ICD_VENDORS="$runtime" ci/run_programs.sh

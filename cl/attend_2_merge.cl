@@ -5,13 +5,13 @@
 #include "layout.h"
 
 #ifndef HEAD_DIM
-#error "HEAD_DIM is missing"
+#  error "HEAD_DIM is missing"
 #endif
 
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
-gear_k_attend_2_merge(__global const uint *seqs, uint query_heads, uint splits, __global const float *partial,
-                      __global const float *softmax, __global uchar *out, ulong out_offset, ulong stride_seq, ulong stride_head,
-                      ulong stride_token, uint type, __global float *lse, ulong lse_offset, uint has_lse)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_2_merge(
+    __global const uint *seqs, uint query_heads, uint splits, __global const float *partial, __global const float *softmax,
+    __global uchar *out, ulong out_offset, ulong stride_seq, ulong stride_head, ulong stride_token, uint type,
+    __global float *lse, ulong lse_offset, uint has_lse)
 {
     const uint lid = (uint)get_local_id(0), token = (uint)get_group_id(0) / query_heads, entry = (uint)get_group_id(1);
     const uint head = (uint)get_group_id(0) % query_heads;

@@ -80,17 +80,10 @@ static error_t device_parse(int key, char *text, struct argp_state *state)
 {
     device_flags *flags = state->input;
     switch (key) {
-    case KEY_DEVICE:
-        flags->device = text;
-        return 0;
-    case KEY_CACHE:
-        flags->program_cache = text;
-        return 0;
-    case KEY_NO_CACHE:
-        flags->no_program_cache = 1;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
+    case KEY_DEVICE: flags->device = text; return 0;
+    case KEY_CACHE: flags->program_cache = text; return 0;
+    case KEY_NO_CACHE: flags->no_program_cache = 1; return 0;
+    default: return ARGP_ERR_UNKNOWN;
     }
 }
 

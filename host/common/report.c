@@ -102,23 +102,14 @@ json_t *report_device(const device *dev)
                      text(dev->driver));
 }
 
-FILE *report_open(const char *path, host_error *error)
-{
-    FILE *file = fopen(path, "w");
-    if (!file)
-        fail(error, EXIT_INPUT, "%s: cannot write: %s", path, strerror(errno));
-    return file;
-}
-
-bool report_write(json_t *root, FILE *file, const char *path, host_error *error)
+bool report_write(json_t *root, out_file *file, host_error *error)
 {
     bool ok = root ? true : fail(error, EXIT_DEVICE, "host memory exhausted");
     errno = 0;
-    if (ok && json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(9)))
-        ok = fail(error, EXIT_DEVICE, "%s: cannot write: %s", path, strerror(errno));
-    if (ok && fputc('\n', file) == EOF)
-        ok = fail(error, EXIT_DEVICE, "%s: cannot write: %s", path, strerror(errno));
-    if (fclose(file) && ok)
-        ok = fail(error, EXIT_DEVICE, "%s: cannot write: %s", path, strerror(errno));
-    return ok;
+    if (ok && (json_dumpf(root, file->stream, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) || fputc('\n', file->stream) == EOF))
+        ok = fail(error, EXIT_DEVICE, "%s: cannot write: %s", file->path, strerror(errno));
+    if (ok)
+        return out_commit(file, error);
+    out_discard(file);
+    return false;
 }

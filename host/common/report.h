@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "out_file.h"
 #include "pick_device.h"
 
 /* Rows of text cells; the first column is aligned left, the others right. */
@@ -32,9 +33,7 @@ json_t *report_device(const device *dev);
 /* Bytes that compressed tokens occupy: all but window, scratch and unused. */
 uint64_t report_compressed(const gear_bytes *bytes);
 
-/* Opens a JSON file for writing before the work starts, so that a wrong path fails at once; NULL on failure. */
-FILE *report_open(const char *path, host_error *error);
-/* Writes the document (NULL: it could not be built) and closes the file in any case. */
-bool report_write(json_t *root, FILE *file, const char *path, host_error *error);
+/* Writes the document (NULL: it could not be built) and puts the file in its place, or discards it. */
+bool report_write(json_t *root, out_file *file, host_error *error);
 
 #endif

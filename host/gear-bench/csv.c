@@ -1,16 +1,14 @@
 /* csv.c: one line a result, for spreadsheets. */
-#include <errno.h>
-#include <string.h>
-
 #include "../common/report.h"
 #include "result.h"
 
 bool results_csv(const result *list, size_t count, const device *dev, const bandwidth *peaks, const char *path,
                  host_error *error)
 {
-    FILE *file = report_open(path, error);
-    if (!file)
+    out_file out;
+    if (!out_open(&out, path, error))
         return false;
+    FILE *file = out.stream;
     fprintf(file,
             "device,verb,batch,kv_heads,queries_per_kv_head,tokens,head_dim,query_tokens,built,codec,variant,bits_per_value,"
             "device_us,device_median_us,kernels_us,wall_median_us,bytes,gbps,percent_of_peak,peak_gbps,tokens_per_s,"
@@ -29,6 +27,5 @@ bool results_csv(const result *list, size_t count, const device *dev, const band
                 (unsigned long long)r->moved, result_rate(r), 100 * result_rate(r) / r->peak,
                 r->verb == VERB_ATTEND ? peaks->read : peaks->copy, result_tokens_per_second(r), r->of_16bit);
     }
-    errno = 0;
-    return fclose(file) == 0 || fail(error, EXIT_DEVICE, "%s: cannot write: %s", path, strerror(errno));
+    return out_commit(&out, error);
 }

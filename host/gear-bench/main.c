@@ -171,7 +171,7 @@ static bool measure(const options *o, const shape_list *shapes, json_t **documen
 }
 
 /* This run's document (NULL: none) and those of --compare. */
-static bool write_page(const options *o, json_t *own, FILE *file, host_error *error)
+static bool write_page(const options *o, json_t *own, out_file *file, host_error *error)
 {
     size_t count = 0;
     json_t **documents = calloc(o->num_compare + 1, sizeof *documents);
@@ -183,10 +183,7 @@ static bool write_page(const options *o, json_t *own, FILE *file, host_error *er
         ok = documents[count] != NULL;
         count += ok;
     }
-    if (ok)
-        ok = page_write(documents, count, file, o->report, error);
-    else
-        fclose(file);
+    ok = ok && page_write(documents, count, file->stream, error) && out_commit(file, error);
     for (size_t i = 0; i < count; ++i)
         json_decref(documents[i]);
     free(documents);
@@ -198,18 +195,16 @@ static bool run(const options *o, host_error *error)
 {
     shape_list shapes = {0};
     json_t *document = NULL;
-    FILE *json = NULL, *page = NULL;
-    bool ok = (!o->shapes || shapes_read(o->shapes, &shapes, error)) && (!o->json || (json = report_open(o->json, error))) &&
-              (!o->report || (page = report_open(o->report, error)));
+    out_file json = {0}, page = {0};
+    bool ok = (!o->shapes || shapes_read(o->shapes, &shapes, error)) && (!o->json || out_open(&json, o->json, error)) &&
+              (!o->report || out_open(&page, o->report, error));
     ok = ok && (!o->shapes || measure(o, &shapes, &document, error));
-    if (json && document)
-        ok = report_write(document, json, o->json, error) && ok;
-    else if (json)
-        fclose(json);
-    if (page && (document || (!o->shapes && ok)))
-        ok = write_page(o, document, page, error) && ok;
-    else if (page)
-        fclose(page);
+    if (json.stream && document)
+        ok = report_write(document, &json, error) && ok;
+    if (page.stream && (document || (!o->shapes && ok)))
+        ok = write_page(o, document, &page, error) && ok;
+    out_discard(&json);
+    out_discard(&page);
     json_decref(document);
     free(shapes.items);
     return ok;

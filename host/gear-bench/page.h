@@ -10,7 +10,7 @@
 /* Reads a document; one that is not of gear-bench or bench_peers is bad input. NULL on failure. */
 json_t *page_read(const char *path, host_error *error);
 
-/* Writes and closes the page. Documents of one device name share figures; all are side by side in the first one. */
-bool page_write(json_t *const *documents, size_t count, FILE *file, const char *path, host_error *error);
+/* Writes the page. Documents of one device name share figures; all are side by side in the first one. */
+bool page_write(json_t *const *documents, size_t count, FILE *file, host_error *error);
 
 #endif

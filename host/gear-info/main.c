@@ -50,38 +50,17 @@ static error_t parse(int key, char *text, struct argp_state *state)
 {
     options *o = state->input;
     switch (key) {
-    case KEY_LAYERS:
-        o->geometry.layers = args_u32("layers", text, state);
-        break;
-    case KEY_KV_HEADS:
-        o->geometry.kv_heads = args_u32("kv-heads", text, state);
-        break;
-    case KEY_QUERY_HEADS:
-        o->geometry.query_heads = args_u32("query-heads", text, state);
-        break;
-    case KEY_HEAD_DIM:
-        o->geometry.head_dim = args_u32("head-dim", text, state);
-        break;
-    case KEY_TOKENS:
-        o->geometry.tokens = args_u64("tokens", text, state);
-        break;
-    case KEY_SEQUENCES:
-        o->geometry.sequences = args_u32("sequences", text, state);
-        break;
-    case KEY_QUERIES:
-        o->geometry.max_queries = args_u32("max-queries", text, state);
-        break;
-    case KEY_PRESETS:
-        o->presets = true;
-        return 0;
-    case KEY_JSON:
-        o->json = text;
-        return 0;
-    case ARGP_KEY_ARG:
-        argp_failure(state, EXIT_INPUT, 0, "'%s' is not an option", text);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
+    case KEY_LAYERS: o->geometry.layers = args_u32("layers", text, state); break;
+    case KEY_KV_HEADS: o->geometry.kv_heads = args_u32("kv-heads", text, state); break;
+    case KEY_QUERY_HEADS: o->geometry.query_heads = args_u32("query-heads", text, state); break;
+    case KEY_HEAD_DIM: o->geometry.head_dim = args_u32("head-dim", text, state); break;
+    case KEY_TOKENS: o->geometry.tokens = args_u64("tokens", text, state); break;
+    case KEY_SEQUENCES: o->geometry.sequences = args_u32("sequences", text, state); break;
+    case KEY_QUERIES: o->geometry.max_queries = args_u32("max-queries", text, state); break;
+    case KEY_PRESETS: o->presets = true; return 0;
+    case KEY_JSON: o->json = text; return 0;
+    case ARGP_KEY_ARG: argp_failure(state, EXIT_INPUT, 0, "'%s' is not an option", text); return 0;
+    default: return ARGP_ERR_UNKNOWN;
     }
     o->geometry_given = true;
     return 0;
@@ -101,10 +80,9 @@ static bool show_cache(const options *o, const recipe *r, json_t *root, host_err
 
 static bool inform(const options *o, host_error *error)
 {
-    FILE *file = NULL;
+    out_file file = {0};
     recipe r;
-    if (!codec_flags_recipe(&o->flags.codec, o->geometry.head_dim, &r, error) ||
-        (o->json && !(file = report_open(o->json, error))))
+    if (!codec_flags_recipe(&o->flags.codec, o->geometry.head_dim, &r, error) || (o->json && !out_open(&file, o->json, error)))
         return false;
     json_t *root = json_pack("{ss}", "version", gear_version());
     bool ok = root != NULL || fail(error, EXIT_DEVICE, "host memory exhausted");
@@ -112,10 +90,9 @@ static bool inform(const options *o, host_error *error)
     if (ok && (o->geometry_given || o->presets || codec_flags_any(&o->flags.codec)))
         ok = show_cache(o, &r, root, error);
     ok = ok && stdout_ok(error);
-    if (ok && file)
-        ok = report_write(root, file, o->json, error);
-    else if (file)
-        fclose(file);
+    if (ok && file.stream)
+        ok = report_write(root, &file, error);
+    out_discard(&file);
     json_decref(root);
     return ok;
 }
@@ -123,8 +100,7 @@ static bool inform(const options *o, host_error *error)
 int main(int argc, char **argv)
 {
     static char program[] = "gear-info";
-    options o = {
-        .geometry = {.layers = 1, .kv_heads = 8, .head_dim = 128, .tokens = 4096, .sequences = 1, .max_queries = 1}};
+    options o = {.geometry = {.layers = 1, .kv_heads = 8, .head_dim = 128, .tokens = 4096, .sequences = 1, .max_queries = 1}};
     host_error error = {0};
     const command_spec command = {program, option_table, parse, doc};
     command_line(&command, argc, argv, &o, &o.flags);

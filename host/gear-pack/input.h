@@ -14,8 +14,8 @@ typedef struct input {
     float scale;
     cl_mem k_mem, v_mem, q_mem;
     cl_mem squares_mem; /* float [KV heads][head_dim]: mean square of the first half of the queries; NULL with fewer than two */
-    cl_mem dense_mem; /* float [KV heads][tokens][head_dim]: what gear_reconstruct writes */
-    cl_mem out_mem;   /* float [query heads][m][head_dim] */
+    cl_mem dense_mem;   /* float [KV heads][tokens][head_dim]: what gear_reconstruct writes */
+    cl_mem out_mem;     /* float [query heads][m][head_dim] */
 } input;
 
 /* Reads and checks the files (q may be NULL) and uploads them; scale 0 is 1 / sqrt(head_dim). Call input_free in any case. */

@@ -72,21 +72,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
 {
     options *o = state->input;
     switch (key) {
-    case KEY_K:
-        add_path(&o->k, text, state);
-        return 0;
-    case KEY_V:
-        add_path(&o->v, text, state);
-        return 0;
-    case KEY_Q:
-        add_path(&o->q, text, state);
-        return 0;
-    case KEY_JSON:
-        o->json = text;
-        return 0;
-    case KEY_ORDER:
-        o->order = args_choice("order", text, orders, 2, state);
-        return 0;
+    case KEY_K: add_path(&o->k, text, state); return 0;
+    case KEY_V: add_path(&o->v, text, state); return 0;
+    case KEY_Q: add_path(&o->q, text, state); return 0;
+    case KEY_JSON: o->json = text; return 0;
+    case KEY_ORDER: o->order = args_choice("order", text, orders, 2, state); return 0;
     case KEY_SCALE:
         o->scale = args_float("scale", text, state);
         if (!(o->scale > 0))
@@ -104,8 +94,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         if (o->order == ORDER_QUERIES && !o->q.count)
             argp_failure(state, EXIT_INPUT, 0, "--order queries needs --q");
         return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
+    default: return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -181,7 +170,7 @@ static bool pack(const options *o, host_error *error)
 {
     bool ok = false;
     size_t count = 0;
-    FILE *json = NULL;
+    out_file json = {0};
     device dev = {0};
     measurer m = {.dev = &dev};
     recipe *recipes = NULL;
@@ -202,22 +191,20 @@ static bool pack(const options *o, host_error *error)
     scoring how = choose_scoring(o, inputs, recipes, count);
     m.weighted = how.weighted;
     m.halved = how.halved;
-    if (o->json && !(json = report_open(o->json, error)))
+    if (o->json && !out_open(&json, o->json, error))
         goto cleanup;
     if (!open_library(&dev, programs, &m.context, error) || !measure_all(o, &m, inputs, recipes, rows, count, error))
         goto cleanup;
     print_heading(&dev, &how);
     rows_sort(rows, count);
     ok = rows_print(rows, count, error);
-    if (ok && json) {
+    if (ok && json.stream) {
         json_t *root = rows_json(rows, count, &how, &dev);
-        ok = report_write(root, json, o->json, error);
+        ok = report_write(root, &json, error);
         json_decref(root);
-        json = NULL;
     }
 cleanup:
-    if (json)
-        fclose(json);
+    out_discard(&json);
     measurer_free(&m);
     gear_context_destroy(m.context);
     for (size_t i = 0; inputs && i < o->k.count; ++i)

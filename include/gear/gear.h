@@ -224,9 +224,10 @@ typedef struct gear_cache_desc {
     uint32_t max_segment_tokens; /* prompts are cut into segments of this many tokens: a multiple of 64 up to 16384. 0: 4096 */
     const gear_codec_pair *codecs; /* one per layer, or one for all; copied */
     uint32_t num_codecs;           /* 1 or num_layers */
-    /* Of each layer, for compressed records. 0: enough for capacity_tokens in any mix of prompts and decoding. Records are
-     * contiguous: where rank_prompt and rank_decode differ, holes that short records left may be too small for long ones, and
-     * an append may fail below capacity_tokens. */
+    /* Of each layer, for compressed records. 0: enough for capacity_tokens in any mix of prompts and decoding, as long as no
+     * sequence was removed or cleared. Records are contiguous: with outliers, or where rank_prompt and rank_decode differ, the
+     * holes that short records left may be too small for long ones, and an append may fail with GEAR_ERROR_CAPACITY below
+     * capacity_tokens. Shorter prompt calls make shorter records. */
     uint64_t pool_bytes;
     gear_attend_kernel attend_kernel; /* one that cannot run is refused with GEAR_ERROR_UNSUPPORTED and the reason */
     uint32_t reserved[8];             /* must be zero */
@@ -263,7 +264,8 @@ GEAR_API GEAR_NODISCARD gear_status gear_sequence_length(const gear_cache *cache
 
 typedef enum gear_type { GEAR_F16 = 0, GEAR_BF16 = 1, GEAR_F32 = 2 } gear_type;
 
-/* A borrowed tensor [sequences, heads, tokens, head_dim] in the caller's buffer, alive until the verb's commands end. */
+/* A borrowed tensor [sequences, heads, tokens, head_dim] in the caller's buffer, alive until the verb's commands end. Outputs
+ * must not overlap: of the axes with more than one entry, in order of their strides, each stride spans the axes before it. */
 typedef struct gear_view {
     cl_mem mem;
     size_t offset;       /* bytes; a multiple of the element size */
@@ -376,7 +378,7 @@ typedef struct gear_cache_plan {
     uint32_t window_tokens;   /* tokens the window holds: recent + max(window, 64) */
     char variant[32];         /* the attend kernel that would run */
     char variant_reason[160]; /* why it and not another */
-    uintptr_t reserved[8];
+    uintptr_t reserved[8];    /* must be zero */
 } gear_cache_plan;
 
 GEAR_API void gear_cache_plan_init(gear_cache_plan *plan);

@@ -30,7 +30,10 @@ static gear_status check_desc(const gear_attend_desc *desc, gear_error *error)
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.%s is NULL and the other tail is not",
                           desc->tail_k ? "tail_v" : "tail_k");
     }
-    return gear__reserved_check(desc->reserved, sizeof desc->reserved / sizeof *desc->reserved, where, error);
+    if (desc->tail_tokens && !desc->tail_k) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.tail_tokens is given and desc.tail_k is NULL");
+    }
+    return GEAR__RESERVED_CHECK(desc, "desc", where, error);
 }
 
 /* Checks lengths and writes the batch list; *tiles is the longest sequence's. */
@@ -77,7 +80,7 @@ static gear_status check_lse(const gear_cache *cache, const gear_batch *batch, c
         rows += gear__batch_tokens(batch, i);
     }
     uint64_t bytes = rows * cache->desc.num_query_heads * sizeof(cl_float);
-    const gear__region region = {desc->lse, desc->lse_offset, sizeof(cl_float), bytes, "desc.lse", "", "_offset"};
+    const gear__region region = {desc->lse, desc->lse_offset, sizeof(cl_float), bytes, "desc.lse", "", "_offset", 1};
     return gear__region_check(cache, &region, where, error);
 }
 
@@ -101,7 +104,7 @@ static gear_status check_views(const gear_cache *cache, const gear_batch *batch,
     gear_status status = gear__view_check(cache, q, "q", heads, n, batch->tokens, batch->tokens_each, where, &call->q, error);
     status = status
                  ? status
-                 : gear__view_check(cache, out, "out", heads, n, batch->tokens, batch->tokens_each, where, &call->out, error);
+                 : gear__output_check(cache, out, "out", heads, n, batch->tokens, batch->tokens_each, where, &call->out, error);
     if (!status && desc->tail_k) {
         const uint32_t *counts = desc->tail_tokens ? desc->tail_tokens : batch->tokens;
         status = gear__view_check(cache, desc->tail_k, "desc.tail_k", kv, n, counts, batch->tokens_each, where, &call->tail_k,
@@ -110,7 +113,7 @@ static gear_status check_views(const gear_cache *cache, const gear_batch *batch,
                         : gear__view_check(cache, desc->tail_v, "desc.tail_v", kv, n, counts, batch->tokens_each, where,
                                            &call->tail_v, error);
     }
-    return !status && desc->lse ? check_lse(cache, batch, desc, error) : status;
+    return status ? status : check_lse(cache, batch, desc, error);
 }
 
 /* Uploads the strides and types of the caller's tensors when they changed. */

@@ -104,20 +104,10 @@ static void divide(gear_bytes *bytes, uint64_t by)
     bytes->tables = bytes->total - bytes->codes - bytes->scales - bytes->lowrank - bytes->outliers;
 }
 
-gear_status gear_cache_query(gear_context *context, const gear_cache_desc *desc, gear_cache_plan *plan, gear_error *error)
+/* desc checked. */
+static gear_status fill_plan(const gear_context *context, const gear_cache_desc *desc, gear_cache_plan *plan, const char *where,
+                             gear_error *error)
 {
-    static const char where[] = "gear_cache_query";
-    if (!context || !plan) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s is NULL", context ? "plan" : "context");
-    }
-    if (plan->struct_size != sizeof *plan) {
-        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
-                          "plan.struct_size is %zu, not %zu (gear_cache_plan_init sets it)", plan->struct_size, sizeof *plan);
-    }
-    gear_status status = gear__desc_check(desc, where, error);
-    if (status) {
-        return status;
-    }
     gear_cache_desc complete = gear__desc_complete(desc);
     gear_cache_plan_init(plan);
     int any_rank = gear__desc_any_rank(desc);
@@ -127,7 +117,8 @@ gear_status gear_cache_query(gear_context *context, const gear_cache_desc *desc,
         gear__sizes sizes;
         gear__shape_init(&shape, &complete, &desc->codecs[desc->num_codecs == 1 ? 0 : i]);
         gear__sizes_of(&complete, &shape, &context->device.caps, any_rank, &sizes);
-        status = gear__check_attend_kernel(&context->device.caps, &complete, &shape, where, error);
+        gear_status status = gear__sizes_check(&complete, i, &sizes, &context->device.caps, where, error);
+        status = status ? status : gear__check_attend_kernel(&context->device.caps, &complete, &shape, where, error);
         if (status) {
             return status;
         }
@@ -147,6 +138,26 @@ gear_status gear_cache_query(gear_context *context, const gear_cache_desc *desc,
         }
     }
     return GEAR_OK;
+}
+
+gear_status gear_cache_query(gear_context *context, const gear_cache_desc *desc, gear_cache_plan *plan, gear_error *error)
+{
+    static const char where[] = "gear_cache_query";
+    if (!context || !plan) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s is NULL", context ? "plan" : "context");
+    }
+    if (plan->struct_size != sizeof *plan) {
+        return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
+                          "plan.struct_size is %zu, not %zu (gear_cache_plan_init sets it)", plan->struct_size, sizeof *plan);
+    }
+    gear_cache_plan filled;
+    gear_status status = GEAR__RESERVED_CHECK(plan, "plan", where, error);
+    status = status ? status : gear__desc_check(desc, where, error);
+    status = status ? status : fill_plan(context, desc, &filled, where, error);
+    if (!status) {
+        *plan = filled;
+    }
+    return status;
 }
 
 static uint64_t counter(const cl_uint *words)

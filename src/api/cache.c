@@ -65,22 +65,6 @@ static gear_status create_layer(gear_cache *cache, uint32_t index, const gear__s
 {
     gear__device *device = &cache->context->device;
     gear__layer *layer = &cache->layers[index];
-    if (sizes->granules >= UINT32_MAX) {
-        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "layer %u needs a pool of %llu bytes; the limit is 256 GiB",
-                          index, (unsigned long long)sizes->pool_bytes);
-    }
-    if (sizes->table_bytes / 4 > UINT32_MAX) { /* uploads address words by 32 bits */
-        return gear__fail(
-            error, GEAR_ERROR_UNSUPPORTED, where,
-            "capacity_sequences %u x max_sequence_tokens %llu need a page table of %llu bytes a layer; the limit is 16 GiB",
-            cache->desc.capacity_sequences, (unsigned long long)cache->desc.max_sequence_tokens,
-            (unsigned long long)sizes->table_bytes);
-    }
-    if (sizes->granules < sizes->least_granules) {
-        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "pool_bytes is %llu; layer %u needs at least %llu for one block",
-                          (unsigned long long)cache->desc.pool_bytes, index,
-                          (unsigned long long)sizes->least_granules * GEAR__GRANULE);
-    }
     uint64_t blocks = gear__desc_capacity_blocks(&cache->desc);
     uint64_t records = 2 * blocks + 2ull * cache->desc.capacity_sequences;
     if (!gear__heap_init(&layer->heap, &device->allocator, (uint32_t)sizes->granules, (uint32_t)records)) {
@@ -172,7 +156,8 @@ gear_status gear_cache_create(gear_context *context, const gear_cache_desc *desc
         gear__shape shape;
         gear__shape_init(&shape, &cache->desc, codec);
         gear__sizes_of(&cache->desc, &shape, &context->device.caps, cache->any_rank, &sizes);
-        if (i == 0) {
+        status = gear__sizes_check(&cache->desc, i, &sizes, &context->device.caps, where, error);
+        if (!status && i == 0) {
             cache->staging_rows = (uint32_t)sizes.staging_rows;
             cache->scratch_bytes.scratch = sizes.scratch_bytes;
             cache->scratch_bytes.tables = sizes.list_bytes;

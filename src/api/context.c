@@ -11,7 +11,7 @@ gear_status gear_context_create(const gear_context_desc *desc, gear_context **co
         return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
                           "desc.struct_size is %zu, not %zu (gear_context_desc_init sets it)", desc->struct_size, sizeof *desc);
     }
-    gear_status status = gear__reserved_check(desc->reserved, sizeof desc->reserved / sizeof *desc->reserved, where, error);
+    gear_status status = GEAR__RESERVED_CHECK(desc, "desc", where, error);
     if (status) {
         return status;
     }

@@ -81,9 +81,6 @@ struct gear_cache {
     gear_bytes scratch_bytes; /* scratch and tables, for the accounting */
 };
 
-/* Reserved words of a descriptor `desc` must be zero. */
-gear_status gear__reserved_check(const uintptr_t *reserved, size_t count, const char *where, gear_error *error);
-
 /* The checked form of a batch: cache->slots[i] is the slot of sequence i. */
 gear_status gear__batch_check(gear_cache *cache, const gear_batch *batch, int needs_tokens, const char *where,
                               gear_error *error);
@@ -93,20 +90,26 @@ uint32_t gear__batch_tokens(const gear_batch *batch, uint32_t index);
 gear_status gear__verb_check(const gear_cache *cache, uint32_t layer, const gear_sync *sync, const char *where,
                              gear_error *error);
 
-/* Memory that a caller lends. Messages call it NAME MEM_FIELD ("k" ".mem") and its offset NAME OFFSET_FIELD ("k" ".offset"). */
+/* Memory that a caller lends. Messages call it NAME MEM_FIELD ("k" ".mem") and its offset NAME OFFSET_FIELD ("k" ".offset").
+ * mem NULL: none, and only the offset is checked. */
 typedef struct gear__region {
     cl_mem mem;
     size_t offset, align; /* bytes; offset is to be a multiple of align */
     uint64_t bytes;       /* from the offset on */
     const char *name, *mem_field, *offset_field;
+    int is_output; /* the device writes it; else it reads it */
 } gear__region;
 gear_status gear__region_check(const gear_cache *cache, const gear__region *region, const char *where, gear_error *error);
 
-/* Checks a caller's tensor of `heads` heads for sequences of counts[i] tokens (NULL: `each`) and resolves it. `name` for
+/* Checks a caller's input of `heads` heads for sequences of counts[i] tokens (NULL: `each`) and resolves it. `name` for
  * messages. */
 gear_status gear__view_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
                              uint32_t num_seqs, const uint32_t *counts, uint32_t each, const char *where, gear__tensor *tensor,
                              gear_error *error);
+/* The same for an output, of which no two rows may overlap. */
+gear_status gear__output_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
+                               uint32_t num_seqs, const uint32_t *counts, uint32_t each, const char *where,
+                               gear__tensor *tensor, gear_error *error);
 
 /* Slot of a sequence, or UINT32_MAX. */
 uint32_t gear__find_slot(const gear_cache *cache, gear_sequence sequence);
@@ -133,6 +136,9 @@ typedef struct gear__sizes {
 /* desc complete. shape: the layer's, for the pool; `any_rank`: some layer has a low-rank part. */
 void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank,
                     gear__sizes *sizes);
+/* Refuses what layer `layer` or the scratch would need and neither the format nor the device can hold. desc complete. */
+gear_status gear__sizes_check(const gear_cache_desc *desc, uint32_t layer, const gear__sizes *sizes, const gear__caps *caps,
+                              const char *where, gear_error *error);
 /* Name of the attend kernel that runs, and why it and not another. desc complete. */
 void gear__describe_variant(const gear__caps *caps, const gear_cache_desc *desc, const gear__shape *shape,
                             gear_cache_plan *plan);

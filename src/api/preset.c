@@ -76,11 +76,11 @@ gear_status gear_preset(const char *name, gear_cache_desc *desc, gear_codec_pair
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where,
                           "name is \"%.60s\", which is no preset (gear_preset_name lists them)", name);
     }
-    int mixed = p->backbone == GEAR_BACKBONE_MIXED;
-    if (mixed && (desc->head_dim < 64 || desc->head_dim > 256 || desc->head_dim % 16)) {
-        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "head_dim is %u; set it before gear_preset, to 64 .. 256",
-                          desc->head_dim);
+    gear_status status = gear__head_dim_check(desc->head_dim, where, error);
+    if (status) {
+        return status;
     }
+    int mixed = p->backbone == GEAR_BACKBONE_MIXED;
     fill_codec(&codecs->k, p, p->k_rank);
     fill_codec(&codecs->v, p, p->v_rank);
     if (mixed) {

@@ -55,8 +55,8 @@ gear_status gear_reconstruct(gear_cache *cache, uint32_t layer_index, gear_seque
     uint32_t n = (uint32_t)count, first_tile, tiles, advance;
     for (int s = 0; s < 2 && !status; s++) {
         if (views[s]) {
-            status = gear__view_check(cache, views[s], s ? "v" : "k", cache->desc.num_kv_heads, 1, NULL, n, where, &tensors[s],
-                                      error);
+            status = gear__output_check(cache, views[s], s ? "v" : "k", cache->desc.num_kv_heads, 1, NULL, n, where,
+                                        &tensors[s], error);
         }
     }
     gear__stream stream;

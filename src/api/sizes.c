@@ -67,3 +67,54 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->list_bytes = 2 * sequences * GEAR__SEQ_WORDS * 4 + rows / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 +
                         GEAR__HEALTH_WORDS * 4 + sizes->counter_bytes + 4;
 }
+
+static gear_status check_limits(const gear_cache_desc *desc, uint32_t layer, const gear__sizes *sizes, const char *where,
+                                gear_error *error)
+{
+    if (sizes->granules >= UINT32_MAX) {
+        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "layer %u needs a pool of %llu bytes; the limit is 256 GiB",
+                          layer, (unsigned long long)sizes->pool_bytes);
+    }
+    if (sizes->table_bytes / 4 > UINT32_MAX) { /* uploads address words by 32 bits */
+        return gear__fail(
+            error, GEAR_ERROR_UNSUPPORTED, where,
+            "capacity_sequences %u x max_sequence_tokens %llu need a page table of %llu bytes a layer; the limit is 16 GiB",
+            desc->capacity_sequences, (unsigned long long)desc->max_sequence_tokens, (unsigned long long)sizes->table_bytes);
+    }
+    if (sizes->granules < sizes->least_granules) {
+        return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "pool_bytes is %llu; layer %u needs at least %llu for one block",
+                          (unsigned long long)desc->pool_bytes, layer,
+                          (unsigned long long)sizes->least_granules * GEAR__GRANULE);
+    }
+    return GEAR_OK;
+}
+
+gear_status gear__sizes_check(const gear_cache_desc *desc, uint32_t layer, const gear__sizes *sizes, const gear__caps *caps,
+                              const char *where, gear_error *error)
+{
+    const struct {
+        const char *what, *fields;
+        uint64_t bytes;
+    } buffers[] = {
+        {"the pool", "capacity_tokens or pool_bytes", sizes->pool_bytes},
+        {"the page table", "capacity_sequences or max_sequence_tokens", sizes->table_bytes},
+        {"the window", "capacity_sequences, recent or window", sizes->window_bytes},
+        {"the staging", "max_segment_tokens", sizes->x_bytes},
+        {"the mask", "max_segment_tokens", sizes->mask_bytes},
+        {"the residual", "max_segment_tokens", sizes->r_bytes},
+        {"the low-rank scratch", "max_segment_tokens", sizes->a_bytes},
+        {"the partial results of attend", "capacity_sequences or max_query_tokens", sizes->partial_bytes},
+        {"the partial sums of attend", "capacity_sequences or max_query_tokens", sizes->softmax_bytes},
+        {"the counters of attend", "capacity_sequences or max_query_tokens", sizes->counter_bytes},
+    };
+    gear_status status = check_limits(desc, layer, sizes, where, error);
+    for (size_t i = 0; !status && i < sizeof buffers / sizeof *buffers; i++) {
+        if (buffers[i].bytes > caps->max_alloc) {
+            status =
+                gear__fail(error, GEAR_ERROR_DEVICE, where,
+                           "%s of layer %u has %llu bytes; the device's largest buffer has %llu: lower %s", buffers[i].what,
+                           layer, (unsigned long long)buffers[i].bytes, (unsigned long long)caps->max_alloc, buffers[i].fields);
+        }
+    }
+    return status;
+}

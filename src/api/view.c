@@ -29,9 +29,46 @@ static int view_elements(const gear_cache *cache, const gear_view *view, uint32_
     return 1;
 }
 
-gear_status gear__view_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
-                             uint32_t num_seqs, const uint32_t *counts, uint32_t each, const char *where, gear__tensor *tensor,
-                             gear_error *error)
+/* Refuses rows that may share memory: the axes in order of their strides, each stride must span those before it. */
+static gear_status check_overlap(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
+                                 uint32_t num_seqs, const uint32_t *counts, uint32_t each, const char *where, gear_error *error)
+{
+    typedef struct axis {
+        const char *name;
+        uint64_t count;
+        size_t stride;
+    } axis;
+    uint64_t sum = 0, longest = 0, span = cache->desc.head_dim;
+    for (uint32_t i = 0; i < num_seqs; i++) {
+        uint64_t count = counts ? counts[i] : each;
+        sum += count;
+        longest = count > longest ? count : longest;
+    }
+    /* packed sequences are one run of tokens */
+    int packed = !view->stride_seq;
+    axis axes[3] = {{"head", heads, view->stride_head},
+                    {"token", packed ? sum : longest, view->stride_token},
+                    {"seq", packed ? 1 : num_seqs, view->stride_seq}};
+    for (int done = 0; done < 3; done++) {
+        int least = done;
+        for (int i = done + 1; i < 3; i++) {
+            least = axes[i].stride < axes[least].stride ? i : least;
+        }
+        const axis a = axes[least];
+        axes[least] = axes[done];
+        if (a.count > 1 && a.stride < span) {
+            return gear__fail(error, GEAR_ERROR_ARGUMENT, where,
+                              "%s.stride_%s is %zu; below %llu the outputs of the smaller strides overlap", name, a.name,
+                              a.stride, (unsigned long long)span);
+        }
+        span += a.count > 1 ? (a.count - 1) * a.stride : 0;
+    }
+    return GEAR_OK;
+}
+
+static gear_status check_view(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
+                              uint32_t num_seqs, const uint32_t *counts, uint32_t each, int is_output, const char *where,
+                              gear__tensor *tensor, gear_error *error)
 {
     if (!view || !view->mem) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s%s is NULL", name, view ? ".mem" : "");
@@ -51,11 +88,26 @@ gear_status gear__view_check(const gear_cache *cache, const gear_view *view, con
         __builtin_mul_overflow(elements, element, &bytes)) {
         return gear__fail(error, GEAR_ERROR_BUFFER, where, "%s: the strides reach beyond any buffer", name);
     }
-    const gear__region region = {view->mem, view->offset, element, bytes, name, ".mem", ".offset"};
+    const gear__region region = {view->mem, view->offset, element, bytes, name, ".mem", ".offset", is_output};
     gear_status status = gear__region_check(cache, &region, where, error);
     if (!status) {
         *tensor = (gear__tensor){view->mem,         view->offset,       view->stride_seq,
                                  view->stride_head, view->stride_token, (cl_uint)view->type};
     }
     return status;
+}
+
+gear_status gear__view_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
+                             uint32_t num_seqs, const uint32_t *counts, uint32_t each, const char *where, gear__tensor *tensor,
+                             gear_error *error)
+{
+    return check_view(cache, view, name, heads, num_seqs, counts, each, 0, where, tensor, error);
+}
+
+gear_status gear__output_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
+                               uint32_t num_seqs, const uint32_t *counts, uint32_t each, const char *where,
+                               gear__tensor *tensor, gear_error *error)
+{
+    gear_status status = check_view(cache, view, name, heads, num_seqs, counts, each, 1, where, tensor, error);
+    return status ? status : check_overlap(cache, view, name, heads, num_seqs, counts, each, where, error);
 }

@@ -16,8 +16,9 @@ static void fill(gear_error *error, gear_status status, cl_int code, const char 
 gear_status gear__fail(gear_error *error, gear_status status, const char *where, const char *format, ...)
 {
     va_list list;
-    if (!error)
+    if (!error) {
         return status;
+    }
     fill(error, status, CL_SUCCESS, where);
     va_start(list, format);
     (void)vsnprintf(error->message, sizeof error->message, format, list);
@@ -38,8 +39,9 @@ gear_status gear__fail_cl_text(gear_error *error, cl_int code, const char *where
 {
     va_list list;
     size_t used;
-    if (!error)
+    if (!error) {
         return GEAR_ERROR_OPENCL;
+    }
     fill(error, GEAR_ERROR_OPENCL, code, where);
     (void)snprintf(error->message, sizeof error->message, "%s (%d): ", gear__cl_name(code), (int)code);
     used = strlen(error->message);
@@ -52,8 +54,9 @@ gear_status gear__fail_cl_text(gear_error *error, cl_int code, const char *where
 gear_status gear__fail_build(gear_error *error, cl_int code, const char *where, const char *format, ...)
 {
     va_list list;
-    if (!error)
+    if (!error) {
         return GEAR_ERROR_BUILD;
+    }
     fill(error, GEAR_ERROR_BUILD, code, where);
     va_start(list, format);
     (void)vsnprintf(error->message, sizeof error->message, format, list);

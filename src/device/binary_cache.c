@@ -25,8 +25,9 @@ gear__hash128 gear__binary_key(const gear__caps *caps, const gear__source *sourc
     gear__hash128 key = gear__hash128_of(words, sizeof words);
     size_t i;
     key = gear__hash128_add(key, source->text, source->size);
-    for (i = 0; i < sizeof texts / sizeof texts[0]; ++i)
+    for (i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         key = gear__hash128_add(key, texts[i], strlen(texts[i]));
+    }
     return key;
 }
 
@@ -36,8 +37,9 @@ static char *make_path(const gear_allocator *allocator, const char *dir, gear__h
     size_t bytes = strlen(dir) + strlen(suffix) + 48;
     char hex[33], *path = gear__alloc(allocator, bytes);
     gear__hash128_hex(key, hex);
-    if (path)
+    if (path) {
         (void)snprintf(path, bytes, "%s/gear-%s%s", dir, hex, suffix);
+    }
     return path;
 }
 
@@ -50,14 +52,17 @@ unsigned char *gear__binary_load(const gear_allocator *allocator, const char *di
     int good = 0;
 
     gear__free(allocator, path);
-    if (!file)
+    if (!file) {
         return NULL;
+    }
     if (fread(&head, sizeof head, 1, file) != 1 || memcmp(head.magic, MAGIC, sizeof head.magic) != 0 ||
-        head.key_low != key.low || head.key_high != key.high || head.size == 0 || head.size > MAX_BYTES)
+        head.key_low != key.low || head.key_high != key.high || head.size == 0 || head.size > MAX_BYTES) {
         goto cleanup;
+    }
     data = gear__alloc(allocator, (size_t)head.size);
-    if (!data || fread(data, 1, (size_t)head.size, file) != head.size || fgetc(file) != EOF)
+    if (!data || fread(data, 1, (size_t)head.size, file) != head.size || fgetc(file) != EOF) {
         goto cleanup;
+    }
     good = gear__hash64(data, (size_t)head.size) == head.check;
 cleanup:
     (void)fclose(file);
@@ -80,15 +85,16 @@ static FILE *open_temporary(const gear_allocator *allocator, const char *dir, ge
     char suffix[32];
     FILE *file = NULL;
     unsigned attempt;
-    for (attempt = 0; !file && attempt < 8; ++attempt) {
+    for (attempt = 0; !file && attempt < 8; attempt++) {
         memset(&salt, 0, sizeof salt);
         (void)timespec_get(&salt.time, TIME_UTC);
         salt.address = &salt;
         salt.attempt = attempt;
         (void)snprintf(suffix, sizeof suffix, "-%016" PRIx64 ".tmp", gear__hash64(&salt, sizeof salt));
         *path = make_path(allocator, dir, key, suffix);
-        if (!*path)
+        if (!*path) {
             return NULL;
+        }
         file = fopen(*path, "wbx");
         if (!file) {
             gear__free(allocator, *path);
@@ -106,16 +112,19 @@ int gear__binary_store(const gear_allocator *allocator, const char *dir, gear__h
     FILE *file = NULL;
     int failed = 1;
 
-    if (!path || size == 0 || size > MAX_BYTES)
+    if (!path || size == 0 || size > MAX_BYTES) {
         goto cleanup;
+    }
     file = open_temporary(allocator, dir, key, &temporary);
-    if (!file)
+    if (!file) {
         goto cleanup;
+    }
     failed = fwrite(&head, sizeof head, 1, file) != 1 || fwrite(data, 1, size, file) != size;
     failed |= fclose(file) != 0;
     failed = failed || rename(temporary, path) != 0;
-    if (failed)
+    if (failed) {
         (void)remove(temporary);
+    }
 cleanup:
     gear__free(allocator, temporary);
     gear__free(allocator, path);

@@ -17,8 +17,9 @@ int gear__caps_has_extension(const char *extensions, const char *name)
     size_t length = strlen(name);
     const char *at = extensions;
     while ((at = strstr(at, name)) != NULL) {
-        if ((at == extensions || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
+        if ((at == extensions || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0')) {
             return 1;
+        }
         at += length;
     }
     return 0;
@@ -37,14 +38,17 @@ static gear_status text(cl_device_id device, cl_platform_id platform, cl_uint wh
     char whole[EXTENSION_BYTES];
     size_t need = 0;
     cl_int code = platform ? clGetPlatformInfo(platform, what, 0, NULL, &need) : clGetDeviceInfo(device, what, 0, NULL, &need);
-    if (!code && need > sizeof whole)
+    if (!code && need > sizeof whole) {
         return gear__fail(error, GEAR_ERROR_DEVICE, where, "the text of query 0x%x has %zu bytes", (unsigned)what, need);
+    }
     memset(whole, 0, sizeof whole);
-    if (!code)
+    if (!code) {
         code = platform ? clGetPlatformInfo(platform, what, sizeof whole, whole, NULL)
                         : clGetDeviceInfo(device, what, sizeof whole, whole, NULL);
-    if (code)
+    }
+    if (code) {
         return gear__fail_cl_text(error, code, where, "query 0x%x", (unsigned)what);
+    }
     whole[sizeof whole - 1] = '\0';
     (void)snprintf(out, size, "%.*s", (int)size - 1, whole);
     return GEAR_OK;
@@ -58,34 +62,35 @@ static void vendor_flags(gear__caps *caps, cl_device_id device, const char *exte
     caps->is_nvidia = !caps->is_pocl && (caps->vendor_id == 0x10de || strstr(caps->vendor, "NVIDIA"));
     caps->is_amd = !caps->is_pocl && (caps->vendor_id == 0x1002 || strstr(caps->vendor, "Advanced Micro Devices"));
     caps->is_intel = !caps->is_pocl && (caps->vendor_id == 0x8086 || strstr(caps->vendor, "Intel"));
-    if (!gear__caps_has_extension(extensions, "cl_nv_device_attribute_query"))
+    if (!gear__caps_has_extension(extensions, "cl_nv_device_attribute_query")) {
         return;
+    }
     if (!clGetDeviceInfo(device, NV_COMPUTE_CAPABILITY_MAJOR, sizeof major, &major, NULL) &&
-        !clGetDeviceInfo(device, NV_COMPUTE_CAPABILITY_MINOR, sizeof minor, &minor, NULL))
+        !clGetDeviceInfo(device, NV_COMPUTE_CAPABILITY_MINOR, sizeof minor, &minor, NULL)) {
         caps->nv_sm = major * 10u + minor;
+    }
 }
 
 /* "OpenCL 3.0 CUDA ..." */
 static void opencl_version(gear__caps *caps)
 {
     char *end;
-    if (strncmp(caps->version, "OpenCL ", 7) != 0)
+    if (strncmp(caps->version, "OpenCL ", 7) != 0) {
         return;
+    }
     caps->opencl_major = (uint32_t)strtoul(caps->version + 7, &end, 10);
-    if (*end == '.')
+    if (*end == '.') {
         caps->opencl_minor = (uint32_t)strtoul(end + 1, NULL, 10);
+    }
 }
 
 gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *error)
 {
     char extensions[EXTENSION_BYTES];
     cl_platform_id platform = NULL;
-    cl_command_queue_properties queue = 0;
-    cl_uint units = 0, dims = 0, align = 0, vendor = 0;
-    cl_device_local_mem_type local_type = CL_GLOBAL;
+    cl_uint units = 0, vendor = 0;
     cl_bool compiler = CL_FALSE, little = CL_FALSE, available = CL_FALSE;
-    size_t items[16] = {0};
-    cl_ulong local = 0, alloc = 0, constant = 0, global = 0;
+    cl_ulong local = 0, alloc = 0;
     gear_status status = GEAR_OK;
 
     memset(caps, 0, sizeof *caps);
@@ -102,7 +107,6 @@ gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *e
     TEXT(CL_DEVICE_VENDOR, caps->vendor);
     TEXT(CL_DEVICE_VERSION, caps->version);
     TEXT(CL_DRIVER_VERSION, caps->driver);
-    TEXT(CL_DEVICE_EXTENSIONS, extensions);
     VALUE(CL_DEVICE_PLATFORM, platform);
     PLATFORM(CL_PLATFORM_NAME, caps->platform);
     PLATFORM(CL_PLATFORM_VERSION, caps->platform_version);
@@ -110,48 +114,32 @@ gear_status gear__caps_read(cl_device_id device, gear__caps *caps, gear_error *e
     VALUE(CL_DEVICE_VENDOR_ID, vendor);
     VALUE(CL_DEVICE_MAX_COMPUTE_UNITS, units);
     VALUE(CL_DEVICE_MAX_WORK_GROUP_SIZE, caps->max_work_group);
-    VALUE(CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS, dims);
-    if (!status && (dims < 3 || dims > 16))
-        status = gear__fail(error, GEAR_ERROR_DEVICE, WHERE, "CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS = %u", (unsigned)dims);
-    if (!status)
-        status = value(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, dims * sizeof(size_t), items, error);
-    VALUE(CL_DEVICE_MAX_PARAMETER_SIZE, caps->max_parameter);
     VALUE(CL_DEVICE_LOCAL_MEM_SIZE, local);
-    VALUE(CL_DEVICE_LOCAL_MEM_TYPE, local_type);
     VALUE(CL_DEVICE_MAX_MEM_ALLOC_SIZE, alloc);
-    VALUE(CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE, constant);
-    VALUE(CL_DEVICE_GLOBAL_MEM_SIZE, global);
-    VALUE(CL_DEVICE_MEM_BASE_ADDR_ALIGN, align);
-    VALUE(CL_DEVICE_QUEUE_PROPERTIES, queue);
     VALUE(CL_DEVICE_COMPILER_AVAILABLE, compiler);
     VALUE(CL_DEVICE_ENDIAN_LITTLE, little);
     VALUE(CL_DEVICE_AVAILABLE, available);
 #undef TEXT
 #undef PLATFORM
 #undef VALUE
-    if (status)
+    if (status) {
         return status;
+    }
 
     caps->vendor_id = vendor;
     caps->compute_units = units;
-    memcpy(caps->max_work_items, items, sizeof caps->max_work_items);
     caps->local_bytes = local;
-    caps->local_is_dedicated = local_type == CL_LOCAL;
     caps->max_alloc = alloc;
-    caps->max_constant = constant;
-    caps->global_bytes = global;
-    caps->base_align = align / 8u;
     caps->is_cpu = (caps->type & CL_DEVICE_TYPE_CPU) != 0;
     caps->is_gpu = (caps->type & CL_DEVICE_TYPE_GPU) != 0;
-    caps->has_out_of_order = (queue & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0;
     caps->has_compiler = compiler == CL_TRUE;
     caps->is_little_endian = little == CL_TRUE;
     caps->is_available = available == CL_TRUE;
-    caps->has_fp16 = gear__caps_has_extension(extensions, "cl_khr_fp16");
-    caps->has_fp64 = gear__caps_has_extension(extensions, "cl_khr_fp64");
-    caps->has_subgroups =
-        gear__caps_has_extension(extensions, "cl_khr_subgroups") || gear__caps_has_extension(extensions, "cl_intel_subgroups");
     opencl_version(caps);
+    /* A device that will not say has none of those that are looked for. */
+    if (text(device, NULL, CL_DEVICE_EXTENSIONS, sizeof extensions, extensions, NULL)) {
+        extensions[0] = '\0';
+    }
     vendor_flags(caps, device, extensions);
     return GEAR_OK;
 }

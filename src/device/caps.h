@@ -16,19 +16,12 @@ typedef struct gear__caps {
     uint32_t vendor_id;
     uint32_t compute_units;
     uint32_t opencl_major, opencl_minor;
-    size_t max_work_group, max_work_items[3];
-    size_t max_parameter;  /* bytes of all arguments of a kernel */
-    uint64_t local_bytes;  /* local memory of a work-group */
-    uint64_t max_alloc;    /* largest buffer */
-    uint64_t max_constant; /* largest __constant buffer */
-    uint64_t global_bytes;
-    uint32_t base_align;    /* alignment of sub-buffer origins, bytes */
-    uint32_t nv_sm;         /* NVIDIA compute capability, e.g. 90; 0 elsewhere or unknown */
-    int local_is_dedicated; /* local memory is not carved out of global memory */
+    size_t max_work_group;
+    uint64_t local_bytes; /* local memory of a work-group */
+    uint64_t max_alloc;   /* largest buffer */
+    uint32_t nv_sm;       /* NVIDIA compute capability, e.g. 90; 0 elsewhere or unknown */
     int is_cpu, is_gpu;
     int is_pocl, is_oclgrind, is_nvidia, is_amd, is_intel;
-    int has_fp16, has_fp64, has_subgroups;
-    int has_out_of_order; /* out-of-order queues can be created */
     int has_compiler, is_little_endian, is_available;
 } gear__caps;
 

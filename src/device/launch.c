@@ -16,8 +16,9 @@ gear_status gear__set_args(cl_kernel kernel, const gear__arg *args, cl_uint coun
 {
     gear_status status = GEAR_OK;
     cl_uint i;
-    for (i = 0; !status && i < count; ++i)
+    for (i = 0; !status && i < count; i++) {
         status = gear__set_arg(kernel, i, args[i].size, args[i].value, error);
+    }
     return status;
 }
 
@@ -28,21 +29,28 @@ static gear_status check_queue(gear__stream *stream, gear_error *error)
     cl_command_queue_properties properties = 0;
     cl_command_queue queue = stream->queue;
     cl_int code;
-    if (!queue)
+    if (!queue) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, stream->where, "sync.queue is NULL");
+    }
     code = clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof context, &context, NULL);
-    if (!code)
+    if (!code) {
         code = clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof device, &device, NULL);
-    if (!code)
+    }
+    if (!code) {
         code = clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
-    if (code == CL_INVALID_COMMAND_QUEUE)
+    }
+    if (code == CL_INVALID_COMMAND_QUEUE) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, stream->where, "sync.queue is not a command queue");
-    if (code)
+    }
+    if (code) {
         return gear__fail_cl_text(error, code, "clGetCommandQueueInfo", "sync.queue");
-    if (context != stream->device->context)
+    }
+    if (context != stream->device->context) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, stream->where, "sync.queue is of another OpenCL context");
-    if (device != stream->device->device)
+    }
+    if (device != stream->device->device) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, stream->where, "sync.queue is of another device");
+    }
     stream->out_of_order = (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0;
     return GEAR_OK;
 }
@@ -50,22 +58,27 @@ static gear_status check_queue(gear__stream *stream, gear_error *error)
 static gear_status check_wait(gear__stream *stream, gear_error *error)
 {
     cl_uint i;
-    if (stream->num_wait && !stream->wait)
+    if (stream->num_wait && !stream->wait) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, stream->where, "sync.wait is NULL and sync.num_wait is %u",
                           (unsigned)stream->num_wait);
-    for (i = 0; i < stream->num_wait; ++i) {
+    }
+    for (i = 0; i < stream->num_wait; i++) {
         cl_context context = NULL;
         cl_int code;
-        if (!stream->wait[i])
+        if (!stream->wait[i]) {
             return gear__fail(error, GEAR_ERROR_ARGUMENT, stream->where, "sync.wait[%u] is NULL", (unsigned)i);
+        }
         code = clGetEventInfo(stream->wait[i], CL_EVENT_CONTEXT, sizeof context, &context, NULL);
-        if (code == CL_INVALID_EVENT)
+        if (code == CL_INVALID_EVENT) {
             return gear__fail(error, GEAR_ERROR_ARGUMENT, stream->where, "sync.wait[%u] is not an event", (unsigned)i);
-        if (code)
+        }
+        if (code) {
             return gear__fail_cl_text(error, code, "clGetEventInfo", "sync.wait[%u]", (unsigned)i);
-        if (context != stream->device->context)
+        }
+        if (context != stream->device->context) {
             return gear__fail(error, GEAR_ERROR_ARGUMENT, stream->where, "sync.wait[%u] is of another OpenCL context",
                               (unsigned)i);
+        }
     }
     return GEAR_OK;
 }
@@ -75,8 +88,9 @@ gear_status gear__stream_begin(gear__stream *stream, gear__device *device, const
 {
     gear_status status;
     memset(stream, 0, sizeof *stream);
-    if (!sync)
+    if (!sync) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "sync is NULL");
+    }
     stream->device = device;
     stream->queue = sync->queue;
     stream->num_wait = sync->num_wait;
@@ -104,68 +118,37 @@ static void link_open(gear__stream *stream, link *l)
         l->num_wait = 1;
         l->wait = &stream->last;
     }
-    if (stream->out_of_order || stream->signal)
+    if (stream->out_of_order || stream->signal) {
         l->out = &l->event;
+    }
 }
 
 static gear_status link_close(gear__stream *stream, link *l, cl_int code, const char *where, gear_error *error)
 {
-    if (code)
+    if (code) {
         return gear__fail_cl(error, code, where);
-    if (stream->last)
+    }
+    if (stream->last) {
         (void)clReleaseEvent(stream->last);
+    }
     stream->last = l->event;
-    ++stream->commands;
+    stream->commands++;
     return GEAR_OK;
 }
-
-/* Ends a function with one command: `call` with these arguments behind the queue and the links to its neighbours last. */
-#define ENQUEUE(stream, error, call, ...)                                                                                      \
-  do {                                                                                                                         \
-    link l;                                                                                                                    \
-    link_open(stream, &l);                                                                                                     \
-    cl_int code = call((stream)->queue, __VA_ARGS__, l.num_wait, l.wait, l.out);                                               \
-    return link_close(stream, &l, code, #call, error);                                                                         \
-  } while (0)
 
 gear_status gear__stream_kernel(gear__stream *stream, cl_kernel kernel, cl_uint dims, const size_t *global, const size_t *local,
                                 gear_error *error)
 {
-    for (cl_uint i = 0; i < dims; ++i)
-        if (global[i] == 0)
+    link l;
+    cl_int code;
+    for (cl_uint i = 0; i < dims; i++) {
+        if (global[i] == 0) {
             return GEAR_OK;
-    ENQUEUE(stream, error, clEnqueueNDRangeKernel, kernel, dims, NULL, global, local);
-}
-
-gear_status gear__stream_fill(gear__stream *stream, cl_mem buffer, uint32_t word, size_t offset, size_t bytes,
-                              gear_error *error)
-{
-    if (bytes == 0)
-        return GEAR_OK;
-    ENQUEUE(stream, error, clEnqueueFillBuffer, buffer, &word, sizeof word, offset, bytes);
-}
-
-gear_status gear__stream_copy(gear__stream *stream, cl_mem from, size_t from_offset, cl_mem to, size_t to_offset, size_t bytes,
-                              gear_error *error)
-{
-    if (bytes == 0)
-        return GEAR_OK;
-    ENQUEUE(stream, error, clEnqueueCopyBuffer, from, to, from_offset, to_offset, bytes);
-}
-
-gear_status gear__stream_read(gear__stream *stream, cl_mem from, size_t offset, void *to, size_t bytes, gear_error *error)
-{
-    if (bytes == 0)
-        return GEAR_OK;
-    ENQUEUE(stream, error, clEnqueueReadBuffer, from, CL_FALSE, offset, bytes, to);
-}
-
-gear_status gear__stream_write(gear__stream *stream, cl_mem to, size_t offset, const void *from, size_t bytes,
-                               gear_error *error)
-{
-    if (bytes == 0)
-        return GEAR_OK;
-    ENQUEUE(stream, error, clEnqueueWriteBuffer, to, CL_FALSE, offset, bytes, from);
+        }
+    }
+    link_open(stream, &l);
+    code = clEnqueueNDRangeKernel(stream->queue, kernel, dims, NULL, global, local, l.num_wait, l.wait, l.out);
+    return link_close(stream, &l, code, "clEnqueueNDRangeKernel", error);
 }
 
 /* A verb that had nothing to do still passes on what it was to wait for. */
@@ -173,8 +156,9 @@ static gear_status end_empty(gear__stream *stream, gear_error *error)
 {
     link l;
     cl_int code;
-    if (!stream->signal && (stream->out_of_order || !stream->num_wait))
+    if (!stream->signal && (stream->out_of_order || !stream->num_wait)) {
         return GEAR_OK;
+    }
     link_open(stream, &l);
     code = clEnqueueMarkerWithWaitList(stream->queue, l.num_wait, l.wait, l.out);
     return link_close(stream, &l, code, "clEnqueueMarkerWithWaitList", error);
@@ -182,16 +166,19 @@ static gear_status end_empty(gear__stream *stream, gear_error *error)
 
 gear_status gear__stream_end(gear__stream *stream, gear_status status, gear_error *error)
 {
-    if (!status && stream->commands == 0)
+    if (!status && stream->commands == 0) {
         status = end_empty(stream, error);
-    if (status && stream->commands && stream->out_of_order)
+    }
+    if (status && stream->commands && stream->out_of_order) {
         (void)clEnqueueBarrierWithWaitList(stream->queue, 1, &stream->last, NULL);
+    }
     if (!status && stream->signal) {
         *stream->signal = stream->last;
         stream->last = NULL;
     }
-    if (stream->last)
+    if (stream->last) {
         (void)clReleaseEvent(stream->last);
+    }
     stream->last = NULL;
     return status;
 }

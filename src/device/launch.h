@@ -55,16 +55,6 @@ gear_status gear__stream_begin(gear__stream *stream, gear__device *device, const
 /* local NULL: the driver chooses. A launch with a zero in `global` is skipped. */
 gear_status gear__stream_kernel(gear__stream *stream, cl_kernel kernel, cl_uint dims, const size_t *global, const size_t *local,
                                 gear_error *error);
-/* Fills with a 32-bit word; offset and bytes are multiples of 4. 0 bytes: nothing. */
-gear_status gear__stream_fill(gear__stream *stream, cl_mem buffer, uint32_t word, size_t offset, size_t bytes,
-                              gear_error *error);
-/* 0 bytes: nothing. */
-gear_status gear__stream_copy(gear__stream *stream, cl_mem from, size_t from_offset, cl_mem to, size_t to_offset, size_t bytes,
-                              gear_error *error);
-/* Reads or writes through host memory that must outlive the command. 0 bytes: nothing. */
-gear_status gear__stream_read(gear__stream *stream, cl_mem from, size_t offset, void *to, size_t bytes, gear_error *error);
-gear_status gear__stream_write(gear__stream *stream, cl_mem to, size_t offset, const void *from, size_t bytes,
-                               gear_error *error);
 
 /* Ends the stream and returns `status`, or its own failure when `status` is GEAR_OK. On success *signal, if wanted, is the
  * caller's; when nothing was enqueued it is that of a marker. On failure *signal is left alone; commands enqueued before it

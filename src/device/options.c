@@ -22,11 +22,14 @@ void gear__options_registers(gear__options *options, unsigned most)
 static int is_identifier(const char *name)
 {
     size_t i;
-    if (!isalpha((unsigned char)name[0]) && name[0] != '_')
+    if (!isalpha((unsigned char)name[0]) && name[0] != '_') {
         return 0;
-    for (i = 1; name[i]; ++i)
-        if (!isalnum((unsigned char)name[i]) && name[i] != '_')
+    }
+    for (i = 1; name[i]; i++) {
+        if (!isalnum((unsigned char)name[i]) && name[i] != '_') {
             return 0;
+        }
+    }
     return 1;
 }
 
@@ -34,8 +37,9 @@ void gear__options_int(gear__options *options, const char *name, long value)
 {
     size_t room = sizeof options->text - options->length;
     int written;
-    if (options->overflow)
+    if (options->overflow) {
         return;
+    }
     written = is_identifier(name) ? snprintf(options->text + options->length, room, " -D %s=%ld", name, value) : -1;
     if (written < 0 || (size_t)written >= room) {
         options->text[options->length] = '\0';

@@ -25,8 +25,9 @@ typedef struct report {
 
 static void release_program(cl_program *program)
 {
-    if (*program)
+    if (*program) {
         (void)clReleaseProgram(*program);
+    }
     *program = NULL;
 }
 
@@ -35,8 +36,9 @@ static char *read_log(gear__device *device, cl_program program)
 {
     size_t size = 0;
     char *text;
-    if (clGetProgramBuildInfo(program, device->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) || size <= 1)
+    if (clGetProgramBuildInfo(program, device->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) || size <= 1) {
         return NULL;
+    }
     text = gear__alloc(&device->allocator, size + 1);
     if (text && clGetProgramBuildInfo(program, device->device, CL_PROGRAM_BUILD_LOG, size, text, NULL)) {
         gear__free(&device->allocator, text);
@@ -52,12 +54,14 @@ static void summarise(const char *log, char *out, size_t size)
     size_t used = 0;
     int blank = 0, line = 0;
     out[0] = '\0';
-    if (!log)
+    if (!log) {
         return;
+    }
     at = at ? at : log;
-    while (at > log && at[-1] != '\n')
-        --at;
-    for (; *at && used + 5 < size; ++at) {
+    while (at > log && at[-1] != '\n') {
+        at--;
+    }
+    for (; *at && used + 5 < size; at++) {
         if (isspace((unsigned char)*at)) {
             blank = 1;
             line |= *at == '\n';
@@ -82,18 +86,22 @@ static cl_program from_disk(gear__device *device, gear__hash128 key, const char 
     size_t size = 0;
     unsigned char *data = gear__binary_load(&device->allocator, device->cache_dir, key, &size);
     const unsigned char *list = data;
-    if (!data)
+    if (!data) {
         return NULL;
+    }
     program = clCreateProgramWithBinary(device->context, 1, &device->device, &size, &list, &loaded, &code);
     gear__free(&device->allocator, data);
-    if (!program)
+    if (!program) {
         return NULL;
-    if (!loaded && !code && !clBuildProgram(program, 1, &device->device, options, NULL, NULL))
+    }
+    if (!loaded && !code && !clBuildProgram(program, 1, &device->device, options, NULL, NULL)) {
         kernel = clCreateKernel(program, kernel_name, &code);
-    if (kernel)
+    }
+    if (kernel) {
         (void)clReleaseKernel(kernel);
-    else
+    } else {
         release_program(&program);
+    }
     return program;
 }
 
@@ -102,12 +110,15 @@ static int device_index(gear__device *device, cl_program program, cl_uint *count
 {
     cl_device_id list[64];
     size_t size = 0, i;
-    if (clGetProgramInfo(program, CL_PROGRAM_DEVICES, sizeof list, list, &size))
+    if (clGetProgramInfo(program, CL_PROGRAM_DEVICES, sizeof list, list, &size)) {
         return -1;
+    }
     *count = (cl_uint)(size / sizeof list[0]);
-    for (i = 0; i < *count; ++i)
-        if (list[i] == device->device)
+    for (i = 0; i < *count; i++) {
+        if (list[i] == device->device) {
             return (int)i;
+        }
+    }
     return -1;
 }
 
@@ -117,14 +128,18 @@ static int to_disk(gear__device *device, gear__hash128 key, cl_program program)
     int index = device_index(device, program, &count), failed = 1;
     size_t sizes[64] = {0};
     unsigned char *list[64] = {NULL}, *data;
-    if (index < 0 || clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, count * sizeof sizes[0], sizes, NULL) || !sizes[index])
+    if (index < 0 || clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, count * sizeof sizes[0], sizes, NULL) ||
+        !sizes[index]) {
         return 1;
+    }
     data = gear__alloc(&device->allocator, sizes[index]);
-    if (!data)
+    if (!data) {
         return 1;
+    }
     list[index] = data;
-    if (!clGetProgramInfo(program, CL_PROGRAM_BINARIES, count * sizeof list[0], list, NULL))
+    if (!clGetProgramInfo(program, CL_PROGRAM_BINARIES, count * sizeof list[0], list, NULL)) {
         failed = gear__binary_store(&device->allocator, device->cache_dir, key, data, sizes[index]);
+    }
     gear__free(&device->allocator, data);
     return failed;
 }
@@ -135,8 +150,9 @@ static gear_status from_source(gear__device *device, const char *stem, const gea
     char summary[200];
     cl_int code = CL_SUCCESS;
     cl_program program = clCreateProgramWithSource(device->context, 1, (const char *[]){source->text}, &source->size, &code);
-    if (!program)
+    if (!program) {
         return gear__fail_cl_text(error, code, "clCreateProgramWithSource", "%.80s", stem);
+    }
     code = clBuildProgram(program, 1, &device->device, options, NULL, NULL);
     said->build_log = code || device->log.write ? read_log(device, program) : NULL;
     if (!code) {
@@ -146,8 +162,9 @@ static gear_status from_source(gear__device *device, const char *stem, const gea
     release_program(&program);
     said->note = "does not build";
     said->level = GEAR_LOG_WARNING;
-    if (code != CL_BUILD_PROGRAM_FAILURE && code != CL_INVALID_BUILD_OPTIONS && code != CL_COMPILER_NOT_AVAILABLE)
+    if (code != CL_BUILD_PROGRAM_FAILURE && code != CL_INVALID_BUILD_OPTIONS && code != CL_COMPILER_NOT_AVAILABLE) {
         return gear__fail_cl_text(error, code, "clBuildProgram", "%.80s", stem);
+    }
     summarise(said->build_log, summary, sizeof summary);
     return gear__fail_build(error, code, "clBuildProgram", "%.60s: %s", stem, summary[0] ? summary : gear__cl_name(code));
 }
@@ -164,8 +181,9 @@ static gear_status build(gear__device *device, const char *stem, const gear__opt
     gear__source source;
     gear__hash128 key = {0, 0};
     gear_status status = gear__source_load(&device->allocator, device->source_dir, stem, &source, error);
-    if (status)
+    if (status) {
         return status;
+    }
     if (uses_disk(device)) {
         key = gear__binary_key(&device->caps, &source, options->text);
         *program = from_disk(device, key, options->text, kernel_name);
@@ -175,8 +193,9 @@ static gear_status build(gear__device *device, const char *stem, const gear__opt
     } else {
         said->note = "built";
         status = from_source(device, stem, &source, options->text, program, said, error);
-        if (!status && uses_disk(device) && to_disk(device, key, *program))
+        if (!status && uses_disk(device) && to_disk(device, key, *program)) {
             said->note = "built; not written to the program cache";
+        }
     }
     gear__source_close(&device->allocator, &source);
     return status;
@@ -195,14 +214,17 @@ static gear_status add_entry(gear__device *device, const char *stem, const gear_
 {
     gear_status status = GEAR_OK;
     gear__program *entry = gear__alloc(&device->allocator, sizeof *entry);
-    if (!entry)
+    if (!entry) {
         return gear__fail_memory(error, "gear__program_kernel", sizeof *entry);
+    }
     entry->stem = gear__alloc_text(&device->allocator, stem);
     entry->options = gear__alloc_text(&device->allocator, options->text);
-    if (!entry->stem || !entry->options)
+    if (!entry->stem || !entry->options) {
         status = gear__fail_memory(error, "gear__program_kernel", options->length + 1);
-    if (!status)
+    }
+    if (!status) {
         status = build(device, stem, options, kernel_name, &entry->program, said, error);
+    }
     if (status) {
         free_entry(device, entry);
         return status;
@@ -215,10 +237,12 @@ static gear_status add_entry(gear__device *device, const char *stem, const gear_
 
 static void tell(gear__device *device, const char *stem, const gear__options *options, report *said)
 {
-    if (said->note)
+    if (said->note) {
         gear__device_log(device, said->level, "kernel %.240s [%.300s]: %s", stem, options->text, said->note);
-    if (said->build_log)
+    }
+    if (said->build_log) {
         gear__device_log_text(device, said->level, said->build_log);
+    }
     gear__free(&device->allocator, said->build_log);
 }
 
@@ -231,23 +255,29 @@ gear_status gear__program_kernel(gear__device *device, const char *stem, const g
     cl_kernel created;
     cl_int code = CL_SUCCESS;
 
-    if (options->overflow)
+    if (options->overflow) {
         return gear__fail(error, GEAR_ERROR_BUILD, "gear__program_kernel", "%.80s: build options beyond %u bytes or a bad name",
                           stem, GEAR__OPTIONS_BYTES);
+    }
     gear__mutex_lock(&device->mutex);
-    for (entry = device->programs; entry; entry = entry->next)
-        if (strcmp(entry->stem, stem) == 0 && strcmp(entry->options, options->text) == 0)
+    for (entry = device->programs; entry; entry = entry->next) {
+        if (strcmp(entry->stem, stem) == 0 && strcmp(entry->options, options->text) == 0) {
             break;
-    if (!entry)
+        }
+    }
+    if (!entry) {
         status = add_entry(device, stem, options, kernel_name, &entry, &said, error);
+    }
     gear__mutex_unlock(&device->mutex);
     tell(device, stem, options, &said);
-    if (!entry)
+    if (!entry) {
         return status;
+    }
 
     created = clCreateKernel(entry->program, kernel_name, &code);
-    if (!created)
+    if (!created) {
         return gear__fail_cl_text(error, code, "clCreateKernel", "%.80s in %.80s", kernel_name, stem);
+    }
     *kernel = created;
     return GEAR_OK;
 }
@@ -257,17 +287,21 @@ gear_status gear__kernel_check(gear__device *device, cl_kernel kernel, const cha
     size_t most = 0;
     cl_ulong local = 0;
     cl_int code = clGetKernelWorkGroupInfo(kernel, device->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
-    if (!code)
+    if (!code) {
         code = clGetKernelWorkGroupInfo(kernel, device->device, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
-    if (code)
+    }
+    if (code) {
         return gear__fail_cl_text(error, code, "clGetKernelWorkGroupInfo", "%.80s", name);
-    if (work_group > most)
+    }
+    if (work_group > most) {
         return gear__fail(error, GEAR_ERROR_DEVICE, "clGetKernelWorkGroupInfo",
                           "%.80s: work-groups of %zu; this device runs it with %zu", name, work_group, most);
-    if (local > device->caps.local_bytes)
+    }
+    if (local > device->caps.local_bytes) {
         return gear__fail(error, GEAR_ERROR_DEVICE, "clGetKernelWorkGroupInfo",
                           "%.80s: %llu bytes of local memory; this device has %llu", name, (unsigned long long)local,
                           (unsigned long long)device->caps.local_bytes);
+    }
     return GEAR_OK;
 }
 

@@ -28,10 +28,12 @@ static gear_status put(builder *b, const char *text, size_t size)
     if (size > b->room - b->size) {
         size_t room = (b->size + size) * 2;
         char *grown = gear__alloc(b->allocator, room);
-        if (!grown)
+        if (!grown) {
             return gear__fail_memory(b->error, WHERE, room);
-        if (b->size)
+        }
+        if (b->size) {
             memcpy(grown, b->text, b->size);
+        }
         gear__free(b->allocator, b->text);
         b->text = grown;
         b->room = room;
@@ -56,8 +58,9 @@ static gear_status read_file(builder *b, const char *name, char **text, size_t *
     long length;
     gear_status status = GEAR_OK;
 
-    if (!path)
+    if (!path) {
         return gear__fail_memory(b->error, WHERE, bytes);
+    }
     (void)snprintf(path, bytes, "%s/%s", b->dir, name);
     file = fopen(path, "rb");
     if (!file || fseek(file, 0, SEEK_END) || (length = ftell(file)) < 0 || fseek(file, 0, SEEK_SET)) {
@@ -65,18 +68,20 @@ static gear_status read_file(builder *b, const char *name, char **text, size_t *
         goto cleanup;
     }
     data = gear__alloc(b->allocator, (size_t)length + 1);
-    if (!data)
+    if (!data) {
         status = gear__fail_memory(b->error, WHERE, (size_t)length + 1);
-    else if (fread(data, 1, (size_t)length, file) != (size_t)length)
+    } else if (fread(data, 1, (size_t)length, file) != (size_t)length) {
         status = gear__fail(b->error, GEAR_ERROR_BUILD, WHERE, "cannot read %.180s", path);
+    }
     if (!status) {
         *text = data;
         *size = (size_t)length;
         data = NULL;
     }
 cleanup:
-    if (file)
+    if (file) {
         (void)fclose(file);
+    }
     gear__free(b->allocator, data);
     gear__free(b->allocator, path);
     return status;
@@ -87,24 +92,33 @@ static int include_name(const char *line, size_t size, char name[NAME_BYTES])
 {
     static const char word[] = "include";
     size_t i = 0, first;
-    while (i < size && (line[i] == ' ' || line[i] == '\t'))
-        ++i;
-    if (i == size || line[i++] != '#')
+    while (i < size && (line[i] == ' ' || line[i] == '\t')) {
+        i++;
+    }
+    if (i == size || line[i++] != '#') {
         return 0;
-    while (i < size && (line[i] == ' ' || line[i] == '\t'))
-        ++i;
-    if (size - i < sizeof word - 1 || memcmp(line + i, word, sizeof word - 1) != 0)
+    }
+    while (i < size && (line[i] == ' ' || line[i] == '\t')) {
+        i++;
+    }
+    if (size - i < sizeof word - 1 || memcmp(line + i, word, sizeof word - 1) != 0) {
         return 0;
+    }
     i += sizeof word - 1;
-    while (i < size && (line[i] == ' ' || line[i] == '\t'))
-        ++i;
-    if (i == size || line[i++] != '"')
+    while (i < size && (line[i] == ' ' || line[i] == '\t')) {
+        i++;
+    }
+    if (i == size || line[i++] != '"') {
         return 0;
-    for (first = i; i < size && line[i] != '"'; ++i)
-        if (i - first >= NAME_BYTES - 16)
+    }
+    for (first = i; i < size && line[i] != '"'; i++) {
+        if (i - first >= NAME_BYTES - 16) {
             return 0;
-    if (i == size || i == first)
+        }
+    }
+    if (i == size || i == first) {
         return 0;
+    }
     memcpy(name, line + first, i - first);
     name[i - first] = '\0';
     return 1;
@@ -117,11 +131,14 @@ static gear_status expand_include(builder *b, const char *include, const char *f
     char name[NAME_BYTES + 16];
     gear_status status;
     int i;
-    for (i = 0; i < b->num_seen; ++i)
-        if (strcmp(b->seen[i], include) == 0)
+    for (i = 0; i < b->num_seen; i++) {
+        if (strcmp(b->seen[i], include) == 0) {
             return put(b, "\n", 1);
-    if (b->num_seen == MAX_INCLUDES)
+        }
+    }
+    if (b->num_seen == MAX_INCLUDES) {
         return gear__fail(b->error, GEAR_ERROR_BUILD, WHERE, "%.80s: more than %d included files", file, MAX_INCLUDES);
+    }
     (void)snprintf(b->seen[b->num_seen++], NAME_BYTES, "%s", include);
     (void)snprintf(name, sizeof name, "common/%s", include);
     status = expand(b, name);
@@ -134,17 +151,19 @@ static gear_status expand(builder *b, const char *name)
     size_t size = 0, at = 0;
     unsigned line = 1;
     gear_status status = read_file(b, name, &text, &size);
-    if (!status)
+    if (!status) {
         status = put_line_marker(b, 1, name);
-    for (; !status && at < size; ++line) {
+    }
+    for (; !status && at < size; line++) {
         const char *end = memchr(text + at, '\n', size - at);
         size_t length = end ? (size_t)(end - (text + at)) : size - at;
         if (include_name(text + at, length, include)) {
             status = expand_include(b, include, name, line);
         } else {
             status = put(b, text + at, length);
-            if (!status)
+            if (!status) {
                 status = put(b, "\n", 1);
+            }
         }
         at += length + 1;
     }
@@ -162,11 +181,13 @@ static gear_status put_stem(builder *b, const char *stem, size_t length)
         b->num_seen = 0;
         return expand(b, name);
     }
-    while (entry->stem && (strncmp(entry->stem, stem, length) != 0 || entry->stem[length]))
-        ++entry;
-    if (!entry->stem)
+    while (entry->stem && (strncmp(entry->stem, stem, length) != 0 || entry->stem[length])) {
+        entry++;
+    }
+    if (!entry->stem) {
         return gear__fail(b->error, GEAR_ERROR_BUILD, WHERE, "no kernel file %.*s.cl in this library",
                           (int)(length < 80 ? length : 80), stem);
+    }
     return put(b, (const char *)entry->data, *entry->size);
 }
 
@@ -176,8 +197,9 @@ gear_status gear__source_load(const gear_allocator *allocator, const char *dir, 
     builder *b = gear__alloc(allocator, sizeof *b);
     gear_status status = GEAR_OK;
     memset(source, 0, sizeof *source);
-    if (!b)
+    if (!b) {
         return gear__fail_memory(error, WHERE, sizeof *b);
+    }
     b->allocator = allocator;
     b->dir = dir;
     b->error = error;

@@ -29,12 +29,15 @@ static int is_one_of(uint32_t value, const uint32_t *list, size_t count)
     return 0;
 }
 
-static gear_status reserved_is_zero(const uint32_t *reserved, size_t count, const char *field, const char *where,
-                                    gear_error *error)
+gear_status gear__reserved_check(const void *words, size_t size, size_t count, const char *name, const char *where,
+                                 gear_error *error)
 {
     for (size_t i = 0; i < count; i++) {
-        if (reserved[i]) {
-            return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.reserved[%zu] is %u; it must be 0", field, i, reserved[i]);
+        uint64_t value = 0; /* devices and hosts are little-endian */
+        memcpy(&value, (const char *)words + i * size, size);
+        if (value) {
+            return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "%s.reserved[%zu] is %llu; it must be 0", name, i,
+                              (unsigned long long)value);
         }
     }
     return GEAR_OK;
@@ -81,7 +84,7 @@ static gear_status check_codec_values(const gear_codec *codec, const char *name,
         snprintf(field, sizeof field, "%.30s.power_iterations", name);
         status = in_range(field, codec->power_iterations, 0, 16, where, error);
     }
-    return status ? status : reserved_is_zero(codec->reserved, 1, name, where, error);
+    return status ? status : GEAR__RESERVED_CHECK(codec, name, where, error);
 }
 
 /* KIVI and the token backbone alone have groups of a chosen size, and 16 bits have no groups. */
@@ -166,9 +169,17 @@ static gear_status check_codec(const gear_codec *codec, uint32_t head_dim, uint3
     return check_group(codec, is_v, name, where, error);
 }
 
-static gear_status check_geometry(const gear_cache_desc *d, const char *where, gear_error *error)
+gear_status gear__head_dim_check(uint32_t head_dim, const char *where, gear_error *error)
 {
     static const uint32_t head_dims[] = {64, 80, 96, 128, 256};
+    if (is_one_of(head_dim, head_dims, sizeof head_dims / sizeof *head_dims)) {
+        return GEAR_OK;
+    }
+    return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "head_dim is %u; supported are 64, 80, 96, 128, 256", head_dim);
+}
+
+static gear_status check_geometry(const gear_cache_desc *d, const char *where, gear_error *error)
+{
     const struct {
         const char *field;
         uint64_t value, lo, hi;
@@ -184,15 +195,16 @@ static gear_status check_geometry(const gear_cache_desc *d, const char *where, g
         {"recent", d->recent, 0, 65536},
         {"max_segment_tokens", d->max_segment_tokens, 0, 16384},
     };
+    gear_status status = GEAR_OK;
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
-        gear_status status = in_range(ranges[i].field, ranges[i].value, ranges[i].lo, ranges[i].hi, where, error);
+        status = in_range(ranges[i].field, ranges[i].value, ranges[i].lo, ranges[i].hi, where, error);
         if (status) {
             return status;
         }
     }
-    if (!is_one_of(d->head_dim, head_dims, 5)) {
-        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "head_dim is %u; supported are 64, 80, 96, 128, 256",
-                          d->head_dim);
+    status = gear__head_dim_check(d->head_dim, where, error);
+    if (status) {
+        return status;
     }
     if (d->num_query_heads % d->num_kv_heads) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "num_query_heads is %u; it must be a multiple of num_kv_heads, %u",
@@ -222,7 +234,7 @@ gear_status gear__desc_check(const gear_cache_desc *desc, const char *where, gea
                           "desc.struct_size is %zu, not %zu (gear_cache_desc_init sets it)", desc->struct_size, sizeof *desc);
     }
     gear_status status = check_geometry(desc, where, error);
-    status = status ? status : reserved_is_zero(desc->reserved, 8, "desc", where, error);
+    status = status ? status : GEAR__RESERVED_CHECK(desc, "desc", where, error);
     if (status) {
         return status;
     }

@@ -6,6 +6,16 @@
 
 /* Checks every field, the codecs included; the message names the field and its value. `where`: the API function. */
 gear_status gear__desc_check(const gear_cache_desc *desc, const char *where, gear_error *error);
+/* GEAR_ERROR_UNSUPPORTED where no kernel serves a head of so many channels. */
+gear_status gear__head_dim_check(uint32_t head_dim, const char *where, gear_error *error);
+/* `count` reserved words of `size` bytes (at most 8) must be zero; messages call them NAME.reserved[i]. */
+gear_status gear__reserved_check(const void *words, size_t size, size_t count, const char *name, const char *where,
+                                 gear_error *error);
+/* The same for the field `reserved` of the struct that `desc` points to. */
+#define GEAR__RESERVED_CHECK(desc, name, where, error)                                                                         \
+  gear__reserved_check((desc)->reserved, sizeof *(desc)->reserved, sizeof(desc)->reserved / sizeof *(desc)->reserved, name,    \
+                       where, error)
+
 /* A checked descriptor with every zero replaced by its default; codecs still point to the caller's. */
 gear_cache_desc gear__desc_complete(const gear_cache_desc *desc);
 

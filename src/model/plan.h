@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 typedef struct gear__plan_rules {
-    uint32_t window;      /* n_b */
+    uint32_t window; /* n_b */
     uint32_t recent;
     uint32_t ring;        /* tokens the window can hold */
     uint32_t max_segment; /* multiple of 64 */
@@ -13,9 +13,9 @@ typedef struct gear__plan_rules {
 
 /* Steps through the segments that one call compresses; `first` ends as the first position that stays in the window. */
 typedef struct gear__plan {
-    uint32_t first;  /* oldest uncompressed position */
-    uint32_t length; /* tokens before the call */
-    uint32_t total;  /* and after it */
+    uint32_t first;      /* oldest uncompressed position */
+    uint32_t length;     /* tokens before the call */
+    uint32_t total;      /* and after it */
     uint32_t prompt_end; /* prompt segments reach up to here; 0 while decode segments are still due */
 } gear__plan;
 

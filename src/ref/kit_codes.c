@@ -58,12 +58,8 @@ static uint8_t *pair_at(const gear__shape *shape, const gear__side *side, uint32
     case GEAR__AXIS_TOKEN_GROUP:
         *distance = GEAR__BLOCK;
         return place.head + side->pairs + 2u * (channel / side->group * 2u * GEAR__BLOCK + token);
-    case GEAR__AXIS_CHANNEL_SEGMENT:
-        *distance = d;
-        return place.seg + side->seg_pairs[cls] + 2u * channel;
-    default: /* GEAR__AXIS_TOKEN_ALL */
-        *distance = GEAR__BLOCK;
-        return place.shared + side->shared_pairs + 2u * token;
+    case GEAR__AXIS_CHANNEL_SEGMENT: *distance = d; return place.seg + side->seg_pairs[cls] + 2u * channel;
+    default: /* GEAR__AXIS_TOKEN_ALL */ *distance = GEAR__BLOCK; return place.shared + side->shared_pairs + 2u * token;
     }
 }
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """make_cases.py: writes cases.tsv, the covering arrays of test_attend.c. Of the plain backbones: every pair of values of every
-two columns occurs in some row. Of the mixed backbone, which begins with the presets: every pair with a column of the codec,
-but for those of LOOSE. Deterministic. Compiling is what a cold run takes its time for, and attend is compiled anew for each
-combination of the columns COMPILED, so an array is built in two steps: as few combinations of those columns as have all
-their pairs, and then rows that add the other columns to one of these combinations, the row with the most new pairs first.
+two columns occurs in some row. Of the mixed backbone, which begins with the presets: the same, but for pairs within one list of
+LOOSE. Deterministic. Compiling is what a cold run takes its time for, and attend is compiled anew for each combination of the
+columns COMPILED, so an array is built in two steps: as few combinations of those columns as have all their pairs, and then rows
+that add the other columns to one of these combinations, the row with the most new pairs first.
 
     make_cases.py > cases.tsv            make_cases.py --check cases.tsv   (exit status 1 when a pair is missing)
 """
@@ -51,13 +51,13 @@ AT = {name: i for i, name in enumerate(NAMES)}
 COMPILED = sorted(AT[name] for name in ("backbone", "k_bits", "v_bits", "rank_prompt", "rank_decode", "factor_bits", "outliers",
                                   "delta_bits", "segments", "rotate", "levels", "head_dim"))
 FREE = [i for i in range(len(AXES)) if i not in COMPILED]
-CODEC = set(COMPILED) | {AT["weights"]}
 
 PLAIN = {"backbone": [0, 1, 2], "segments": [0], "rotate": [0], "levels": [0], "weights": [0]}
-MIXED = {"backbone": [3], "k_bits": [2], "v_bits": [2, 3, 4], "group": [64], "rank_prompt": [0, 4], "rank_decode": [0, 2],
-         "queries": [1, 2, 3, 8, 17], "length": [20, 64, 65, 128, 193, 320], "group_heads": [1, 4, 7], "batch": [1, 3]}
-# Mixed: columns with many values that different code reads; a pair of two of them need not occur.
-LOOSE = [AT[name] for name in ("segments", "v_bits", "factor_bits", "outliers", "head_dim")]
+MIXED = {"backbone": [3], "k_bits": [2], "v_bits": [2, 3, 4], "group": [64]}
+# Mixed: columns with many values that different code reads. A pair of two of the same list need not occur; queries and lengths
+# meet in the array of the plain backbones.
+LOOSE = [[AT[name] for name in names] for names in (("segments", "v_bits", "factor_bits", "outliers", "head_dim"),
+                                                   ("queries", "length"))]
 # Combinations to begin with: the presets, at as many head dimensions.
 PRESETS = [
     "v_bits=2 segments=1 rotate=1 head_dim=80",
@@ -118,10 +118,9 @@ def values_of(only):
 
 def wanted(values):
     """The pairs that an array of these values must have."""
-    mixed = values[AT["backbone"]] == MIXED["backbone"]
-    loose = lambda i, j: mixed and (i in LOOSE and j in LOOSE or i not in CODEC and j not in CODEC)
+    loose = LOOSE if values[AT["backbone"]] == MIXED["backbone"] else []
     return {(i, x, j, y)
-            for i, j in itertools.combinations(range(len(AXES)), 2) if not loose(i, j)
+            for i, j in itertools.combinations(range(len(AXES)), 2) if not any(i in names and j in names for names in loose)
             for x, y in itertools.product(values[i], values[j])}
 
 
@@ -162,16 +161,17 @@ def build(only, start=(), candidates=60):
     combinations = min((build_combinations(values, start, random.Random(seed)) for seed in range(40)), key=len)
     rng = random.Random(20)
     everything = list(range(len(AXES)))
-    left, rows = wanted(values), []
+    left, rows, found = wanted(values), [], [None]
     while left:
-        found = []
+        # Two pairs of which each excludes the other keep being chosen together: after a round without a row, at random.
+        prefer, found = left if found else set(), []
         for i, x, j, y in rng.sample(sorted(left), min(len(left), candidates)):
             fitting = [c for c in combinations if c[i] in (None, x) and c[j] in (None, y)]
             if not fitting:
                 continue
             row = list(rng.choice(fitting))
             row[i], row[j] = x, y
-            row = fix(complete(row, FREE, values, left, rng))
+            row = fix(complete(row, FREE, values, prefer, rng))
             if row[i] == x and row[j] == y:
                 found.append(row)
         if found:

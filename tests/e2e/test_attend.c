@@ -1,5 +1,5 @@
-/* test_attend.c: the covering array of cases.tsv (GEAR_TEST_TINY: its tiny rows; GEAR_TEST_FULL: in addition as many rows as
- * FULL_CASES drawn from the full product of its columns). */
+/* test_attend.c: the covering arrays of cases.tsv (GEAR_TEST_TINY: its tiny rows; GEAR_TEST_FULL: in addition MORE_CASES rows,
+ * each column of which is that of a row drawn at random: a small sample of the product of the columns). */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #  define E2E_CASES "tests/e2e/cases.tsv" /* under test_root() */
 #endif
 
-#define FULL_CASES 3000u
+#define MORE_CASES 3000u
 
 static e2e_case cases[CASE_MAX];
 
@@ -37,7 +37,7 @@ Test(attend, covering_array)
     e2e_rig rig;
     char path[1024];
     (void)snprintf(path, sizeof path, "%s/%s", test_root(), E2E_CASES);
-    uint32_t count = case_read(path, e2e_tiny() ? 1 : 0, cases), extra = e2e_full() ? FULL_CASES : 0;
+    uint32_t count = case_read(path, e2e_tiny() ? 1 : 0, cases), extra = e2e_full() ? MORE_CASES : 0;
     cr_assert_gt(count, 0);
     e2e_open(&rig);
     for (uint32_t i = 0; i < count; i++) {

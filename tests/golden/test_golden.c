@@ -11,7 +11,20 @@
 
 /* Order of the "config" section. */
 enum {
-    IS_V, BACKBONE, BITS, GROUP, RULE, FRACTION, RANK, ITERATIONS, FACTOR_BITS, EXACT, FIRST, NAN_COUNT, CLAMPED, CONFIG_WORDS
+    IS_V,
+    BACKBONE,
+    BITS,
+    GROUP,
+    RULE,
+    FRACTION,
+    RANK,
+    ITERATIONS,
+    FACTOR_BITS,
+    EXACT,
+    FIRST,
+    NAN_COUNT,
+    CLAMPED,
+    CONFIG_WORDS
 };
 
 static uint64_t fnv(uint64_t hash, const uint8_t *bytes, size_t count)
@@ -149,8 +162,8 @@ static void check_lists(const segment *s, const gear__side *side, const golden_s
     const uint8_t *record = s->round.pool + (size_t)s->job[GEAR__JOB_SEGMENT] * GEAR__GRANULE;
     cr_assert_eq(gear__ref_load_word(record, GEAR__SEGMENT_OUTLIERS_K + side->is_v), total, "%s: segment header", name);
     for (int part = 0; part < 2; part++) {
-        uint64_t at = gear__outlier_part(&s->shape, s->job[GEAR__JOB_CLASS], s->entries[0], s->entries[1],
-                                         2 * (int)side->is_v + part);
+        uint64_t at =
+            gear__outlier_part(&s->shape, s->job[GEAR__JOB_CLASS], s->entries[0], s->entries[1], 2 * (int)side->is_v + part);
         hash[1 + part] = fnv(hash[1 + part], record + at, (size_t)total * (part ? side->delta_bits / 8 : 1));
     }
     cr_assert_not(memcmp(hash, hashes->data, sizeof hash), "%s: outlier lists", name);

@@ -102,7 +102,8 @@ static char *page_of(json_t *const *documents, size_t count)
     host_error error = {0};
     FILE *file = open_memstream(&text, &size);
     cr_assert_not_null(file);
-    cr_assert(page_write(documents, count, file, "memory", &error), "%s", error.text);
+    cr_assert(page_write(documents, count, file, &error), "%s", error.text);
+    cr_assert_eq(fclose(file), 0);
     return text;
 }
 

@@ -109,7 +109,7 @@ Test(chunking, presets)
         E2E_OK(&rig, gear_preset(names[i], &desc, &codec, &rig.error));
         desc.max_segment_tokens = 64;
         codec.k.rank_decode = codec.k.rank_prompt; /* else prompts and decoding differ */
-        desc.exact_first = 4; /* what GEAR_EXACT_AUTO means depends on how many tokens come first */
+        desc.exact_first = 4;                      /* what GEAR_EXACT_AUTO means depends on how many tokens come first */
         compare(&rig, &desc, names[i]);
     }
     e2e_close(&rig);

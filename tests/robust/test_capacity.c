@@ -83,6 +83,52 @@ Test(capacity, pool)
     e2e_close(&rig);
 }
 
+/* Holes: half of 64 sequences of one block each are gone, and as many tokens as they had arrive at once. Where records of
+ * segments grow with the outliers in them no hole takes the new one, however much room there is; in shorter calls, which make
+ * shorter segments, the same tokens fit. */
+Test(capacity, holes)
+{
+    e2e_rig rig;
+    gear_error *e = &rig.error;
+    e2e_open(&rig);
+    for (int outliers = 0; outliers < 2; outliers++) {
+        enum { SEQS = 64, HALF = SEQS / 2 * 64 };
+        gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 0, outliers ? 0.02f : 0.0f);
+        gear_cache_desc desc = e2e_desc(&codec, 2, 2, 64, 2 * HALF);
+        desc.capacity_sequences = SEQS + 1;
+        desc.max_segment_tokens = HALF;
+        gear_cache *cache = e2e_cache(&rig, &desc);
+        gear_sequence names[SEQS];
+        const e2e_source source = e2e_synthetic(&seed, 0);
+        gear_bytes before, after;
+        for (int i = 0; i < SEQS; i++) {
+            names[i] = e2e_add(&rig, cache);
+            e2e_append(&rig, cache, &desc, names[i], &source, 0, 64);
+            e2e_flush(&rig, cache, names[i]);
+        }
+        for (int i = 0; i < SEQS; i += 2) {
+            E2E_OK(&rig, gear_sequence_remove(cache, names[i], e));
+        }
+        gear_sequence late = e2e_add(&rig, cache);
+        E2E_OK(&rig, gear_cache_bytes(cache, 0, &before, e));
+        gear_status status = e2e_try_append(&rig, cache, &desc, late, &source, 0, HALF);
+        e2e_expect(&rig, status, outliers ? GEAR_ERROR_CAPACITY : GEAR_OK, "append", outliers);
+        if (outliers) {
+            cr_assert_not_null(strstr(e->message, "no room in the pool"), "%s", e->message);
+            cr_assert_eq(e2e_length(&rig, cache, 0, late, NULL), 0);
+            E2E_OK(&rig, gear_cache_bytes(cache, 0, &after, e));
+            cr_assert_eq(memcmp(&before, &after, sizeof before), 0, "the failed append took memory");
+            for (uint32_t done = 0; done < HALF; done += 64) {
+                e2e_append(&rig, cache, &desc, late, &source, done, 64);
+            }
+            e2e_flush(&rig, cache, late);
+        }
+        cr_assert_eq(e2e_length(&rig, cache, 0, late, NULL), HALF);
+        gear_cache_destroy(cache);
+    }
+    e2e_close(&rig);
+}
+
 /* A pool that cannot hold one block is refused by name; one of the least size runs full. Too much for the device is a status as
  * well. */
 Test(capacity, extremes)

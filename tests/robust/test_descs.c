@@ -2,6 +2,7 @@
  * message, nothing made. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "e2e_rig.h"
@@ -86,6 +87,83 @@ Test(descs, cache)
     t.codec.k.group = t.codec.v.group = 16;
     t.codec.k.rank_prompt = t.codec.k.rank_decode = t.codec.v.rank_prompt = t.codec.v.rank_decode = 8;
     BAD(desc.attend_kernel, GEAR_ATTEND_NVIDIA, UNSUPPORTED, "attend_kernel is nvidia: ");
+    e2e_close(&t.rig);
+}
+
+/* What neither the format nor the device can hold, each with the field that is to be lowered; before anything is allocated. */
+Test(descs, sizes)
+{
+    trial t;
+    cl_ulong most = 0;
+    e2e_open(&t.rig);
+    reset(&t);
+    cr_assert_eq(clGetDeviceInfo(t.rig.cl.device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof most, &most, NULL), CL_SUCCESS);
+    BAD(desc.pool_bytes, 64, ARGUMENT, "pool_bytes is 64; layer 0 needs at least ");
+    t.desc.capacity_tokens = 1 << 30;
+    BAD(desc.capacity_sequences, 65536, UNSUPPORTED, "need a page table of ");
+    t.desc.num_kv_heads = t.desc.num_query_heads = 1024;
+    BAD(desc.capacity_tokens, 1 << 30, UNSUPPORTED, "layer 0 needs a pool of ");
+    if (most < UINT64_C(200) << 30) {
+        BAD(desc.pool_bytes, most + 64, DEVICE, "lower capacity_tokens or pool_bytes");
+    }
+    t.desc.capacity_sequences = 512;
+    t.desc.max_query_tokens = 65536;
+    t.desc.head_dim = 256;
+    BAD(desc.num_query_heads, 8192, DEVICE, "lower capacity_sequences or max_query_tokens");
+    t.desc.capacity_sequences = 65536;
+    t.desc.num_kv_heads = t.desc.num_query_heads = 1024;
+    BAD(desc.recent, 65536, DEVICE, "lower capacity_sequences, recent or window");
+    e2e_close(&t.rig);
+}
+
+/* A plan is written when all of it is known, and only then. */
+Test(descs, plan)
+{
+    trial t;
+    gear_cache_plan plan, before;
+    e2e_open(&t.rig);
+    reset(&t);
+    gear_cache_plan_init(&plan);
+    plan.reserved[0] = 3;
+    refused(&t.rig, gear_cache_query(t.rig.context, &t.desc, &plan, &t.rig.error), GEAR_ERROR_ARGUMENT,
+            "plan.reserved[0] is 3; it must be 0");
+    gear_cache_plan_init(&plan);
+    E2E_OK(&t.rig, gear_cache_query(t.rig.context, &t.desc, &plan, &t.rig.error));
+    before = plan;
+    t.desc.pool_bytes = 64;
+    refused(&t.rig, gear_cache_query(t.rig.context, &t.desc, &plan, &t.rig.error), GEAR_ERROR_ARGUMENT, "pool_bytes is 64");
+    cr_assert_eq(memcmp(&plan, &before, sizeof plan), 0);
+    e2e_close(&t.rig);
+}
+
+/* Presets serve the head dimensions that a cache takes, and no other. */
+Test(descs, preset)
+{
+    static const uint32_t taken[] = {64, 80, 96, 128, 256}, not_taken[] = {0, 7, 32, 72, 112, 160, 512};
+    trial t;
+    const char *name;
+    char text[64];
+    e2e_open(&t.rig);
+    reset(&t);
+    for (uint32_t i = 0; (name = gear_preset_name(i)); i++) {
+        gear_cache_plan plan;
+        for (size_t d = 0; d < sizeof taken / sizeof *taken; d++) {
+            t.desc.head_dim = taken[d];
+            E2E_OK(&t.rig, gear_preset(name, &t.desc, &t.codec, &t.rig.error));
+            gear_cache_plan_init(&plan);
+            E2E_OK(&t.rig, gear_cache_query(t.rig.context, &t.desc, &plan, &t.rig.error));
+        }
+        for (size_t d = 0; d < sizeof not_taken / sizeof *not_taken; d++) {
+            const gear_codec_pair codec = t.codec;
+            t.desc.head_dim = not_taken[d];
+            (void)snprintf(text, sizeof text, "head_dim is %u; supported are 64, 80, 96, 128, 256", not_taken[d]);
+            refused(&t.rig, gear_preset(name, &t.desc, &t.codec, &t.rig.error), GEAR_ERROR_UNSUPPORTED, text);
+            cr_assert_eq(memcmp(&codec, &t.codec, sizeof codec), 0);
+        }
+    }
+    refused(&t.rig, gear_preset("none", &t.desc, &t.codec, &t.rig.error), GEAR_ERROR_ARGUMENT, "name is \"none\"");
+    refused(&t.rig, gear_preset(NULL, NULL, &t.codec, &t.rig.error), GEAR_ERROR_ARGUMENT, "desc is NULL");
+    refused(&t.rig, gear_preset(NULL, &t.desc, NULL, &t.rig.error), GEAR_ERROR_ARGUMENT, "codecs is NULL");
     e2e_close(&t.rig);
 }
 

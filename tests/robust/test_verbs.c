@@ -107,6 +107,7 @@ static void common_arguments(rig_cache *given, verb which)
 typedef struct strangers {
     test_cl other;
     cl_mem foreign, small, image; /* of another context, of 2 bytes, not a buffer (NULL where the device has no images) */
+    cl_mem read_only, write_only; /* what the flags say, of the device's side */
 } strangers;
 
 static void strangers_open(strangers *s, const rig_cache *r)
@@ -119,7 +120,9 @@ static void strangers_open(strangers *s, const rig_cache *r)
     test_cl_open(&s->other);
     s->foreign = clCreateBuffer(s->other.context, CL_MEM_READ_WRITE, 1 << 20, NULL, &code);
     s->small = clCreateBuffer(r->rig.cl.context, CL_MEM_READ_WRITE, 2, NULL, &code);
-    cr_assert(s->foreign && s->small);
+    s->read_only = clCreateBuffer(r->rig.cl.context, CL_MEM_READ_ONLY, 1 << 20, NULL, &code);
+    s->write_only = clCreateBuffer(r->rig.cl.context, CL_MEM_WRITE_ONLY, 1 << 20, NULL, &code);
+    cr_assert(s->foreign && s->small && s->read_only && s->write_only);
     (void)clGetDeviceInfo(r->rig.cl.device, CL_DEVICE_IMAGE_SUPPORT, sizeof images, &images, NULL);
     if (images) {
         s->image = clCreateImage(r->rig.cl.context, CL_MEM_READ_WRITE, &format, &desc, NULL, &code);
@@ -131,6 +134,8 @@ static void strangers_close(strangers *s)
 {
     (void)clReleaseMemObject(s->foreign);
     (void)clReleaseMemObject(s->small);
+    (void)clReleaseMemObject(s->read_only);
+    (void)clReleaseMemObject(s->write_only);
     if (s->image) {
         (void)clReleaseMemObject(s->image);
     }
@@ -145,6 +150,7 @@ static void strangers_close(strangers *s)
     BAD(which, c.mem = s.foreign, ARGUMENT, name " belongs to another OpenCL context");                                        \
     BAD(which, c.mem = s.small, BUFFER, name " has 2 bytes");                                                                  \
     BAD(which, c.offset = 2, BUFFER, name "_offset is 2; it must be a multiple of 4");                                         \
+    BAD(which, (c.offset = 2, c.mem = NULL), BUFFER, name "_offset is 2; it must be a multiple of 4");                         \
     BAD(which, c.offset = 4, BUFFER, "; offset 4 and ");                                                                       \
     BAD(which, c.offset = SIZE_MAX - 3, BUFFER, name " has ");                                                                 \
     if (s.image) {                                                                                                             \
@@ -173,6 +179,13 @@ static void tensors(rig_cache *given, verb which, const char *x, const char *y)
     BOTH(mem, s.small, BUFFER, ".mem has 2 bytes");
     if (s.image) {
         BOTH(mem, s.image, ARGUMENT, ".mem is not a buffer");
+    }
+    if (which == APPEND) {
+        BOTH(mem, s.write_only, ARGUMENT, ".mem is CL_MEM_WRITE_ONLY");
+    } else {
+        BAD(which, c.a.mem = s.write_only, ARGUMENT, "q.mem is CL_MEM_WRITE_ONLY");
+        BAD(which, c.b.mem = s.read_only, ARGUMENT, "out.mem is CL_MEM_READ_ONLY");
+        BAD(which, c.attend.lse = s.read_only, ARGUMENT, "desc.lse is CL_MEM_READ_ONLY");
     }
     BOTH(offset, 6, BUFFER, ".offset is 6");
     BOTH(offset, (size_t)1 << 40, BUFFER, ".mem has ");
@@ -221,7 +234,8 @@ Test(verbs, attend)
     tensors(&r, ATTEND, "q", "out");
     BAD(ATTEND,
         (c.batch.tokens_each = 3, c.attend.tail_k = c.attend.tail_v = NULL, c.attend.lse = NULL, c.a.stride_seq = 64,
-         c.a.stride_head = 64, c.a.stride_token = 64, c.b.stride_seq = 64, c.b.stride_head = 64, c.b.stride_token = 64),
+         c.a.stride_head = 64, c.a.stride_token = 64, c.b.type = GEAR_F16, c.b.stride_seq = 0, c.b.stride_head = 64,
+         c.b.stride_token = 256),
         ARGUMENT, "batch.tokens[0] is 3; max_query_tokens is 2");
     BAD(ATTEND, c.attend.struct_size = 1, STRUCT_SIZE, "desc.struct_size is 1");
     BAD(ATTEND, c.attend.scale = NAN, ARGUMENT, "desc.scale is ");
@@ -230,6 +244,14 @@ Test(verbs, attend)
     BAD(ATTEND, c.attend.soft_cap = NAN, ARGUMENT, "desc.soft_cap is ");
     BAD(ATTEND, c.attend.tail_k = NULL, ARGUMENT, "desc.tail_k is NULL");
     BAD(ATTEND, c.attend.tail_v = NULL, ARGUMENT, "desc.tail_v is NULL");
+    const uint32_t tail_tokens[] = {1, 1};
+    BAD(ATTEND, (c.attend.tail_k = c.attend.tail_v = NULL, c.attend.tail_tokens = tail_tokens), ARGUMENT,
+        "desc.tail_tokens is given and desc.tail_k is NULL");
+    /* outputs on top of each other: tokens are 67 elements apart, heads 139, sequences 563 */
+    BAD(ATTEND, c.b.stride_head = 130, ARGUMENT, "out.stride_head is 130; below 131 ");
+    BAD(ATTEND, c.b.stride_token = 100, ARGUMENT, "out.stride_head is 139; below 164 ");
+    BAD(ATTEND, c.b.stride_seq = 547, ARGUMENT, "out.stride_seq is 547; below 548 ");
+    BAD(ATTEND, (c.b.stride_seq = 0, c.b.stride_token = 64), ARGUMENT, "out.stride_head is 139; below 256 ");
     BAD(ATTEND, c.attend.reserved[5] = 1, ARGUMENT, "desc.reserved[5]");
     LENT(ATTEND, attend.lse, attend.lse_offset, "desc.lse");
     gear_view tail = r.tail_k.view;
@@ -282,6 +304,12 @@ Test(verbs, reconstruct)
     REFUSED(ARGUMENT, "tokens 18446744073709551615 + 2", r.cache, 0, r.names[0], UINT64_MAX, 2, k, v, sync);
     REFUSED(ARGUMENT, "k and v are both NULL", r.cache, 0, r.names[0], 0, RIG_TOKENS, NULL, NULL, sync);
     REFUSED(BUFFER, "k.offset is 2", r.cache, 0, r.names[0], 0, RIG_TOKENS, &bad, v, sync);
+    bad.offset = k->offset;
+    bad.stride_head = 128;
+    REFUSED(ARGUMENT, "k.stride_head is 128; below 192 ", r.cache, 0, r.names[0], 0, RIG_TOKENS, &bad, v, sync);
+    bad.stride_head = k->stride_head;
+    bad.mem = r.squares;
+    REFUSED(ARGUMENT, "k.mem is CL_MEM_READ_ONLY", r.cache, 0, r.names[0], 0, RIG_TOKENS, &bad, v, sync);
     REFUSED(BUFFER, "v.mem has ", r.cache, 0, r.names[0], 0, 90, NULL, v, sync);
     REFUSED(ARGUMENT, "sync is NULL", r.cache, 0, r.names[0], 0, RIG_TOKENS, k, v, NULL);
     cr_assert_eq(rig_cache_digest(&r), expected_digest);

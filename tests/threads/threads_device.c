@@ -29,23 +29,21 @@ static int once(gear__device *device, cl_command_queue queue, long factor)
     gear_error error;
     cl_kernel kernel = NULL;
     cl_mem buffer = NULL;
-    cl_uint one = 1, got[WORDS], i;
+    cl_uint one = 1, seven = 7, got[WORDS], i;
     int bad;
     gear__options_begin(&options);
     gear__options_int(&options, "FACTOR", factor);
     bad = gear__program_kernel(device, "step", &options, "gear_k_step", &kernel, &error) != GEAR_OK ||
           gear__buffer_create(device, sizeof got, "words", &buffer, &error) != GEAR_OK ||
+          clEnqueueFillBuffer(queue, buffer, &seven, sizeof seven, 0, sizeof got, 0, NULL, NULL) != CL_SUCCESS ||
           gear__stream_begin(&stream, device, &sync, "once", &error) != GEAR_OK;
     if (!bad) {
         gear__arg args[] = {GEAR__ARG(buffer), GEAR__ARG(one)};
         gear_status status = gear__set_args(kernel, args, 2, &error);
         if (!status)
-            status = gear__stream_fill(&stream, buffer, 7, 0, sizeof got, &error);
-        if (!status)
             status = gear__stream_kernel(&stream, kernel, 1, &global, NULL, &error);
-        if (!status)
-            status = gear__stream_read(&stream, buffer, 0, got, sizeof got, &error);
-        bad = gear__stream_end(&stream, status, &error) != GEAR_OK || clFinish(queue) != CL_SUCCESS;
+        bad = gear__stream_end(&stream, status, &error) != GEAR_OK ||
+              clEnqueueReadBuffer(queue, buffer, CL_TRUE, 0, sizeof got, got, 0, NULL, NULL) != CL_SUCCESS;
     }
     for (i = 0; !bad && i < WORDS; ++i)
         bad = got[i] != 7u * (cl_uint)factor + 1u;

@@ -24,7 +24,6 @@ Test(device, opens_and_leaves_nothing)
     cr_assert_eq(wrap_live(WRAP_CONTEXT), 2);
     cr_assert_neq(device.cache_dir, desc.program_cache_dir);
     cr_assert_gt(device.caps.max_work_group, 0);
-    cr_assert_gt(device.caps.max_parameter, 0);
     cr_assert_gt(device.caps.local_bytes, 0);
     cr_assert_gt(device.caps.compute_units, 0);
     cr_assert(device.caps.opencl_major > 1 || device.caps.opencl_minor >= 2);
