@@ -183,6 +183,9 @@ static gear_status check_geometry(const gear_cache_desc *d, const char *where, g
         {"window", d->window, 0, 4096},
         {"recent", d->recent, 0, 65536},
         {"max_segment_tokens", d->max_segment_tokens, 0, 16384},
+        {"attend_tuning.rows", d->attend_tuning.rows, 0, 8},
+        {"attend_tuning.work_items", d->attend_tuning.work_items, 0, 1024},
+        {"attend_tuning.groups_per_unit", d->attend_tuning.groups_per_unit, 0, 128},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         gear_status status = in_range(ranges[i].field, ranges[i].value, ranges[i].lo, ranges[i].hi, where, error);
@@ -222,7 +225,7 @@ gear_status gear__desc_check(const gear_cache_desc *desc, const char *where, gea
                           "desc.struct_size is %zu, not %zu (gear_cache_desc_init sets it)", desc->struct_size, sizeof *desc);
     }
     gear_status status = check_geometry(desc, where, error);
-    status = status ? status : reserved_is_zero(desc->reserved, 8, "desc", where, error);
+    status = status ? status : reserved_is_zero(desc->reserved, 5, "desc", where, error);
     if (status) {
         return status;
     }
