@@ -200,7 +200,7 @@ typedef enum gear_attend_kernel {
     GEAR_ATTEND_NVIDIA = 3    /* NVIDIA GPUs from sm_80 on: tensor cores, 16-bit operands, float32 sums */
 } gear_attend_kernel;
 
-/* How an attend kernel divides its work. The library has values for every device (docs/tuning.md); gear-tune measures others. */
+/* How an attend kernel divides its work. The library has values for every device (docs/tuning.md); gear-tune measures it. */
 typedef struct gear_attend_tuning {
     uint32_t rows;            /* most query rows of one KV head that a work-group serves; no more than a call has */
     uint32_t work_items;      /* of a work-group */

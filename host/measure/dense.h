@@ -1,6 +1,6 @@
 /* dense.h: K and V as gear_reconstruct writes them, read in pieces. */
-#ifndef GEAR_BENCH_DENSE_H
-#define GEAR_BENCH_DENSE_H
+#ifndef GEAR_MEASURE_DENSE_H
+#define GEAR_MEASURE_DENSE_H
 
 #include "world.h"
 

@@ -1,6 +1,6 @@
 /* verify.h: is the result right? Nothing is printed about a shape before it is. */
-#ifndef GEAR_BENCH_VERIFY_H
-#define GEAR_BENCH_VERIFY_H
+#ifndef GEAR_MEASURE_VERIFY_H
+#define GEAR_MEASURE_VERIFY_H
 
 #include "world.h"
 
