@@ -13,7 +13,7 @@ typedef struct fighter {
     size_t count; /* opened, even if not wholly */
 } fighter;
 
-static bool prepare(tuner *t, const work *w, const candidate *c, fighter *f, host_error *error)
+static bool prepare(tuner *t, work *w, const candidate *c, fighter *f, host_error *error)
 {
     bool ok = true;
     *f = (fighter){0};
@@ -21,7 +21,7 @@ static bool prepare(tuner *t, const work *w, const candidate *c, fighter *f, hos
         bool refused = false;
         f->count = i + 1;
         ok = world_open(&f->worlds[i], t->dev, t->context, &t->data, &w->shapes[i], &c->choice, &refused, error) &&
-             world_fill(&f->worlds[i], error) && attend_open(&f->runs[i], &f->worlds[i], error);
+             attend_open(&f->runs[i], &f->worlds[i], &w->references[i], error);
     }
     return ok;
 }
@@ -54,7 +54,7 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-bool duel_run(tuner *t, const work *w, const candidate *a, const candidate *b, duel *out, host_error *error)
+bool duel_run(tuner *t, work *w, const candidate *a, const candidate *b, duel *out, host_error *error)
 {
     double *ratios = calloc(t->passes, sizeof *ratios);
     fighter *f = calloc(2, sizeof *f);

@@ -158,7 +158,7 @@ static json_t *document(const device *dev, const outcome *outcomes, size_t count
 }
 
 /* Tunes and shows all work; *out is what was found. */
-static bool tune(const options *o, tuner *t, const work_list *list, outcome *outcomes, host_error *error)
+static bool tune(const options *o, tuner *t, work_list *list, outcome *outcomes, host_error *error)
 {
     bool wrong = false;
     for (size_t i = 0; i < list->count; ++i) {
@@ -190,7 +190,7 @@ static bool run_on(const options *o, tuner *t, database *d, FILE *json, host_err
     else if (json)
         fclose(json);
     free(outcomes);
-    free(list.items);
+    work_free(&list);
     return ok;
 }
 

@@ -41,7 +41,7 @@ static void give_up(kernel_outcome *k, const char *text)
     snprintf(k->refused, sizeof k->refused, "%.250s", text);
 }
 
-static void tune_kernel(tuner *t, const work *w, bool asked, outcome *o, kernel_outcome *k)
+static void tune_kernel(tuner *t, work *w, bool asked, outcome *o, kernel_outcome *k)
 {
     host_error error = {0};
     char text[128];
@@ -77,7 +77,7 @@ static void tune_kernel(tuner *t, const work *w, bool asked, outcome *o, kernel_
 }
 
 /* A kernel that AUTO could take but does not, because it takes the last that runs: is it faster here? */
-static void weigh_kernels(tuner *t, const work *w, outcome *o)
+static void weigh_kernels(tuner *t, work *w, outcome *o)
 {
     host_error error = {0};
     const kernel_outcome *chosen = find(o, o->chosen), *best = NULL;
@@ -111,7 +111,7 @@ static gear_attend_kernel library_choice(const tuner *t, const work *w)
     return kernel;
 }
 
-void outcome_run(tuner *t, const work *w, gear_attend_kernel only, outcome *out)
+void outcome_run(tuner *t, work *w, gear_attend_kernel only, outcome *out)
 {
     *out = (outcome){.work = w, .chosen = library_choice(t, w)};
     /* The library's choice first, which the others are compared with. */

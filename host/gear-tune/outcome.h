@@ -28,7 +28,7 @@ typedef struct outcome {
 } outcome;
 
 /* Tunes every kernel that runs, or `only` (AUTO: every one). A kernel that is far behind is measured and not searched. */
-void outcome_run(tuner *t, const work *w, gear_attend_kernel only, outcome *out);
+void outcome_run(tuner *t, work *w, gear_attend_kernel only, outcome *out);
 
 /* What the database should say; as many as are returned. */
 size_t outcome_records(const outcome *o, database_record records[OUTCOME_RECORDS]);

@@ -29,14 +29,14 @@ bool search_serves(const tuner *t, const work *w, gear_attend_kernel kernel, cha
     return true;
 }
 
-static bool measure_shape(tuner *t, const bench_shape *shape, const world_choice *choice, double *us, host_error *error)
+static bool measure_shape(tuner *t, work *of, size_t index, const world_choice *choice, double *us, host_error *error)
 {
     world w;
     attend_run run = {0};
     timing time;
     bool refused = false;
-    bool ok = world_open(&w, t->dev, t->context, &t->data, shape, choice, &refused, error) && world_fill(&w, error) &&
-              attend_open(&run, &w, error) && attend_time(&run, &t->clocks, &time, error);
+    bool ok = world_open(&w, t->dev, t->context, &t->data, &of->shapes[index], choice, &refused, error) &&
+              attend_open(&run, &w, &of->references[index], error) && attend_time(&run, &t->clocks, &time, error);
     *us = ok ? 1e3 * time.device.best : (double)NAN;
     attend_close(&run);
     world_close(&w);
@@ -52,12 +52,12 @@ static double mean_ratio(const double *us, const double *base, size_t count)
     return exp(sum / (double)count);
 }
 
-static void measure(tuner *t, const work *w, search *s, candidate *c)
+static void measure(tuner *t, work *w, search *s, candidate *c)
 {
     host_error problem = {0};
     bool ok = true;
     for (size_t i = 0; ok && i < w->count; ++i)
-        ok = measure_shape(t, &w->shapes[i], &c->choice, &c->us[i], &problem);
+        ok = measure_shape(t, w, i, &c->choice, &c->us[i], &problem);
     c->relative = ok ? mean_ratio(c->us, s->items[0].us, w->count) : (double)NAN;
     if (!ok) {
         snprintf(c->problem, sizeof c->problem, "%.250s", problem.text);
@@ -66,7 +66,7 @@ static void measure(tuner *t, const work *w, search *s, candidate *c)
 }
 
 /* Finds or measures the candidate of a choice. NULL: the library refuses it, or the search is full. */
-static const candidate *consider(tuner *t, const work *w, search *s, const world_choice *choice)
+static const candidate *consider(tuner *t, work *w, search *s, const world_choice *choice)
 {
     candidate c = {.choice = *choice};
     for (size_t i = 0; i < w->count; ++i) {
@@ -89,7 +89,7 @@ static const candidate *consider(tuner *t, const work *w, search *s, const world
     return added;
 }
 
-bool search_begin(tuner *t, const work *w, gear_attend_kernel kernel, search *s, host_error *error)
+bool search_begin(tuner *t, work *w, gear_attend_kernel kernel, search *s, host_error *error)
 {
     const world_choice choice = {.kernel = kernel};
     gear_error detail = {0};
@@ -113,7 +113,7 @@ static gear_attend_tuning best_tuning(const work *w, const search *s)
 }
 
 /* Other work-groups, with as many work-items in a compute unit as now. */
-static void try_work_groups(tuner *t, const work *w, search *s)
+static void try_work_groups(tuner *t, work *w, search *s)
 {
     static const uint32_t rows[] = {1, 2, 4, 8}, items[] = {1, 32, 64, 96, 128, 160, 192, 224, 256, 384, 512, 1024};
     const gear_attend_tuning now = best_tuning(w, s);
@@ -125,7 +125,7 @@ static void try_work_groups(tuner *t, const work *w, search *s)
         }
 }
 
-static void try_group_counts(tuner *t, const work *w, search *s)
+static void try_group_counts(tuner *t, work *w, search *s)
 {
     static const uint32_t groups[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128};
     const gear_attend_tuning now = best_tuning(w, s);
@@ -135,7 +135,7 @@ static void try_group_counts(tuner *t, const work *w, search *s)
     }
 }
 
-bool search_run(tuner *t, const work *w, search *s, host_error *error)
+bool search_run(tuner *t, work *w, search *s, host_error *error)
 {
     size_t before;
     do {

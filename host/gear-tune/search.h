@@ -44,10 +44,10 @@ typedef struct duel {
 /* Whether the kernel serves every shape here; if not, why. */
 bool search_serves(const tuner *t, const work *w, gear_attend_kernel kernel, char *why, size_t size);
 /* Measures what the library does now as s->items[0]. */
-bool search_begin(tuner *t, const work *w, gear_attend_kernel kernel, search *s, host_error *error);
+bool search_begin(tuner *t, work *w, gear_attend_kernel kernel, search *s, host_error *error);
 /* Goes through rows and work-items, then work-groups, until neither gets better; s->best is the fastest. */
-bool search_run(tuner *t, const work *w, search *s, host_error *error);
+bool search_run(tuner *t, work *w, search *s, host_error *error);
 
-bool duel_run(tuner *t, const work *w, const candidate *a, const candidate *b, duel *out, host_error *error);
+bool duel_run(tuner *t, work *w, const candidate *a, const candidate *b, duel *out, host_error *error);
 
 #endif

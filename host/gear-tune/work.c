@@ -50,7 +50,7 @@ static bool add_line(gear_context *context, const char *geometry, uint32_t head_
 bool work_default(gear_context *context, const device *dev, uint32_t head_dim, const recipe *only, work_list *out,
                   host_error *error)
 {
-    static const char *const geometries[2][3] = {{"1 8 4 16384", "4 8 8 2048", NULL}, /* of a CPU */
+    static const char *const geometries[2][3] = {{"1 8 4 4096", "4 8 8 1024", NULL}, /* of a CPU */
                                                  {"1 8 4 32768", "1 8 8 4096", "32 8 8 4096"}};
     static const char *const codecs[] = {"--k-bits 16 --v-bits 16", "--preset kivi_2", "--preset paper_2bit_l",
                                          "--preset paper_2bit", "--preset gear_2_6"};
@@ -64,6 +64,15 @@ bool work_default(gear_context *context, const device *dev, uint32_t head_dim, c
                 if (!add_line(context, geometry[g], head_dim ? head_dim : head_dims[d], codecs[c], only, out, error))
                     return false;
     return true;
+}
+
+void work_free(work_list *list)
+{
+    for (size_t i = 0; i < list->count; ++i)
+        for (size_t j = 0; j < list->items[i].count; ++j)
+            reference_free(&list->items[i].references[j]);
+    free(list->items);
+    *list = (work_list){0};
 }
 
 bool work_of_shapes(gear_context *context, const shape_list *shapes, work_list *out, host_error *error)

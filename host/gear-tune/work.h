@@ -3,7 +3,7 @@
 #ifndef GEAR_TUNE_WORK_H
 #define GEAR_TUNE_WORK_H
 
-#include "../measure/world.h"
+#include "../measure/verify.h"
 
 enum { WORK_SHAPES = 8, WORK_GROUPS = 64 };
 
@@ -11,6 +11,7 @@ typedef struct work {
     uint32_t head_dim;
     char codecs[16]; /* the library's name of the class */
     bench_shape shapes[WORK_SHAPES];
+    reference_output references[WORK_SHAPES]; /* made when it is first needed */
     size_t count;
 } work;
 
@@ -23,6 +24,7 @@ typedef struct work_list {
  * or under `only`. head_dim 0: 64 and 128. */
 bool work_default(gear_context *context, const device *dev, uint32_t head_dim, const recipe *only, work_list *out,
                   host_error *error);
+void work_free(work_list *list);
 /* Shapes of a file, of which those with `attend` count. */
 bool work_of_shapes(gear_context *context, const shape_list *shapes, work_list *out, host_error *error);
 

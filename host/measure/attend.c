@@ -28,20 +28,22 @@ static bool read_output(const attend_run *a, uint16_t *to, host_error *error)
         "clEnqueueReadBuffer", error);
 }
 
-bool attend_open(attend_run *a, world *w, host_error *error)
+bool attend_open(attend_run *a, world *w, reference_output *e, host_error *error)
 {
     const bench_shape *s = w->shape;
     size_t bytes = output_values(s) * sizeof *a->first;
     *a = (attend_run){.w = w, .first = malloc(bytes)};
     if (!a->first)
         return fail(error, EXIT_DEVICE, "host memory exhausted");
+    if (!world_fill(w, error))
+        return false;
     a->q = buffer_of(w->dev, bytes, error);
     a->out = a->q ? buffer_of(w->dev, bytes, error) : NULL;
     return a->out &&
            generate(w->data, w->dev->queue, a->q, DATA_Q, s->batch, s->kv_heads * s->group, 0, s->queries, s->head_dim,
                     error) &&
            call_attend(a, w->dev->queue, NULL, error) && read_output(a, a->first, error) &&
-           verify_attend(w, a->first, &a->check, error);
+           (e->pairs || reference_make(w, e, error)) && verify_attend(w, e, a->first, &a->check, error);
 }
 
 bool attend_time(attend_run *a, clocks *c, timing *out, host_error *error)

@@ -13,8 +13,9 @@ typedef struct attend_run {
     verdict check;   /* of it */
 } attend_run;
 
-/* Calls attend once and checks what it wrote. w: filled, and alive until attend_close. */
-bool attend_open(attend_run *a, world *w, host_error *error);
+/* Fills the world, calls attend once and checks what it wrote against *e, which is made where it is not yet; it serves every
+ * world of that shape on that device. w: open, and alive until attend_close. */
+bool attend_open(attend_run *a, world *w, reference_output *e, host_error *error);
 bool attend_time(attend_run *a, clocks *c, timing *out, host_error *error);
 /* What attend_open made, also where it failed. */
 void attend_close(attend_run *a);

@@ -30,9 +30,9 @@ typedef struct excess {
     bool broken; /* not finite */
 } excess;
 
-static void compare(const uint16_t *got, const double *want, uint32_t count, excess *e)
+static void compare(const uint16_t *got, const double *want, size_t count, excess *e)
 {
-    for (uint32_t c = 0; c < count; ++c) {
+    for (size_t c = 0; c < count; ++c) {
         double value = (double)data_from_half(got[c]), off = fabs(value - want[c]) - half_ulp(fmax(fabs(want[c]), fabs(value)));
         e->broken |= !isfinite(value);
         e->error = off > e->error ? off : e->error;
@@ -40,13 +40,25 @@ static void compare(const uint16_t *got, const double *want, uint32_t count, exc
     }
 }
 
+/* The i-th of n pairs of a shape. */
+static void pair_of(const bench_shape *s, uint32_t n, uint32_t i, uint32_t *sequence, uint32_t *head)
+{
+    *sequence = n > 1 ? (uint32_t)((uint64_t)i * (s->batch - 1) / (n - 1)) : 0;
+    *head = (i * 5 + i / s->kv_heads) % s->kv_heads;
+}
+
+/* Output values of a pair. */
+static size_t pair_values(const bench_shape *s)
+{
+    return (size_t)s->group * s->queries * s->head_dim;
+}
+
 typedef struct workspace {
     float *k, *v;
-    double *score, *out, *q;
+    double *score, *q;
 } workspace;
 
-static bool check_pair(dense *d, uint32_t sequence, uint32_t head, const uint16_t *out, workspace *work, excess *e,
-                       host_error *error)
+static bool expect_pair(dense *d, uint32_t sequence, uint32_t head, workspace *work, double *out, host_error *error)
 {
     const bench_shape *s = d->w->shape;
     uint32_t dim = s->head_dim, tokens = d->w->lengths[sequence];
@@ -54,15 +66,54 @@ static bool check_pair(dense *d, uint32_t sequence, uint32_t head, const uint16_
         !dense_head(d, sequence, true, head, 0, tokens, work->v, error))
         return false;
     for (uint32_t g = 0; g < s->group; ++g)
-        for (uint32_t m = 0; m < s->queries; ++m) {
-            uint32_t query_head = head * s->group + g;
+        for (uint32_t m = 0; m < s->queries; ++m, out += dim) {
             for (uint32_t c = 0; c < dim; ++c)
-                work->q[c] = (double)data_value(DATA_Q, query_head, m, c);
-            reference_attend(work->q, work->k, work->v, tokens - s->queries + m + 1, dim, work->score, work->out);
-            size_t row = (((size_t)sequence * s->kv_heads * s->group + query_head) * s->queries + m) * dim;
-            compare(out + row, work->out, dim, e);
+                work->q[c] = (double)data_value(DATA_Q, head * s->group + g, m, c);
+            reference_attend(work->q, work->k, work->v, tokens - s->queries + m + 1, dim, work->score, out);
         }
     return true;
+}
+
+static uint32_t sample_size(const bench_shape *s, uint32_t most)
+{
+    double cost = 2.0 * most * s->head_dim * s->group * s->queries;
+    uint32_t pairs = s->batch * s->kv_heads, n = cost * MOST_PAIRS < BUDGET ? MOST_PAIRS : (uint32_t)(BUDGET / cost);
+    n = n < 2 ? 2 : n;
+    return n < pairs ? n : pairs;
+}
+
+bool reference_make(world *w, reference_output *e, host_error *error)
+{
+    const bench_shape *s = w->shape;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < s->batch; ++i)
+        most = w->lengths[i] > most ? w->lengths[i] : most;
+    *e = (reference_output){.pairs = sample_size(s, most)};
+    e->values = malloc(e->pairs * pair_values(s) * sizeof *e->values);
+    workspace work = {malloc((size_t)most * s->head_dim * sizeof(float)), malloc((size_t)most * s->head_dim * sizeof(float)),
+                      malloc(most * sizeof(double)), malloc(s->head_dim * sizeof(double))};
+    dense d = {0};
+    bool ok = (work.k && work.v && work.score && work.q && e->values) || fail(error, EXIT_DEVICE, "host memory exhausted");
+    ok = ok && dense_open(&d, w, error);
+    for (uint32_t i = 0; ok && i < e->pairs; ++i) {
+        uint32_t sequence, head;
+        pair_of(s, e->pairs, i, &sequence, &head);
+        ok = expect_pair(&d, sequence, head, &work, e->values + i * pair_values(s), error);
+    }
+    dense_close(&d);
+    free(work.k);
+    free(work.v);
+    free(work.score);
+    free(work.q);
+    if (!ok)
+        reference_free(e);
+    return ok;
+}
+
+void reference_free(reference_output *e)
+{
+    free(e->values);
+    *e = (reference_output){0};
 }
 
 static double tolerance(const world *w)
@@ -86,39 +137,26 @@ static bool check_others(const world *w, const uint16_t *out, double bound, host
     return true;
 }
 
-bool verify_attend(world *w, const uint16_t *out, verdict *v, host_error *error)
+bool verify_attend(const world *w, const reference_output *want, const uint16_t *out, verdict *v, host_error *error)
 {
     const bench_shape *s = w->shape;
-    uint32_t pairs = s->batch * s->kv_heads, most = 0, n;
-    for (uint32_t i = 0; i < s->batch; ++i)
-        most = w->lengths[i] > most ? w->lengths[i] : most;
-    double cost = 2.0 * most * s->head_dim * s->group * s->queries;
-    n = cost * MOST_PAIRS < BUDGET ? MOST_PAIRS : (uint32_t)(BUDGET / cost);
-    n = n < 2 ? 2 : n;
-    n = n < pairs ? n : pairs;
-    workspace work = {malloc((size_t)most * s->head_dim * sizeof(float)), malloc((size_t)most * s->head_dim * sizeof(float)),
-                      malloc(most * sizeof(double)), malloc(s->head_dim * sizeof(double)),
-                      malloc(s->head_dim * sizeof(double))};
-    dense d = {0};
     excess e = {0};
-    bool ok = (work.k && work.v && work.score && work.out && work.q) || fail(error, EXIT_DEVICE, "host memory exhausted");
-    ok = ok && dense_open(&d, w, error);
-    for (uint32_t i = 0; ok && i < n; ++i) {
-        uint32_t sequence = n > 1 ? (uint32_t)((uint64_t)i * (s->batch - 1) / (n - 1)) : 0;
-        ok = check_pair(&d, sequence, (i * 5 + i / s->kv_heads) % s->kv_heads, out, &work, &e, error);
+    for (uint32_t i = 0; i < want->pairs; ++i) {
+        uint32_t sequence, head;
+        pair_of(s, want->pairs, i, &sequence, &head);
+        size_t pair = ((size_t)sequence * s->kv_heads + head) * pair_values(s);
+        compare(out + pair, want->values + i * pair_values(s), pair_values(s), &e);
     }
-    dense_close(&d);
-    free(work.k);
-    free(work.v);
-    free(work.score);
-    free(work.out);
-    free(work.q);
-    *v = (verdict){.sampled = n, .of = pairs, .worst = e.error, .bound = tolerance(w) * e.most, .all_equal = !s->ragged};
-    if (ok && (e.broken || !(e.error <= v->bound)))
-        ok = fail(error, EXIT_DEVICE,
-                  "wrong result: attend is off by %g beyond rounding; %g is allowed (%u of %u heads compared)", e.error,
-                  v->bound, n, pairs);
-    return ok && (s->ragged || check_others(w, out, v->bound, error));
+    *v = (verdict){.sampled = want->pairs,
+                   .of = s->batch * s->kv_heads,
+                   .worst = e.error,
+                   .bound = tolerance(w) * e.most,
+                   .all_equal = !s->ragged};
+    if (e.broken || !(e.error <= v->bound))
+        return fail(error, EXIT_DEVICE,
+                    "wrong result: attend is off by %g beyond rounding; %g is allowed (%u of %u heads compared)", e.error,
+                    v->bound, v->sampled, v->of);
+    return s->ragged || check_others(w, out, v->bound, error);
 }
 
 bool verify_repeat(const world *w, const uint16_t *first, const uint16_t *again, const verdict *v, host_error *error)

@@ -39,7 +39,8 @@ int gear__attend_merges(gear_attend_kernel kernel);
 uint32_t gear__attend_v_group(const gear__shape *shape);
 
 /* The tiling for at most max_rows query rows of one KV head in a call. kernel: one that can run (gear__attend_why_not).
- * wanted: NULL, or what is asked for; a field of 0 is the tuning database's to fill, what the kernel cannot take is not taken. */
+ * wanted: NULL, or what is asked for. A field of 0 is the tuning database's to fill; one that the kernel cannot take is not
+ * taken. */
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,
                                        uint32_t max_rows, const gear_attend_tuning *wanted);
 
