@@ -185,10 +185,13 @@ static bool run_on(const options *o, tuner *t, database *d, FILE *json, host_err
         if (o->write)
             ok = store(o, t->dev, outcomes, list.count, d, error) && ok;
     }
-    if (json && outcomes)
-        ok = report_write(document(t->dev, outcomes, list.count), json, o->json, error) && ok;
-    else if (json)
+    if (json && outcomes) {
+        json_t *root = document(t->dev, outcomes, list.count);
+        ok = report_write(root, json, o->json, error) && ok;
+        json_decref(root);
+    } else if (json) {
         fclose(json);
+    }
     free(outcomes);
     work_free(&list);
     return ok;

@@ -43,7 +43,7 @@ static bool add_candidate(report_table *table, const work *w, const search *s, s
 
 static bool print_search(const work *w, const search *s, host_error *error)
 {
-    char text[WORK_SHAPES][24];
+    char text[WORK_SHAPES][32];
     const char *header[COLUMNS] = {"", "rows", "work-items", "groups a unit"};
     report_table table = {0};
     for (size_t i = 0; i < w->count; ++i) {

@@ -207,7 +207,10 @@ Test(tuning, the_embedded_records_can_run)
             const gear__shape shape =
                 some_shape(row->head_dim ? row->head_dim : 64, row->codecs ? row->codecs : GEAR__CODEC_PLAIN);
             gear__caps caps = some_device(scope->device ? scope->device : "unknown", row->kernel == GEAR_ATTEND_CPU, 0);
+            caps.is_nvidia = row->kernel == GEAR_ATTEND_NVIDIA;
+            caps.nv_sm = 90;
             caps.max_work_group = 1024;
+            cr_assert_null(gear__attend_why_not(row->kernel, &caps, &shape));
             const gear__attend_tile tile = gear__attend_tile_of(row->kernel, &caps, &shape, 64, &row->tuning);
             gear_error error;
             cr_assert_eq(gear__attend_tuning_check(&tile, &caps, &row->tuning, "test", &error), GEAR_OK, "%s: %s",
