@@ -168,22 +168,49 @@ void database_print(const database *d, const char *device, FILE *stream)
         fprintf(stream, "%s\n", d->lines[i].text);
 }
 
+/* The name of the file that becomes `path`. */
+static char *beside(const char *path, host_error *error)
+{
+    size_t size = strlen(path) + 32;
+    char *name = malloc(size);
+    if (name)
+        snprintf(name, size, "%s.new%ld", path, (long)getpid());
+    else
+        fail(error, EXIT_DEVICE, "host memory exhausted");
+    return name;
+}
+
+static bool cannot_write(const char *path, host_error *error)
+{
+    return fail(error, EXIT_INPUT, "%s: cannot write: %s", path, strerror(errno));
+}
+
+bool database_writable(const char *path, host_error *error)
+{
+    char *name = beside(path, error);
+    FILE *file = name ? fopen(name, "w") : NULL;
+    if (name && !file)
+        cannot_write(path, error);
+    if (file) {
+        fclose(file);
+        remove(name);
+    }
+    free(name);
+    return file != NULL;
+}
+
 bool database_write(const database *d, const char *path, host_error *error)
 {
-    char *beside = malloc(strlen(path) + 32);
-    if (!beside)
-        return fail(error, EXIT_DEVICE, "host memory exhausted");
-    sprintf(beside, "%s.new%ld", path, (long)getpid());
-    FILE *file = fopen(beside, "w");
+    char *name = beside(path, error);
+    FILE *file = name ? fopen(name, "w") : NULL;
     bool ok = file != NULL;
     for (size_t i = 0; ok && i < d->count; ++i)
         ok = fprintf(file, "%s\n", d->lines[i].text) >= 0;
-    ok = file && !fclose(file) && ok && !rename(beside, path);
-    if (!ok) {
-        fail(error, EXIT_INPUT, "%s: cannot write: %s", path, strerror(errno));
-        if (file)
-            remove(beside);
-    }
-    free(beside);
+    ok = file && !fclose(file) && ok && !rename(name, path);
+    if (name && !ok)
+        cannot_write(path, error);
+    if (file && !ok)
+        remove(name);
+    free(name);
     return ok;
 }

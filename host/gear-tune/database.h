@@ -26,6 +26,8 @@ bool database_update(database *d, const char *device, const char *measured_with,
 
 /* The lines of one device; nothing where it is not there. */
 void database_print(const database *d, const char *device, FILE *stream);
+/* Whether database_write can: asked before the work starts. */
+bool database_writable(const char *path, host_error *error);
 /* Replaces the file in one step. */
 bool database_write(const database *d, const char *path, host_error *error);
 

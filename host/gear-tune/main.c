@@ -203,8 +203,8 @@ static bool run(const options *o, host_error *error)
     database d = {0};
     FILE *json = NULL;
     tuner t = {.dev = &dev, .passes = o->passes, .margin = (double)o->margin / 100};
-    if ((o->write && !database_read(o->write, &d, error)) || (o->json && !(json = report_open(o->json, error))) ||
-        !open_device(o->flags.device.device, &dev, error)) {
+    if ((o->write && !database_read(o->write, &d, error)) || (o->write && !o->dry_run && !database_writable(o->write, error)) ||
+        (o->json && !(json = report_open(o->json, error))) || !open_device(o->flags.device.device, &dev, error)) {
         database_free(&d);
         if (json)
             fclose(json);

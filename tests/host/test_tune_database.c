@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../host/gear-tune/database.h"
 #include "open_cl.h"
@@ -178,12 +179,18 @@ Test(tune_database, files)
     snprintf(path, sizeof path, "%s/x.def", directory);
     cr_assert(database_read(path, &again, &error), "%s", error.text); /* none yet */
     cr_assert_eq(again.count, 0);
+    cr_assert(database_writable(path, &error), "%s", error.text);
+    cr_assert_neq(access(path, F_OK), 0); /* it leaves nothing */
     cr_assert(database_write(&d, path, &error), "%s", error.text);
     cr_assert(database_write(&d, path, &error), "%s", error.text);
     cr_assert(database_read(path, &again, &error), "%s", error.text);
     same_text(&again, sample);
     database_free(&again);
     database_free(&d);
+    host_error nowhere = {0};
+    cr_assert_not(database_writable("/nonexistent/x.def", &nowhere));
+    cr_assert_not(database_write(&again, "/nonexistent/x.def", &nowhere));
+    cr_assert(nowhere.exit_code == EXIT_INPUT && strstr(nowhere.text, "/nonexistent/x.def: cannot write: "));
     cr_assert(database_read(directory, &again, &error) == false && error.exit_code == EXIT_INPUT);
     database_free(&again);
     remove(path);
