@@ -135,6 +135,34 @@ static void try_group_counts(tuner *t, work *w, search *s)
     }
 }
 
+/* The fastest of many is partly luck: measures the few best again, and the second time alone decides between them. */
+static void measure_again(tuner *t, work *w, search *s)
+{
+    enum { FEW = 4 };
+    size_t best[FEW], count = 0;
+    double least = INFINITY;
+    for (size_t i = 0; i < s->count; ++i) {
+        if (s->items[i].problem[0])
+            continue;
+        size_t at = count < FEW ? count++ : FEW; /* sorted, the slowest falls out */
+        while (at && s->items[best[at - 1]].relative > s->items[i].relative) {
+            if (at < FEW)
+                best[at] = best[at - 1];
+            --at;
+        }
+        if (at < FEW)
+            best[at] = i;
+    }
+    for (size_t i = 0; count > 1 && i < count; ++i) {
+        candidate again = s->items[best[i]];
+        measure(t, w, s, &again);
+        if (again.relative < least) {
+            least = again.relative;
+            s->best = best[i];
+        }
+    }
+}
+
 bool search_run(tuner *t, work *w, search *s, host_error *error)
 {
     size_t before;
@@ -143,5 +171,6 @@ bool search_run(tuner *t, work *w, search *s, host_error *error)
         try_work_groups(t, w, s);
         try_group_counts(t, w, s);
     } while (s->best != before && s->count < SEARCH_CANDIDATES);
+    measure_again(t, w, s);
     return !s->items[s->best].problem[0] || fail(error, EXIT_DEVICE, "%s", s->items[s->best].problem);
 }

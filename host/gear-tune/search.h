@@ -45,7 +45,8 @@ typedef struct duel {
 bool search_serves(const tuner *t, const work *w, gear_attend_kernel kernel, char *why, size_t size);
 /* Measures what the library does now as s->items[0]. */
 bool search_begin(tuner *t, work *w, gear_attend_kernel kernel, search *s, host_error *error);
-/* Goes through rows and work-items, then work-groups, until neither gets better; s->best is the fastest. */
+/* Goes through rows and work-items, then work-groups, until neither gets better; s->best is the fastest, of the few best by a
+ * second measurement. */
 bool search_run(tuner *t, work *w, search *s, host_error *error);
 
 bool duel_run(tuner *t, work *w, const candidate *a, const candidate *b, duel *out, host_error *error);
