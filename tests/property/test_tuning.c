@@ -6,7 +6,7 @@
 #include "e2e_attention.h"
 #include "e2e_drive.h"
 
-enum { HEADS = 2, GROUP = 8, DIM = 64, TOKENS = 700, VALUES = HEADS * GROUP * DIM };
+enum { HEADS = 2, GROUP = 8, DIM = 64, TOKENS = 1100, VALUES = HEADS * GROUP * DIM };
 
 static const uint32_t seed = 11;
 
