@@ -68,7 +68,7 @@ bool duel_run(tuner *t, work *w, const candidate *a, const candidate *b, duel *o
     if (ok) {
         qsort(ratios, t->passes, sizeof *ratios, by_value);
         out->gain = 1 - (ratios[t->passes / 2] + ratios[(t->passes - 1) / 2]) / 2;
-        out->decided = out->gain >= t->margin && out->faster >= t->passes - t->passes / 8;
+        out->decided = out->gain >= t->margin && out->faster >= t->passes - t->passes / 10;
     }
     for (int i = 0; f && i < 2; ++i)
         dismiss(&f[i]);

@@ -37,7 +37,7 @@ static const struct argp_option option_table[] = {
     {"attend", KEY_ATTEND, "KERNEL", 0, "Only this kernel: portable, cpu or nvidia [auto: every one that runs]", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Time of the clock for each candidate and shape [0.1]", 0},
     {"repeat", KEY_REPEAT, "N", 0, "Rounds of the clock, 1 to 1000 [as many as fit --seconds, at least 5]", 0},
-    {"passes", KEY_PASSES, "N", 0, "Times that the fastest meets what the library does now, 1 to 100 [9]", 0},
+    {"passes", KEY_PASSES, "N", 0, "Times that the fastest meets what the library does now, 1 to 100 [11]", 0},
     {"margin", KEY_MARGIN, "PERCENT", 0, "Time that it must save, 0 to 50 [3]", 0},
     {0, 0, NULL, 0, "General:", 2},
     {"write", KEY_WRITE, "FILE", 0,
@@ -53,7 +53,7 @@ static const char doc[] =
     "Without --shapes it measures decoding with few and with many sequences, under one codec of each class; codec flags choose "
     "one codec. A candidate is what the library does not refuse; its result is checked against double precision before it is "
     "timed. Times are the best on the device's clock, merge included. The fastest candidate is then measured in turn with what "
-    "the library does now. It is taken if it saves --margin and was faster in all passes but one in eight; else the difference "
+    "the library does now. It is taken if it saves --margin and was faster in all passes but one in ten; else the difference "
     "is noise, and the library's choice stays.\n\n"
     "The file that --write names is read before anything is measured; one that does not exist is made. A library that is built "
     "with it uses the values on this device (docs/tuning.md).\n\n"
@@ -230,7 +230,7 @@ static bool run(const options *o, host_error *error)
 int main(int argc, char **argv)
 {
     static char program[] = "gear-tune";
-    options o = {.seconds = 0.1f, .passes = 9, .margin = 3};
+    options o = {.seconds = 0.1f, .passes = 11, .margin = 3};
     host_error error = {0};
     const command_spec command = {program, option_table, parse, doc};
     command_line(&command, argc, argv, &o, &o.flags);

@@ -38,7 +38,7 @@ typedef struct search {
 typedef struct duel {
     unsigned passes, faster; /* passes in which b was faster */
     double gain;             /* share of a's time that b saves: the median of the passes */
-    bool decided;            /* in all passes but one in eight, and by the margin */
+    bool decided;            /* in all passes but one in ten, and by the margin */
 } duel;
 
 /* Whether the kernel serves every shape here; if not, why. */
