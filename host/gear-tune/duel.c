@@ -1,4 +1,5 @@
-/* duel.c: two candidates measured in turn, so that whatever else the machine does meets both; see search.h. */
+/* duel.c: two candidates measured in turn, so that whatever else the machine does meets both; see search.h. Which comes first
+ * changes from pass to pass, and the caches are made anew a few times. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,18 +35,35 @@ static void dismiss(fighter *f)
     }
 }
 
-/* b's time over a's, averaged over the shapes. */
-static bool pass(tuner *t, fighter *a, fighter *b, double *ratio, host_error *error)
+/* b's time over a's, averaged over the shapes. `swapped`: b is timed first. */
+static bool pass(tuner *t, fighter f[2], bool swapped, double *ratio, host_error *error)
 {
     double sum = 0;
-    for (size_t i = 0; i < a->count; ++i) {
-        timing first, second;
-        if (!attend_time(&a->runs[i], &t->clocks, &first, error) || !attend_time(&b->runs[i], &t->clocks, &second, error))
+    for (size_t i = 0; i < f[0].count; ++i) {
+        timing time[2];
+        if (!attend_time(&f[swapped].runs[i], &t->clocks, &time[swapped], error) ||
+            !attend_time(&f[!swapped].runs[i], &t->clocks, &time[!swapped], error))
             return false;
-        sum += log(second.device.best / first.device.best);
+        sum += log(time[1].device.best / time[0].device.best);
     }
-    *ratio = exp(sum / (double)a->count);
+    *ratio = exp(sum / (double)f[0].count);
     return true;
+}
+
+/* Some passes with caches of their own: where memory comes to lie is luck too. */
+static bool meet(tuner *t, work *w, const candidate *const sides[2], unsigned passes, bool swapped, double *ratios,
+                 host_error *error)
+{
+    fighter *f = calloc(2, sizeof *f);
+    bool ok = f || fail(error, EXIT_DEVICE, "host memory exhausted");
+    ok = ok && prepare(t, w, sides[swapped], &f[swapped], error) && prepare(t, w, sides[!swapped], &f[!swapped], error);
+    for (unsigned p = 0; ok && p < passes; ++p)
+        ok = pass(t, f, (p % 2 != 0) != swapped, &ratios[p], error);
+    for (int i = 0; f && i < 2; ++i)
+        dismiss(&f[i]);
+    clFinish(t->dev->queue);
+    free(f);
+    return ok;
 }
 
 static int by_value(const void *a, const void *b)
@@ -56,24 +74,22 @@ static int by_value(const void *a, const void *b)
 
 bool duel_run(tuner *t, work *w, const candidate *a, const candidate *b, duel *out, host_error *error)
 {
+    enum { MEETINGS = 4 };
+    const candidate *const sides[2] = {a, b};
     double *ratios = calloc(t->passes, sizeof *ratios);
-    fighter *f = calloc(2, sizeof *f);
-    bool ok = (ratios && f) || fail(error, EXIT_DEVICE, "host memory exhausted");
+    bool ok = ratios || fail(error, EXIT_DEVICE, "host memory exhausted");
     *out = (duel){.passes = t->passes};
-    ok = ok && prepare(t, w, a, &f[0], error) && prepare(t, w, b, &f[1], error);
-    for (unsigned p = 0; ok && p < t->passes; ++p) {
-        ok = pass(t, &f[0], &f[1], &ratios[p], error);
-        out->faster += ok && ratios[p] < 1;
+    for (unsigned m = 0; ok && m < MEETINGS; ++m) {
+        unsigned first = t->passes * m / MEETINGS, end = t->passes * (m + 1) / MEETINGS;
+        ok = first == end || meet(t, w, sides, end - first, m % 2 != 0, ratios + first, error);
     }
+    for (unsigned p = 0; ok && p < t->passes; ++p)
+        out->faster += ratios[p] < 1;
     if (ok) {
         qsort(ratios, t->passes, sizeof *ratios, by_value);
         out->gain = 1 - (ratios[t->passes / 2] + ratios[(t->passes - 1) / 2]) / 2;
         out->decided = out->gain >= t->margin && out->faster >= t->passes - t->passes / 10;
     }
-    for (int i = 0; f && i < 2; ++i)
-        dismiss(&f[i]);
-    clFinish(t->dev->queue);
-    free(f);
     free(ratios);
     return ok;
 }
