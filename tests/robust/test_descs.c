@@ -108,8 +108,8 @@ Test(descs, attend_tuning)
     t.desc.max_query_tokens = 4; /* with 2 query heads a KV head, 8 rows */
     t.desc.attend_tuning.rows = 4;
     BAD(desc.attend_tuning.groups_per_unit, 64, UNSUPPORTED,
-        "attend_tuning.groups_per_unit is 64; with 4 rows a work-group at "
-        "most 32");
+        "attend_tuning.groups_per_unit is 64; with 4 rows and 64 work-items a work-group "
+        "at most 32");
     e2e_close(&t.rig);
 }
 
