@@ -119,9 +119,11 @@ static void try_work_groups(tuner *t, work *w, search *s)
     const gear_attend_tuning now = best_tuning(w, s);
     for (size_t r = 0; r < sizeof rows / sizeof *rows; ++r)
         for (size_t i = 0; i < sizeof items / sizeof *items; ++i) {
-            uint32_t groups = now.groups_per_unit * now.work_items / items[i];
-            const world_choice choice = {s->kernel, {rows[r], items[i], groups ? groups : 1}};
-            (void)consider(t, w, s, &choice);
+            world_choice choice = {s->kernel, {rows[r], items[i], now.groups_per_unit * now.work_items / items[i]}};
+            uint32_t *groups = &choice.tuning.groups_per_unit;
+            *groups = *groups ? *groups : 1;
+            while (!consider(t, w, s, &choice) && (*groups /= 2)) /* so many may not fit */
+                ;
         }
 }
 
