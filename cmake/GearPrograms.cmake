@@ -11,6 +11,14 @@ if(host_common)
     target_link_libraries(gear_host PUBLIC OpenCL::OpenCL PkgConfig::JANSSON m)
 endif()
 
+# What gear-bench and gear-tune measure with.
+add_library(gear_measure STATIC)
+file(GLOB host_measure CONFIGURE_DEPENDS host/measure/*.c)
+target_sources(gear_measure PRIVATE ${host_measure})
+gear_settings(gear_measure)
+target_include_directories(gear_measure PUBLIC include)
+target_link_libraries(gear_measure PUBLIC gear_host)
+
 # gear_add_program(name sources...)
 function(gear_add_program name)
     add_executable(${name} ${ARGN})
@@ -41,17 +49,19 @@ foreach(example IN LISTS examples)
     list(APPEND gear_examples example_${name})
 endforeach()
 
-# gear-bench times each launch of the library: enqueue calls pass through host/gear-bench/launches.c, hence the static library.
-if(TARGET gear-bench)
-    set_target_properties(gear-bench PROPERTIES LINK_LIBRARIES "")
-    target_link_libraries(gear-bench PRIVATE gear_host gear_static Threads::Threads m)
-    target_link_options(gear-bench PRIVATE LINKER:--wrap=clEnqueueNDRangeKernel LINKER:--wrap=clEnqueueFillBuffer
+# Programs that measure time each launch of the library: enqueue calls pass through host/measure/launches.c, hence the
+# static library.
+foreach(name IN ITEMS gear-bench gear-tune)
+    set_target_properties(${name} PROPERTIES LINK_LIBRARIES "")
+    target_link_libraries(${name} PRIVATE gear_measure gear_host gear_static Threads::Threads m)
+    target_link_options(${name} PRIVATE LINKER:--wrap=clEnqueueNDRangeKernel LINKER:--wrap=clEnqueueFillBuffer
         LINKER:--wrap=clEnqueueCopyBuffer)
-    # The peer is what one would write for this very machine.
-    find_package(OpenMP COMPONENTS C)
-    if(OpenMP_C_FOUND AND NOT GEAR_SANITIZE AND NOT GEAR_COVERAGE)
-        target_link_libraries(gear-bench PRIVATE OpenMP::OpenMP_C)
-        set_source_files_properties(host/gear-bench/openmp_attend.c PROPERTIES COMPILE_OPTIONS
-            "-O3;-march=native;-ffast-math;-ffp-contract=fast")
-    endif()
+endforeach()
+
+# The peer of gear-bench is what one would write for this very machine.
+find_package(OpenMP COMPONENTS C)
+if(OpenMP_C_FOUND AND NOT GEAR_SANITIZE AND NOT GEAR_COVERAGE)
+    target_link_libraries(gear-bench PRIVATE OpenMP::OpenMP_C)
+    set_source_files_properties(host/gear-bench/openmp_attend.c PROPERTIES COMPILE_OPTIONS
+        "-O3;-march=native;-ffast-math;-ffp-contract=fast")
 endif()

@@ -11,7 +11,7 @@ typedef struct options {
     const char *shapes, *json, *csv, *report;
     const char **compare; /* [num_compare] */
     size_t num_compare;
-    uint32_t attend; /* index in kernels[] */
+    uint32_t attend; /* index in attend_kernel_names[] */
     suite_options suite;
     uint32_t buffer_mib;
     bool stages;
@@ -31,8 +31,6 @@ enum {
     KEY_NO_BASELINE,
     KEY_STOP
 };
-
-static const char *const kernels[] = {"auto", "portable", "cpu", "nvidia"};
 
 static const struct argp_option option_table[] = {
     {"shapes", KEY_SHAPES, "FILE", 0, "What to measure, one shape a line (host/gear-bench/shapes has some)", 1},
@@ -88,7 +86,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &o->device; return 0;
     case KEY_SHAPES: o->shapes = text; return 0;
-    case KEY_ATTEND: o->attend = args_choice("attend", text, kernels, 4, state); return 0;
+    case KEY_ATTEND: o->attend = args_choice("attend", text, attend_kernel_names, NUM_ATTEND_KERNELS, state); return 0;
     case KEY_JSON: o->json = text; return 0;
     case KEY_CSV: o->csv = text; return 0;
     case KEY_REPORT: o->report = text; return 0;

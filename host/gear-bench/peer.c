@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "../common/timer.h"
-#include "data.h"
+#include "../measure/data.h"
+#include "../measure/reference.h"
 #include "openmp_attend.h"
-#include "reference.h"
 
 #define MOST_BYTES (4ull << 30)
 

@@ -2,7 +2,7 @@
 #ifndef GEAR_BENCH_PEER_H
 #define GEAR_BENCH_PEER_H
 
-#include "shapes.h"
+#include "../measure/shapes.h"
 
 /* Best wall time of a call, checked against double precision before; NaN where the peer does not serve the shape: built without
  * OpenMP, too many rows, or more than 4 GiB of keys and values. */

@@ -5,10 +5,10 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "../measure/clock.h"
+#include "../measure/shapes.h"
+#include "../measure/verify.h"
 #include "bandwidth.h"
-#include "clock.h"
-#include "shapes.h"
-#include "verify.h"
 
 typedef struct result {
     bench_shape shape;

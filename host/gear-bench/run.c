@@ -2,65 +2,23 @@
 #include "run.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* Tensors of an attend call, halves [sequence][query head][query][head_dim]. */
-typedef struct attend_call {
-    world *w;
-    cl_mem q, out;
-} attend_call;
-
-static bool call_attend(void *user, cl_command_queue queue, cl_event *signal, host_error *error)
-{
-    attend_call *a = user;
-    const bench_shape *s = a->w->shape;
-    gear_error detail = {0};
-    size_t head = (size_t)s->queries * s->head_dim;
-    gear_view q = {.mem = a->q,
-                   .stride_seq = head * s->kv_heads * s->group,
-                   .stride_head = head,
-                   .stride_token = s->head_dim,
-                   .type = GEAR_F16};
-    gear_view out = q;
-    gear_batch batch = {.count = s->batch, .sequences = a->w->sequences, .tokens_each = s->queries};
-    gear_sync sync = {.queue = queue, .signal = signal};
-    out.mem = a->out;
-    return gear_ok(gear_attend(a->w->cache, 0, &batch, &q, NULL, &out, &sync, &detail), &detail, error);
-}
-
-static bool read_output(const attend_call *a, uint16_t *to, host_error *error)
-{
-    return cl_ok(
-        clEnqueueReadBuffer(a->w->dev->queue, a->out, CL_TRUE, 0, output_values(a->w->shape) * sizeof *to, to, 0, NULL, NULL),
-        "clEnqueueReadBuffer", error);
-}
+#include "../measure/attend.h"
 
 static bool measure_attend(bench *b, world *w, result *r, host_error *error)
 {
-    const bench_shape *s = w->shape;
-    size_t values = output_values(s);
-    uint16_t *first = malloc(values * sizeof *first), *again = malloc(values * sizeof *again);
-    attend_call a = {.w = w};
-    bool ok = (first && again) || fail(error, EXIT_DEVICE, "host memory exhausted");
-    ok = ok && world_fill(w, error);
-    a.q = ok ? buffer_of(b->dev, values * sizeof *first, error) : NULL;
-    a.out = a.q ? buffer_of(b->dev, values * sizeof *first, error) : NULL;
-    ok = a.out &&
-         generate(&b->data, b->dev->queue, a.q, DATA_Q, s->batch, s->kv_heads * s->group, 0, s->queries, s->head_dim, error) &&
-         call_attend(&a, b->dev->queue, NULL, error) && read_output(&a, first, error) &&
-         verify_attend(w, first, &r->check, error) && clocks_time(&b->clocks, call_attend, NULL, &a, &r->time, error) &&
-         read_output(&a, again, error) && verify_repeat(w, first, again, &r->check, error);
+    attend_run a = {0};
+    reference_output e = {0};
+    bool ok = attend_open(&a, w, &e, error) && attend_time(&a, &b->clocks, &r->time, error);
     const gear_bytes *n = &w->bytes;
-    r->moved = n->codes + n->scales + n->lowrank + n->outliers + n->exact + n->tables + n->window + 2 * values * sizeof *first;
-    r->new_tokens = (double)s->batch * s->queries;
+    r->check = a.check;
+    r->moved =
+        n->codes + n->scales + n->lowrank + n->outliers + n->exact + n->tables + n->window + attend_tensor_bytes(w->shape);
+    r->new_tokens = (double)w->shape->batch * w->shape->queries;
     r->peak = b->peaks.read;
-    if (a.q)
-        clReleaseMemObject(a.q);
-    if (a.out)
-        clReleaseMemObject(a.out);
-    free(first);
-    free(again);
+    attend_close(&a);
+    reference_free(&e);
     return ok;
 }
 
@@ -92,8 +50,9 @@ void run_shape(bench *b, const bench_shape *shape, unsigned verb, result *r)
     host_error error = {0};
     world w;
     bool refused = false;
+    const world_choice choice = {.kernel = b->kernel};
     *r = (result){.shape = *shape, .verb = verb, .of_16bit = (double)NAN, .openmp_ms = (double)NAN};
-    bool ok = world_open(&w, b->dev, b->context, &b->data, &r->shape, b->kernel, &refused, &error);
+    bool ok = world_open(&w, b->dev, b->context, &b->data, &r->shape, &choice, &refused, &error);
     memcpy(r->variant, w.plan.variant, sizeof r->variant);
     memcpy(r->variant_reason, w.plan.variant_reason, sizeof r->variant_reason);
     ok = ok && (verb == VERB_ATTEND ? measure_attend(b, &w, r, &error) : measure_append(b, &w, r, &error));

@@ -46,15 +46,18 @@ static json_t *show_device(const device *dev, const gear_cache_plan *plan, const
            c.subgroups ? "yes" : "no");
     if (error->exit_code)
         printf("    not served: %s\n", error->text);
-    else
+    else {
         printf("    attend kernel: %s (%s)\n", plan->variant, plan->variant_reason);
+        print_tuning("    ", plan);
+    }
     json_t *object = report_device(dev);
     json_t *more = json_pack("{sI sI sI sI sI sI sI sb sb}", "compute_units", (json_int_t)c.units, "clock_mhz",
                              (json_int_t)c.clock, "address_bits", (json_int_t)c.bits, "memory_bytes", (json_int_t)c.memory,
                              "max_allocation_bytes", (json_int_t)c.most_allocation, "local_bytes", (json_int_t)c.local,
                              "max_work_group", (json_int_t)c.group, "fp16", c.half, "subgroups", c.subgroups);
     json_t *attend = error->exit_code ? json_pack("{ss}", "error", error->text)
-                                      : json_pack("{ss ss}", "variant", plan->variant, "reason", plan->variant_reason);
+                                      : json_pack("{ss ss so}", "variant", plan->variant, "reason", plan->variant_reason,
+                                                  "tuning", tuning_json(plan));
     if (!object || !more || json_object_update(object, more) || json_object_set_new(object, "attend", attend)) {
         json_decref(object);
         object = NULL;

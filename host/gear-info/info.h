@@ -16,6 +16,10 @@ typedef struct geometry {
 /* Opens the device, asks the library for the plan of the cache on it, and closes it. */
 bool query_plan(const geometry *g, const recipe *r, device *dev, gear_cache_plan *plan, host_error *error);
 
+/* How the attend kernel of a plan divides its work, and where that comes from: a line of text, and an object. */
+void print_tuning(const char *indent, const gear_cache_plan *plan);
+json_t *tuning_json(const gear_cache_plan *plan);
+
 /* Each prints its part and adds it to the object `root` under "devices", "cache", "presets". */
 bool show_devices(const geometry *g, const recipe *r, json_t *root, host_error *error);
 bool show_plan(const geometry *g, const recipe *r, device *dev, json_t *root, host_error *error);

@@ -88,6 +88,21 @@ static bool print_plan(const gear_cache_plan *plan, host_error *error)
     return ok;
 }
 
+void print_tuning(const char *indent, const gear_cache_plan *plan)
+{
+    const gear_attend_tuning *t = &plan->tuning;
+    printf("%stuning: %u query rows and %u work-items a work-group, %u work-groups a compute unit (%s, codecs %s)\n", indent,
+           t->rows, t->work_items, t->groups_per_unit, plan->tuning_source, plan->codec_class);
+}
+
+json_t *tuning_json(const gear_cache_plan *plan)
+{
+    const gear_attend_tuning *t = &plan->tuning;
+    return json_pack("{sI sI sI ss ss}", "rows", (json_int_t)t->rows, "work_items", (json_int_t)t->work_items,
+                     "groups_per_unit", (json_int_t)t->groups_per_unit, "source", plan->tuning_source, "codec_class",
+                     plan->codec_class);
+}
+
 bool show_plan(const geometry *g, const recipe *r, device *dev, json_t *root, host_error *error)
 {
     gear_cache_plan plan;
@@ -102,12 +117,13 @@ bool show_plan(const geometry *g, const recipe *r, device *dev, json_t *root, ho
            g->max_queries);
     printf("the window holds %u tokens a sequence; attend kernel: %s (%s)\n", plan.window_tokens, plan.variant,
            plan.variant_reason);
-    json_t *cache = json_pack("{ss ss? so ss ss sI so so so so so}", "codec", name, "preset", r->preset, "device",
-                              report_device(dev), "variant", plan.variant, "variant_reason", plan.variant_reason,
-                              "window_tokens", (json_int_t)plan.window_tokens, "prompt_bits", report_real(plan.prompt_bits),
-                              "decode_bits", report_real(plan.decode_bits), "allocated", report_bytes(&plan.allocated),
-                              "prompt_block", report_bytes(&plan.prompt_block), "decode_segment",
-                              report_bytes(&plan.decode_block));
+    print_tuning("", &plan);
+    json_t *cache =
+        json_pack("{ss ss? so ss ss so sI so so so so so}", "codec", name, "preset", r->preset, "device", report_device(dev),
+                  "variant", plan.variant, "variant_reason", plan.variant_reason, "tuning", tuning_json(&plan), "window_tokens",
+                  (json_int_t)plan.window_tokens, "prompt_bits", report_real(plan.prompt_bits), "decode_bits",
+                  report_real(plan.decode_bits), "allocated", report_bytes(&plan.allocated), "prompt_block",
+                  report_bytes(&plan.prompt_block), "decode_segment", report_bytes(&plan.decode_block));
     if (!cache || json_object_set_new(root, "cache", cache))
         return fail(error, EXIT_DEVICE, "host memory exhausted");
     return print_plan(&plan, error);

@@ -206,6 +206,13 @@ typedef enum gear_attend_kernel {
     GEAR_ATTEND_NVIDIA = 3    /* NVIDIA GPUs from sm_80 on: tensor cores, 16-bit operands, float32 sums */
 } gear_attend_kernel;
 
+/* How an attend kernel divides its work. The library has values for every device (docs/tuning.md); gear-tune measures it. */
+typedef struct gear_attend_tuning {
+    uint32_t rows;            /* most query rows of one KV head that a work-group serves; no more than a call has */
+    uint32_t work_items;      /* of a work-group */
+    uint32_t groups_per_unit; /* work-groups that fill a compute unit: the tokens are split until there are so many */
+} gear_attend_tuning;
+
 typedef struct gear_cache_desc {
     size_t struct_size;
     uint32_t num_layers;         /* >= 1 */
@@ -230,7 +237,10 @@ typedef struct gear_cache_desc {
      * capacity_tokens. Shorter prompt calls make shorter records. */
     uint64_t pool_bytes;
     gear_attend_kernel attend_kernel; /* one that cannot run is refused with GEAR_ERROR_UNSUPPORTED and the reason */
-    uint32_t reserved[8];             /* must be zero */
+    /* Of all layers. 0 in a field: what the library knows to be good. What the kernel, the codec or the device cannot take is
+     * refused with GEAR_ERROR_UNSUPPORTED. No field changes the bytes that the cache takes. */
+    gear_attend_tuning attend_tuning;
+    uint32_t reserved[5]; /* must be zero */
 } gear_cache_desc;
 
 GEAR_API void gear_cache_desc_init(gear_cache_desc *desc);
@@ -375,10 +385,13 @@ typedef struct gear_cache_plan {
     gear_bytes decode_block;
     double prompt_bits; /* bits per value of the two, everything but window and scratch counted */
     double decode_bits;
-    uint32_t window_tokens;   /* tokens the window holds: recent + max(window, 64) */
-    char variant[32];         /* the attend kernel that would run */
-    char variant_reason[160]; /* why it and not another */
-    uintptr_t reserved[8];    /* must be zero */
+    uint32_t window_tokens;    /* tokens the window holds: recent + max(window, 64) */
+    char variant[32];          /* the attend kernel that would run */
+    char variant_reason[160];  /* why it and not another */
+    gear_attend_tuning tuning; /* what it would run with */
+    const char *tuning_source; /* where that comes from: "tuned for NAME", "default of class CPU", "asked for" */
+    const char *codec_class;   /* codecs that share their tuning: "PLAIN", "LOWRANK", ... Both are the library's */
+    uintptr_t reserved[4];     /* must be zero */
 } gear_cache_plan;
 
 GEAR_API void gear_cache_plan_init(gear_cache_plan *plan);

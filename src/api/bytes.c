@@ -115,10 +115,11 @@ static gear_status fill_plan(const gear_context *context, const gear_cache_desc 
     for (uint32_t i = 0; i < desc->num_layers; i++) {
         gear__shape shape;
         gear__sizes sizes;
+        gear__attend_tile tile;
         gear__shape_init(&shape, &complete, &desc->codecs[desc->num_codecs == 1 ? 0 : i]);
         gear__sizes_of(&complete, &shape, &context->device.caps, any_rank, &sizes);
         gear_status status = gear__sizes_check(&complete, i, &sizes, &context->device.caps, where, error);
-        status = status ? status : gear__check_attend_kernel(&context->device.caps, &complete, &shape, where, error);
+        status = status ? status : gear__attend_resolve(&context->device.caps, &complete, &shape, where, &tile, error);
         if (status) {
             return status;
         }
@@ -134,7 +135,7 @@ static gear_status fill_plan(const gear_context *context, const gear_cache_desc 
             plan->decode_bits = segment_bits(&shape, GEAR__DECODE, complete.window, &plan->decode_block);
             divide(&plan->prompt_block, complete.max_segment_tokens / 64);
             plan->window_tokens = shape.window_tokens;
-            gear__describe_variant(&context->device.caps, &complete, &shape, plan);
+            gear__attend_describe(&context->device.caps, &complete, &shape, &tile, plan);
         }
     }
     return GEAR_OK;

@@ -43,15 +43,12 @@ static gear_status variant_for(gear_cache *cache, const gear__shape *shape, cons
             return GEAR_OK;
         }
     }
-    uint32_t rows = cache->desc.max_query_tokens * (cache->desc.num_query_heads / cache->desc.num_kv_heads);
     gear__variant *created = &cache->variants[cache->num_variants];
-    const gear__caps *caps = &cache->context->device.caps;
-    gear_status status = gear__check_attend_kernel(caps, &cache->desc, shape, where, error);
+    gear__attend_tile tile;
+    gear_status status = gear__attend_resolve(&cache->context->device.caps, &cache->desc, shape, where, &tile, error);
     if (status) {
         return status;
     }
-    gear_attend_kernel kernel = gear__attend_choose(cache->desc.attend_kernel, caps, shape);
-    const gear__attend_tile tile = gear__attend_tile_of(kernel, caps, shape, rows);
     status = gear__variant_init(created, &cache->context->device, shape, cache->max_blocks + 1, &tile, error);
     if (!status) {
         cache->num_variants++;

@@ -139,11 +139,11 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
 /* Refuses what layer `layer` or the scratch would need and neither the format nor the device can hold. desc complete. */
 gear_status gear__sizes_check(const gear_cache_desc *desc, uint32_t layer, const gear__sizes *sizes, const gear__caps *caps,
                               const char *where, gear_error *error);
-/* Name of the attend kernel that runs, and why it and not another. desc complete. */
-void gear__describe_variant(const gear__caps *caps, const gear_cache_desc *desc, const gear__shape *shape,
-                            gear_cache_plan *plan);
-/* Refuses an attend kernel that cannot run. desc complete. */
-gear_status gear__check_attend_kernel(const gear__caps *caps, const gear_cache_desc *desc, const gear__shape *shape,
-                                      const char *where, gear_error *error);
+/* The attend kernel of one layer and how it divides its work; refuses what cannot run. desc complete. */
+gear_status gear__attend_resolve(const gear__caps *caps, const gear_cache_desc *desc, const gear__shape *shape,
+                                 const char *where, gear__attend_tile *tile, gear_error *error);
+/* What a plan says of it: name, why it and not another, tuning. */
+void gear__attend_describe(const gear__caps *caps, const gear_cache_desc *desc, const gear__shape *shape,
+                           const gear__attend_tile *tile, gear_cache_plan *plan);
 
 #endif

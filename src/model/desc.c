@@ -194,6 +194,9 @@ static gear_status check_geometry(const gear_cache_desc *d, const char *where, g
         {"window", d->window, 0, 4096},
         {"recent", d->recent, 0, 65536},
         {"max_segment_tokens", d->max_segment_tokens, 0, 16384},
+        {"attend_tuning.rows", d->attend_tuning.rows, 0, 8},
+        {"attend_tuning.work_items", d->attend_tuning.work_items, 0, 1024},
+        {"attend_tuning.groups_per_unit", d->attend_tuning.groups_per_unit, 0, 128},
     };
     gear_status status = GEAR_OK;
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {

@@ -1,6 +1,8 @@
 /* attend_kernel.c: see the header. */
 #include "stage/attend_kernel.h"
 
+#include "base/error.h"
+
 static const char *const names[] = {"auto", "portable", "cpu", "nvidia"};
 
 #define NUM_KERNELS ((gear_attend_kernel)(sizeof names / sizeof *names))
@@ -101,26 +103,33 @@ gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__ca
     while (kernel > GEAR_ATTEND_PORTABLE && gear__attend_why_not(kernel, caps, shape)) {
         kernel--;
     }
-    return kernel;
+    const gear__tuning_row *preferred = gear__tuning_preferred(&gear__tuning_builtin, caps, shape).record;
+    int takes = preferred && preferred->kernel < kernel && !gear__attend_why_not(preferred->kernel, caps, shape);
+    return takes ? preferred->kernel : kernel;
 }
 
-static gear__attend_tile portable_tile(const gear__caps *caps, const gear__shape *shape, uint32_t max_rows)
+/* Each kernel's own: rows and work-items of a work-group, of those that `tuning` names as many as it can take. */
+static gear__attend_tile portable_tile(uint32_t max_rows, const gear_attend_tuning *tuning)
 {
-    /* Registers decide. Each work-item keeps head_dim / 64 sums a row, twice as many where V is rotated: with more than 2 rows
-     * Intel's GPU compiler spills then. On a CPU device 8 rows take twice the compile time of 4 (PoCL, AVX2: 4.6 s against
-     * 2.3 s). */
-    uint32_t limit = shape->head_dim > 128 ? 2 : caps->is_cpu ? 4 : shape->side[1].rotate ? 2 : 8;
     uint32_t rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
-    /* A CPU device wants one work-group a core; a GPU several a multiprocessor, to hide latency. */
-    return (gear__attend_tile){GEAR_ATTEND_PORTABLE, rows < limit ? rows : limit, 64, caps->is_cpu ? 1 : 8, 1, 0, 0, 0};
+    return (gear__attend_tile){.rows = rows < tuning->rows ? rows : tuning->rows, .work_items = 64, .tiles = 1};
 }
 
-/* One work-item a work-group, 4 of them a thread to even out what else the machine does. 4 rows: with 8, whose sums take half
- * of the registers for one vector of codes, an AVX2 core needs 2.4 times as long instead of 2 (docs/kernels.md). */
-static gear__attend_tile cpu_tile(uint32_t max_rows)
+static gear__attend_tile cpu_tile(uint32_t max_rows, const gear_attend_tuning *tuning)
 {
-    uint32_t tiles = (max_rows + 3) / 4;
-    return (gear__attend_tile){GEAR_ATTEND_CPU, (max_rows + tiles - 1) / tiles, 1, 4, 1, 0, 0, 0};
+    uint32_t tiles = (max_rows + tuning->rows - 1) / tuning->rows; /* of equal size */
+    return (gear__attend_tile){.rows = (max_rows + tiles - 1) / tiles, .work_items = 1, .tiles = 1};
+}
+
+static gear__attend_tile nvidia_tile(const gear__shape *shape, const gear_attend_tuning *tuning)
+{
+    /* Large blocks leave room for fewer warps, or must be read directly. */
+    const uint32_t stages = 2, wanted = tuning->work_items / 32;
+    uint32_t room = nvidia_room(shape), staged = nvidia_warp_bytes(shape, 0, stages);
+    int direct = 2 * staged > room;
+    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1, stages) : staged);
+    warps = warps < wanted ? warps : wanted ? wanted : 1;
+    return (gear__attend_tile){.rows = 8, .work_items = 32 * warps, .tiles = warps, .stages = stages, .direct = direct};
 }
 
 /* Local memory of a multiprocessor for all its work-groups, each of which takes 1 KiB more than it asks for (CUDA C programming
@@ -130,35 +139,85 @@ static uint32_t nvidia_unit_bytes(uint32_t sm)
     return (sm == 80 || sm == 87 ? 164 : sm >= 90 && sm < 120 ? 228 : 100) * 1024;
 }
 
-static gear__attend_tile nvidia_tile(const gear__caps *caps, const gear__shape *shape)
+/* Makes the work-groups of a tile fit a multiprocessor together. */
+static void nvidia_fit(const gear__caps *caps, const gear__shape *shape, gear__attend_tile *tile)
 {
-    /* 12 warps of a multiprocessor, 3 a work-group, were best on an H100; large blocks leave room for fewer, or must be read
-     * directly. head_dim 256 needs more registers than 12 warps have. A compiler left alone takes up to 255 although 168 do,
-     * and leaves a quarter or half of the warps out. */
-    const uint32_t stages = 2, heavy = shape->head_dim > 128, units = heavy ? 8 : 12, most = heavy ? 2 : 3;
-    uint32_t room = nvidia_room(shape), staged = nvidia_warp_bytes(shape, 0, stages);
-    int direct = 2 * staged > room;
-    uint32_t warp_bytes = direct ? nvidia_warp_bytes(shape, 1, stages) : staged, warps = room / warp_bytes;
-    warps = warps < most ? warps : most;
+    /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. */
+    uint32_t registers = 65536 / (tile->work_items * tile->groups_per_unit) / 8 * 8;
+    tile->registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
     /* One work-group more than fits would wait for the others and double the time. */
-    uint32_t groups = units / warps, fit = nvidia_unit_bytes(caps->nv_sm) / (48 * 1024 - room + warps * warp_bytes + 1024);
-    groups = groups < fit ? groups : fit;
-    return (gear__attend_tile){.kernel = GEAR_ATTEND_NVIDIA,
-                               .rows = 8,
-                               .work_items = 32 * warps,
-                               .groups_per_unit = groups ? groups : 1,
-                               .tiles = warps,
-                               .registers = heavy ? 255 : 65536 / (32 * units) / 8 * 8,
-                               .stages = stages,
-                               .direct = direct};
+    uint32_t warp_bytes = nvidia_warp_bytes(shape, tile->direct, tile->stages);
+    uint32_t group_bytes = 48 * 1024 - nvidia_room(shape) + tile->work_items / 32 * warp_bytes + 1024;
+    uint32_t fit = nvidia_unit_bytes(caps->nv_sm) / group_bytes;
+    tile->groups_per_unit = tile->groups_per_unit < fit ? tile->groups_per_unit : fit ? fit : 1;
+}
+
+static gear__attend_tile kernel_tile(gear_attend_kernel kernel, const gear__shape *shape, uint32_t max_rows,
+                                     const gear_attend_tuning *tuning)
+{
+    switch (kernel) {
+    case GEAR_ATTEND_CPU: return cpu_tile(max_rows, tuning);
+    case GEAR_ATTEND_NVIDIA: return nvidia_tile(shape, tuning);
+    default: return portable_tile(max_rows, tuning);
+    }
 }
 
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,
-                                       uint32_t max_rows)
+                                       uint32_t max_rows, const gear_attend_tuning *wanted)
+{
+    const gear_attend_tuning none = {0, 0, 0};
+    const gear__tuning_found found = gear__tuning_find(&gear__tuning_builtin, kernel, caps, shape);
+    const gear_attend_tuning *known = &found.record->tuning;
+    wanted = wanted ? wanted : &none;
+    const gear_attend_tuning tuning = {.rows = wanted->rows ? wanted->rows : known->rows,
+                                       .work_items = wanted->work_items ? wanted->work_items : known->work_items};
+    gear__attend_tile tile = kernel_tile(kernel, shape, max_rows, &tuning);
+    /* A compute unit is as full with more work-groups that are smaller. */
+    uint32_t groups =
+        wanted->groups_per_unit ? wanted->groups_per_unit : known->groups_per_unit * known->work_items / tile.work_items;
+    uint32_t most = GEAR__ATTEND_ROWS_PER_UNIT / tile.rows;
+    tile.kernel = kernel;
+    tile.groups_per_unit = !groups ? 1 : groups < most ? groups : most;
+    if (kernel == GEAR_ATTEND_NVIDIA) {
+        nvidia_fit(caps, shape, &tile);
+    }
+    tile.source = wanted->rows || wanted->work_items || wanted->groups_per_unit ? "asked for" : found.source;
+    return tile;
+}
+
+/* Whether a kernel can be compiled for so many rows. */
+static int takes_rows(gear_attend_kernel kernel, uint32_t rows)
 {
     switch (kernel) {
-    case GEAR_ATTEND_CPU: return cpu_tile(max_rows);
-    case GEAR_ATTEND_NVIDIA: return nvidia_tile(caps, shape);
-    default: return portable_tile(caps, shape, max_rows);
+    case GEAR_ATTEND_CPU: return rows <= 4;
+    case GEAR_ATTEND_NVIDIA: return rows == 8;
+    default: return rows == 1 || rows == 2 || rows == 4 || rows == 8;
     }
+}
+
+gear_status gear__attend_tuning_check(const gear__attend_tile *tile, const gear__caps *caps, const gear_attend_tuning *wanted,
+                                      const char *where, gear_error *error)
+{
+    static const char *const rows[] = {
+        [GEAR_ATTEND_PORTABLE] = "1, 2, 4 or 8", [GEAR_ATTEND_CPU] = "1 to 4", [GEAR_ATTEND_NVIDIA] = "8"};
+    const char *name = gear__attend_name(tile->kernel);
+    if (wanted->rows && !takes_rows(tile->kernel, wanted->rows)) {
+        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "attend_tuning.rows is %u; the %s kernel takes %s",
+                          wanted->rows, name, rows[tile->kernel]);
+    }
+    if (wanted->work_items && wanted->work_items != tile->work_items) {
+        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where,
+                          "attend_tuning.work_items is %u; with this codec a work-group of the %s kernel can have %u",
+                          wanted->work_items, name, tile->work_items);
+    }
+    if (wanted->work_items > caps->max_work_group) {
+        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where, "attend_tuning.work_items is %u; the device allows %zu",
+                          wanted->work_items, caps->max_work_group);
+    }
+    if (wanted->groups_per_unit && wanted->groups_per_unit != tile->groups_per_unit) {
+        return gear__fail(error, GEAR_ERROR_UNSUPPORTED, where,
+                          "attend_tuning.groups_per_unit is %u; with %u rows and %u work-items a work-group at most %u",
+                          wanted->groups_per_unit, tile->rows, tile->work_items, tile->groups_per_unit);
+    }
+    return GEAR_OK;
 }

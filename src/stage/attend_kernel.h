@@ -3,8 +3,7 @@
 #ifndef GEAR_STAGE_ATTEND_KERNEL_H
 #define GEAR_STAGE_ATTEND_KERNEL_H
 
-#include "device/caps.h"
-#include "model/shape.h"
+#include "stage/attend_tuning.h"
 
 /* How one kernel divides attention into work-groups. */
 typedef struct gear__attend_tile {
@@ -16,6 +15,7 @@ typedef struct gear__attend_tile {
     uint32_t registers;        /* NVIDIA: most of a work-item, so that so many work-groups fit; 0: the compiler decides */
     uint32_t stages;           /* NVIDIA: blocks of a warp in local memory */
     int direct; /* NVIDIA: codes are read from global memory, because blocks are too large to pass through local memory */
+    const char *source; /* where the numbers come from */
 } gear__attend_tile;
 
 /* Query rows of a row tile of the kernels that merge: bounds the number of their counters. */
@@ -29,7 +29,7 @@ const char *gear__attend_name(gear_attend_kernel kernel);
 /* Why the kernel cannot run, or NULL when it can. kernel: not AUTO. */
 const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape);
 
-/* `wanted`, or for AUTO the fastest kernel that can run. */
+/* `wanted`, or for AUTO the fastest kernel that can run, unless the tuning database prefers one before it. */
 gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__caps *caps, const gear__shape *shape);
 
 /* Whether the kernel joins the splits and writes the output itself; else attend_2_merge has to follow. */
@@ -38,8 +38,14 @@ int gear__attend_merges(gear_attend_kernel kernel);
 /* Channels of V that share a scale, as the kernels count them: head_dim where a token has one scale or none. */
 uint32_t gear__attend_v_group(const gear__shape *shape);
 
-/* The tiling for at most max_rows query rows of one KV head in a call. kernel: one that can run (gear__attend_why_not). */
+/* The tiling for at most max_rows query rows of one KV head in a call. kernel: one that can run (gear__attend_why_not).
+ * wanted: NULL, or what is asked for. A field of 0 is the tuning database's to fill; one that the kernel cannot take is not
+ * taken. */
 gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape,
-                                       uint32_t max_rows);
+                                       uint32_t max_rows, const gear_attend_tuning *wanted);
+
+/* Refuses fields of `wanted` that `tile`, which gear__attend_tile_of made of it, could not take. */
+gear_status gear__attend_tuning_check(const gear__attend_tile *tile, const gear__caps *caps, const gear_attend_tuning *wanted,
+                                      const char *where, gear_error *error);
 
 #endif

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "../../host/common/args.h"
-#include "../../host/gear-bench/data.h"
-#include "../../host/gear-bench/shapes.h"
+#include "../../host/measure/data.h"
+#include "../../host/measure/shapes.h"
 
 static bench_shape parse(const char *text)
 {

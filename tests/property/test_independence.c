@@ -72,7 +72,8 @@ static int never_splits(const e2e_rig *rig, const gear_cache_desc *desc)
     gear__shape_init(&shape, desc, desc->codecs);
     gear_attend_kernel kernel = gear__attend_choose(desc->attend_kernel, &caps, &shape);
     uint32_t rows = desc->num_query_heads / desc->num_kv_heads * desc->max_query_tokens;
-    return caps.compute_units * gear__attend_tile_of(kernel, &caps, &shape, rows).groups_per_unit < 2 * desc->num_kv_heads;
+    return caps.compute_units * gear__attend_tile_of(kernel, &caps, &shape, rows, NULL).groups_per_unit <
+           2 * desc->num_kv_heads;
 }
 
 static void alone_and_in_a_batch(gear_backbone backbone)

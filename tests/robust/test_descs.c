@@ -81,7 +81,7 @@ Test(descs, cache)
     BAD(desc.codecs, NULL, ARGUMENT, "codecs is NULL");
     BAD(desc.num_codecs, 0, ARGUMENT, "num_codecs is 0");
     BAD(desc.num_codecs, 2, ARGUMENT, "num_codecs is 2");
-    BAD(desc.reserved[7], 5, ARGUMENT, "reserved[7] is 5");
+    BAD(desc.reserved[4], 5, ARGUMENT, "reserved[4] is 5");
     BAD(desc.attend_kernel, (gear_attend_kernel)77, ARGUMENT, "attend_kernel is 77");
     t.desc.head_dim = 256; /* with these groups and ranks no block fits the local memory of the NVIDIA kernel */
     t.codec.k.group = t.codec.v.group = 16;
@@ -164,6 +164,58 @@ Test(descs, preset)
     refused(&t.rig, gear_preset("none", &t.desc, &t.codec, &t.rig.error), GEAR_ERROR_ARGUMENT, "name is \"none\"");
     refused(&t.rig, gear_preset(NULL, NULL, &t.codec, &t.rig.error), GEAR_ERROR_ARGUMENT, "desc is NULL");
     refused(&t.rig, gear_preset(NULL, &t.desc, NULL, &t.rig.error), GEAR_ERROR_ARGUMENT, "codecs is NULL");
+    e2e_close(&t.rig);
+}
+
+/* What a kernel cannot take is refused with the field, its value and what would do. */
+Test(descs, attend_tuning)
+{
+    trial t;
+    e2e_open(&t.rig);
+    reset(&t);
+    BAD(desc.attend_tuning.rows, 9, ARGUMENT, "attend_tuning.rows is 9");
+    BAD(desc.attend_tuning.work_items, 1025, ARGUMENT, "attend_tuning.work_items is 1025");
+    BAD(desc.attend_tuning.groups_per_unit, 129, ARGUMENT, "attend_tuning.groups_per_unit is 129");
+    t.desc.attend_kernel = GEAR_ATTEND_PORTABLE;
+    BAD(desc.attend_tuning.rows, 3, UNSUPPORTED, "attend_tuning.rows is 3; the portable kernel takes 1, 2, 4 or 8");
+    t.desc.attend_kernel = GEAR_ATTEND_PORTABLE;
+    BAD(desc.attend_tuning.work_items, 128, UNSUPPORTED,
+        "attend_tuning.work_items is 128; with this codec a work-group of the "
+        "portable kernel can have 64");
+    t.desc.attend_kernel = GEAR_ATTEND_PORTABLE;
+    t.desc.max_query_tokens = 4; /* with 2 query heads a KV head, 8 rows */
+    t.desc.attend_tuning.rows = 4;
+    BAD(desc.attend_tuning.groups_per_unit, 64, UNSUPPORTED,
+        "attend_tuning.groups_per_unit is 64; with 4 rows and 64 work-items a work-group "
+        "at most 32");
+    e2e_close(&t.rig);
+}
+
+/* What it can take is taken, costs no byte more, and says so. */
+Test(descs, attend_tuning_taken)
+{
+    trial t;
+    gear_cache *cache = NULL;
+    gear_cache_plan plain, tuned;
+    e2e_open(&t.rig);
+    reset(&t);
+    t.desc.attend_kernel = GEAR_ATTEND_PORTABLE;
+    t.desc.max_query_tokens = 4;
+    gear_cache_plan_init(&plain);
+    gear_cache_plan_init(&tuned);
+    E2E_OK(&t.rig, gear_cache_query(t.rig.context, &t.desc, &plain, &t.rig.error));
+    cr_assert(plain.tuning.rows && plain.tuning.work_items && plain.tuning.groups_per_unit);
+    cr_assert_neq(strcmp(plain.tuning_source, "asked for"), 0);
+    cr_assert_str_eq(plain.codec_class, "PLAIN");
+    t.desc.attend_tuning = (gear_attend_tuning){.rows = 2, .groups_per_unit = 64};
+    E2E_OK(&t.rig, gear_cache_query(t.rig.context, &t.desc, &tuned, &t.rig.error));
+    cr_assert_eq(tuned.tuning.rows, 2);
+    cr_assert_eq(tuned.tuning.work_items, plain.tuning.work_items);
+    cr_assert_eq(tuned.tuning.groups_per_unit, 64);
+    cr_assert_str_eq(tuned.tuning_source, "asked for");
+    cr_assert_eq(tuned.allocated.total, plain.allocated.total);
+    E2E_OK(&t.rig, gear_cache_create(t.rig.context, &t.desc, &cache, &t.rig.error));
+    gear_cache_destroy(cache);
     e2e_close(&t.rig);
 }
 

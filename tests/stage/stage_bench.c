@@ -123,8 +123,11 @@ void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
     gear__caps caps = bench->device.caps;
-    caps.is_cpu = attend != GEAR_ATTEND_PORTABLE; /* that one has 8 rows also on a CPU device */
-    variant->tile = gear__attend_tile_of(attend, &caps, shape, max_rows);
+    if (attend == GEAR_ATTEND_PORTABLE) { /* the rows of a GPU also on a CPU device, whatever that was tuned for */
+        caps.is_cpu = 0;
+        caps.name[0] = '\0';
+    }
+    variant->tile = gear__attend_tile_of(attend, &caps, shape, max_rows, NULL);
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(bench->cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     cr_assert_eq(code, CL_SUCCESS);

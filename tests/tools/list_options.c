@@ -70,7 +70,7 @@ static void add_attend(const gear__shape *shape, uint32_t max_rows)
         if (gear__attend_why_not(attend_kernels[i].kernel, caps, shape)) {
             continue;
         }
-        const gear__attend_tile tile = gear__attend_tile_of(attend_kernels[i].kernel, caps, shape, max_rows);
+        const gear__attend_tile tile = gear__attend_tile_of(attend_kernels[i].kernel, caps, shape, max_rows, NULL);
         if (gear__kernel_recipe(GEAR__KERNEL_PARTIAL, shape, 0, &tile, &stem, &name, &options)) {
             add(stem, without_language(options.text), attend_kernels[i].gates);
         }

@@ -6,8 +6,8 @@
  * shuffled (the blocks lie scattered over the pool), ragged (lengths from half to one and a half times TOKENS), window=N (N
  * more tokens that stay in the window). Codec flags are those of gear-info: --preset NAME, or --backbone kivi --k-bits 4 and so
  * on. */
-#ifndef GEAR_BENCH_SHAPES_H
-#define GEAR_BENCH_SHAPES_H
+#ifndef GEAR_MEASURE_SHAPES_H
+#define GEAR_MEASURE_SHAPES_H
 
 #include <stdint.h>
 

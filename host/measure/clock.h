@@ -1,7 +1,7 @@
 /* clock.h: times a verb, warm: on the device's clock from the end of a blocking kernel to the end of the last of many verbs
  * that are queued behind it, by the events of its kernels, and on the wall with a wait for each. */
-#ifndef GEAR_BENCH_CLOCK_H
-#define GEAR_BENCH_CLOCK_H
+#ifndef GEAR_MEASURE_CLOCK_H
+#define GEAR_MEASURE_CLOCK_H
 
 #include "../common/pick_device.h"
 #include "launches.h"
@@ -32,6 +32,7 @@ typedef struct clocks {
     double ms_per_turn; /* of the blocker */
     double seconds;     /* how long each of the three clocks runs */
     unsigned rounds;    /* 0: as many as fit `seconds`, at least 5 */
+    bool device_only;   /* leaves out the other two clocks */
 } clocks;
 
 bool clocks_open(clocks *c, const device *dev, double seconds, unsigned rounds, host_error *error);

@@ -1,7 +1,8 @@
-/* launches.h: the device time of each kernel that the library launches. gear-bench is linked so that the library's enqueue
- * calls come here first (--wrap); while a recording is on, every launch gets an event. The library knows nothing of it. */
-#ifndef GEAR_BENCH_LAUNCHES_H
-#define GEAR_BENCH_LAUNCHES_H
+/* launches.h: the device time of each kernel that the library launches. A program that measures is linked so that the
+ * library's enqueue calls come here first (--wrap); while a recording is on, every launch gets an event. The library knows
+ * nothing of it. */
+#ifndef GEAR_MEASURE_LAUNCHES_H
+#define GEAR_MEASURE_LAUNCHES_H
 
 #include <stddef.h>
 

@@ -2,8 +2,8 @@
  * else, so that the device fills buffers and the host knows every value without reading any. Each value is exact in half
  * precision. One channel in sixteen is four times as wide as the others, as channels of real keys are. All sequences hold the
  * same tokens. */
-#ifndef GEAR_BENCH_DATA_H
-#define GEAR_BENCH_DATA_H
+#ifndef GEAR_MEASURE_DATA_H
+#define GEAR_MEASURE_DATA_H
 
 #include <stdint.h>
 

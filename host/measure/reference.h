@@ -1,6 +1,6 @@
 /* reference.h: attention as the formula says, in double precision. */
-#ifndef GEAR_BENCH_REFERENCE_H
-#define GEAR_BENCH_REFERENCE_H
+#ifndef GEAR_MEASURE_REFERENCE_H
+#define GEAR_MEASURE_REFERENCE_H
 
 #include <stdint.h>
 

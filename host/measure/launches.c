@@ -10,7 +10,7 @@ typedef struct launch {
     cl_event event;
 } launch;
 
-/* The program's one recording; gear-bench calls the library from one thread. */
+/* The program's one recording: it calls the library from one thread. */
 static struct recording {
     bool on, failed;
     launch *items;

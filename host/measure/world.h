@@ -1,6 +1,6 @@
 /* world.h: the cache of one shape, filled as the shape says. */
-#ifndef GEAR_BENCH_WORLD_H
-#define GEAR_BENCH_WORLD_H
+#ifndef GEAR_MEASURE_WORLD_H
+#define GEAR_MEASURE_WORLD_H
 
 #include "data.h"
 #include "shapes.h"
@@ -23,9 +23,22 @@ typedef struct world {
     uint64_t tokens, compressed;
 } world;
 
+/* What programs call the attend kernels, by their number: "auto", "portable", ... */
+enum { NUM_ATTEND_KERNELS = 4 };
+extern const char *const attend_kernel_names[NUM_ATTEND_KERNELS];
+
+/* How attention is to be computed; all zero: as the library chooses. */
+typedef struct world_choice {
+    gear_attend_kernel kernel;
+    gear_attend_tuning tuning;
+} world_choice;
+
+/* The cache of a shape, as world_open makes it, but for its capacity where `shuffled` needs more. */
+void world_describe(const bench_shape *shape, const world_choice *choice, gear_cache_desc *desc);
+
 /* Makes the cache; *refused is set where the library does not serve the shape, with the reason in `error`. */
 bool world_open(world *w, const device *dev, gear_context *context, generator *data, const bench_shape *shape,
-                gear_attend_kernel kernel, bool *refused, host_error *error);
+                const world_choice *choice, bool *refused, host_error *error);
 void world_close(world *w);
 
 /* Fills every sequence: prompt or decode segments, scattered or not, then the window. */

@@ -7,6 +7,8 @@
 
 enum { STAGE_BYTES = 512 << 20, PASSES = 16, LEAST_PASS = 1024 };
 
+const char *const attend_kernel_names[NUM_ATTEND_KERNELS] = {"auto", "portable", "cpu", "nvidia"};
+
 cl_mem buffer_of(const device *dev, size_t bytes, host_error *error)
 {
     cl_int code = CL_SUCCESS;
@@ -43,32 +45,37 @@ static uint32_t ballast_tokens(const world *w)
     return r->recent + segment + (w->shape->decode ? 0 : 1);
 }
 
-static void describe(const world *w, gear_attend_kernel kernel, gear_cache_desc *desc)
+void world_describe(const bench_shape *s, const world_choice *choice, gear_cache_desc *desc)
 {
-    const bench_shape *s = w->shape;
-    uint64_t total = 0;
+    uint32_t most = 0;
     gear_cache_desc_init(desc);
-    for (uint32_t i = 0; i < s->batch; ++i)
-        total += w->lengths[i];
     desc->num_layers = 1;
     desc->num_kv_heads = s->kv_heads;
     desc->num_query_heads = s->kv_heads * s->group;
     desc->head_dim = s->head_dim;
-    desc->capacity_sequences = s->batch + (uint32_t)w->num_ballast;
+    desc->capacity_sequences = s->batch;
     desc->max_query_tokens = s->queries;
-    desc->capacity_tokens = total;
-    desc->attend_kernel = kernel;
-    recipe_apply(&s->recipe, desc);
-    desc->max_sequence_tokens = longest(w);
-    if (w->num_ballast) {
-        desc->capacity_tokens += w->num_ballast * ballast_tokens(w);
-        if (desc->max_sequence_tokens < ballast_tokens(w))
-            desc->max_sequence_tokens = ballast_tokens(w);
+    for (uint32_t i = 0; i < s->batch; ++i) {
+        uint32_t length = shape_length(s, i) + s->window_fill;
+        desc->capacity_tokens += length;
+        most = length > most ? length : most;
     }
+    desc->attend_kernel = choice->kernel;
+    desc->attend_tuning = choice->tuning;
+    recipe_apply(&s->recipe, desc);
+    desc->max_sequence_tokens = most;
+}
+
+static void add_ballast(const world *w, gear_cache_desc *desc)
+{
+    desc->capacity_sequences += (uint32_t)w->num_ballast;
+    desc->capacity_tokens += w->num_ballast * ballast_tokens(w);
+    if (w->num_ballast && desc->max_sequence_tokens < ballast_tokens(w))
+        desc->max_sequence_tokens = ballast_tokens(w);
 }
 
 bool world_open(world *w, const device *dev, gear_context *context, generator *data, const bench_shape *shape,
-                gear_attend_kernel kernel, bool *refused, host_error *error)
+                const world_choice *choice, bool *refused, host_error *error)
 {
     gear_error detail = {0};
     gear_cache_desc desc;
@@ -85,7 +92,8 @@ bool world_open(world *w, const device *dev, gear_context *context, generator *d
     }
     if (w->num_ballast && !(w->ballast = calloc(w->num_ballast, sizeof *w->ballast)))
         return fail(error, EXIT_DEVICE, "host memory exhausted");
-    describe(w, kernel, &desc);
+    world_describe(shape, choice, &desc);
+    add_ballast(w, &desc);
     gear_cache_plan_init(&w->plan);
     gear_status status = gear_cache_query(context, &desc, &w->plan, &detail);
     status = status ? status : gear_cache_create(context, &desc, &w->cache, &detail);

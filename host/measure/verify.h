@@ -1,6 +1,6 @@
 /* verify.h: is the result right? Nothing is printed about a shape before it is. */
-#ifndef GEAR_BENCH_VERIFY_H
-#define GEAR_BENCH_VERIFY_H
+#ifndef GEAR_MEASURE_VERIFY_H
+#define GEAR_MEASURE_VERIFY_H
 
 #include "world.h"
 
@@ -10,10 +10,19 @@ typedef struct verdict {
     double worst, bound;  /* largest error and what it may be */
 } verdict;
 
-/* Attention in double precision on what gear_reconstruct says the cache holds, for a sample of (sequence, KV head). `out` holds
- * the halves [sequence][query head][query][head_dim] of the call. The bound is relative to the largest |out|: 1e-5 for kernels
- * that compute in float32, 5e-4 for those with 16-bit operands, plus half a unit in the last place of the output. */
-bool verify_attend(world *w, const uint16_t *out, verdict *v, host_error *error);
+/* Attention in double precision on what gear_reconstruct says the cache holds, for a sample of (sequence, KV head). It depends
+ * on the shape and the device, not on how the cache computes attention. */
+typedef struct reference_output {
+    uint32_t pairs; /* 0: not computed */
+    double *values; /* [pair][query head of its KV head][query][head_dim] */
+} reference_output;
+
+bool reference_make(world *w, reference_output *e, host_error *error);
+void reference_free(reference_output *e);
+
+/* `out` holds the halves [sequence][query head][query][head_dim] of a call. The bound is relative to the largest |out|: 1e-5
+ * for kernels that compute in float32, 5e-4 for those with 16-bit operands; and half a unit in the last place of an output. */
+bool verify_attend(const world *w, const reference_output *e, const uint16_t *out, verdict *v, host_error *error);
 
 /* What append made: gear_reconstruct against what went in. Window and 16-bit tokens are equal. In each compressed block and KV
  * head of the first and last segment of a sample of sequences the error is at most what rounding to the steps of plain groups
