@@ -1,5 +1,5 @@
 /* append.c: gear_append and gear_flush. A call first plans and takes every record it needs (all or nothing), then enqueues the
- * compressor in rounds of at most `staging_rows` tokens and the window write, and commits the host state when all is enqueued.
+ * compressor in rounds of as many tokens as its scratch holds and the window write, and commits the host state when all is enqueued.
  */
 #include <string.h>
 
@@ -217,6 +217,7 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
                                .mask = cache->mask,
                                .r = cache->r,
                                .a = cache->a,
+                               .sums = cache->sums,
                                .health = cache->health,
                                .weights = call->weights ? call->weights->query_squares : cache->dummy,
                                .weights_offset = call->weights ? call->weights->query_squares_offset / 4 : 0,
@@ -273,7 +274,10 @@ static void add_job(append_call *call, job_list *list, uint32_t i, uint32_t b, u
 static gear_status compress_all(append_call *call, gear_error *error)
 {
     gear_cache *cache = call->cache;
-    job_list list = {.jobs = cache->words, .row_jobs = cache->words + cache->staging_rows / 64 * GEAR__JOB_WORDS};
+    const gear__variant *variant = call->layer->memory.variant;
+    int is_staged = !variant->append.is_fused || gear__has_rank(&variant->shape, 0) || gear__has_rank(&variant->shape, 1);
+    uint32_t most_rows = is_staged ? cache->staging_rows : cache->list_rows;
+    job_list list = {.jobs = cache->words, .row_jobs = cache->words + cache->list_rows / 64 * GEAR__JOB_WORDS};
     for (uint32_t i = 0; i < call->batch->count; i++) {
         const gear__slot *slot = slot_of(call, i);
         for (uint32_t b = slot->num_blocks; b < slot->planned;) {
@@ -282,7 +286,7 @@ static gear_status compress_all(append_call *call, gear_error *error)
                 tokens += GEAR__INFO_TOKENS(slot->blocks[end].word[GEAR__BLOCK_INFO]);
                 end++;
             } while (end < slot->planned && GEAR__INFO_INDEX(slot->blocks[end].word[GEAR__BLOCK_INFO]));
-            if (list.num_rows + 64 * (end - b) > cache->staging_rows) {
+            if (list.num_rows + 64 * (end - b) > most_rows) {
                 gear_status status = run_round(call, &list, error);
                 if (status) {
                     return status;

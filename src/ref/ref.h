@@ -2,9 +2,10 @@
  * is the numeric convention of docs/design.md, the layout that of layout.h and model/shape.h; rules are that convention's.
  *
  * A round compresses a work list of segments ("jobs") of one layer, one side (K or V) at a time:
- *     gather, transform, outliers, range, quantize, lowrank, store          vector rule, or no outliers
- *     gather, transform, range, outliers, range, quantize, lowrank, store   block rule
- * (fit in place of range on the mixed backbone; transform does nothing on the others; norms after it, for K of 1 bit)
+ *     gather, order, transform, outliers, range, quantize, lowrank, store          vector rule, or no outliers
+ *     gather, order, transform, range, outliers, range, quantize, lowrank, store   block rule
+ * (fit in place of range on the mixed backbone; order and transform do nothing on the others; norms after them, for K of 1
+ * bit)
  * and then window, once per side, brings in the new tokens that stay. Compile with -ffp-contract=off.
  */
 #ifndef GEAR_REF_REF_H
@@ -54,7 +55,9 @@ typedef struct gear__ref_source {
 void gear__ref_append_0_gather(gear__ref_round *round, gear__ref_source *source);
 /* Marks outliers (rule 4); the block rule reads the pairs of a range stage that ran with nothing marked. */
 void gear__ref_append_1_outliers(gear__ref_round *round);
-/* Rule 10, x in place: the channel order of sequences that a job opens into their order record, K in it, V rotated. */
+/* Rule 10, K from the staged values: the channel order of sequences that a job opens, into their order record. */
+void gear__ref_append_1_order(gear__ref_round *round, const gear__ref_source *source);
+/* Rule 10, x in place: K in the channel order of its sequence, V rotated. */
 void gear__ref_append_1_transform(gear__ref_round *round, const gear__ref_source *source);
 /* Where K has channels of 1 bit: weights of the tokens in their fit (rule 11), each at the first place of its row of r. Needs
  * V, of which K's round has nothing else. */

@@ -14,7 +14,12 @@ static gear_status compress_side(gear__stream *stream, const gear__round *round,
     const gear__side *side = &round->layer->variant->shape.side[is_v];
     int outliers = side->outlier_fraction > 0;
     gear_status status = gear__append_0_gather(stream, round, is_v, input, error);
-    status = status ? status : gear__append_1_transform(stream, round, is_v, error);
+    if (!status && side->ordered && round->opens) {
+        status = gear__append_1_order(stream, round, input, error);
+    }
+    if (!status && (side->ordered || side->rotate)) {
+        status = gear__append_1_transform(stream, round, is_v, error);
+    }
     if (!status && side->weighted) {
         status = gear__append_1_norms(stream, round, v, error);
     }

@@ -14,6 +14,7 @@
 #define OPT_SIDE   2u /* IS_V */
 #define OPT_BITS   4u /* BITS of the side */
 #define OPT_ATTEND 8u
+#define OPT_ITEMS  32u /* work-items of a work-group of the compressor */
 #define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
 
 #define STEMS_BYTES 256u
@@ -24,7 +25,8 @@ static const struct {
 } kernels[GEAR__NUM_KERNELS] = {
     [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM},
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
-    [GEAR__KERNEL_ORDER] = {"append_1_transform", "gear_k_append_1_order", OPT_DIM},
+    [GEAR__KERNEL_MOMENTS] = {"append_1_order", "gear_k_append_1_moments", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM},
     [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", OPT_DIM | PER_SIDE},
@@ -57,6 +59,7 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_OUTLIERS_CHANNELS: return outliers && !block_rule && side->outlier_axis == GEAR__AXIS_CHANNEL_SEGMENT;
     case GEAR__KERNEL_OUTLIERS_TOKENS: return outliers && !block_rule && side->outlier_axis == GEAR__AXIS_TOKEN_ALL;
     case GEAR__KERNEL_OUTLIERS_BLOCK: return outliers && block_rule;
+    case GEAR__KERNEL_MOMENTS:
     case GEAR__KERNEL_ORDER: return side->ordered != 0;
     case GEAR__KERNEL_TRANSFORM: return side->ordered || side->rotate;
     case GEAR__KERNEL_NORMS: return side->weighted != 0;
@@ -149,7 +152,7 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
 }
 
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
-                        const char **stem, const char **name, gear__options *options)
+                        const gear__append_tile *append, const char **stem, const char **name, gear__options *options)
 {
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
@@ -171,6 +174,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     if (uses & OPT_BITS) {
         gear__options_int(options, "BITS", gear__is_mixed(side) ? 0 : (long)side->bits);
+    }
+    if (uses & OPT_ITEMS) {
+        gear__options_int(options, "ITEMS", (long)append->work_items);
     }
     if (uses & OPT_ATTEND) {
         attend_options(options, shape);
@@ -212,23 +218,26 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
     char stems[STEMS_BYTES];
     gear__options options;
     cl_kernel *kernel = &variant->kernel[id][is_v];
-    if (!gear__kernel_recipe(id, &variant->shape, is_v, &variant->tile, &stem, &name, &options)) {
+    if (!gear__kernel_recipe(id, &variant->shape, is_v, &variant->tile, &variant->append, &stem, &name, &options)) {
         return GEAR_OK;
     }
     program_stems(id, stem, device->caps.is_pocl, stems);
     gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
-    size_t items = id == GEAR__KERNEL_PARTIAL ? variant->tile.work_items : GEAR__WORK_GROUP;
+    size_t items = id == GEAR__KERNEL_PARTIAL   ? variant->tile.work_items
+                   : id == GEAR__KERNEL_MOMENTS ? variant->append.work_items
+                                                : GEAR__WORK_GROUP;
     return status ? status : gear__kernel_check(device, *kernel, name, items, error);
 }
 
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
-                               const gear__attend_tile *tile, gear_error *error)
+                               const gear__attend_tile *tile, const gear__append_tile *append, gear_error *error)
 {
     uint32_t words[GEAR__SHAPE_WORDS];
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
     variant->tile = *tile;
+    variant->append = *append;
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     if (!variant->words) {

@@ -34,6 +34,7 @@ void stage_open(stage_bench *bench)
     desc.allocator = wrap_allocator();
     desc.log.write = show;
     cr_assert_eq(gear__device_init(&bench->device, &desc, &error), GEAR_OK, "%s", error.message);
+    bench->append.work_items = bench->device.caps.is_cpu ? 1 : 128;
 }
 
 void stage_close(stage_bench *bench, const char *name)
@@ -125,6 +126,7 @@ void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__
     gear__caps caps = bench->device.caps;
     caps.is_cpu = attend != GEAR_ATTEND_PORTABLE; /* that one has 8 rows also on a CPU device */
     variant->tile = gear__attend_tile_of(attend, &caps, shape, max_rows);
+    variant->append = bench->append;
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(bench->cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     cr_assert_eq(code, CL_SUCCESS);

@@ -15,7 +15,8 @@
 typedef struct stage_bench {
     test_cl cl;
     gear__device device;
-    uint64_t cases; /* comparisons made, for the report */
+    gear__append_tile append; /* of the variants to open: the device's, not fused */
+    uint64_t cases;           /* comparisons made, for the report */
 } stage_bench;
 
 /* `host` has bytes + STAGE_CANARY bytes. */

@@ -177,15 +177,14 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
     for (uint32_t i = 0; i < STAGE_SEQS; i++) { /* no block yet: no exact tokens */
         memset(w->table.host + (size_t)i * w->table_row * GEAR__BLOCK_WORDS * 4, 0, 16);
     }
-    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels,
-                       GEAR_ATTEND_PORTABLE);
+    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels, GEAR_ATTEND_PORTABLE);
     w->layer = (gear__layer_memory){&w->variant, w->pool.mem, w->table.mem, w->window.mem};
 }
 
 static void close_round(stage_world *w)
 {
-    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->x,        &w->mask,
-                               &w->r,    &w->a,    &w->weights,  &w->input[0], &w->input[1]};
+    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->x,        &w->mask,    &w->r,
+                               &w->a,    &w->sums, &w->weights,  &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         stage_buffer_free(buffers[i]);
     }
@@ -301,6 +300,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
     stage_buffer_make(w->bench, &w->mask, values);
     stage_buffer_make(w->bench, &w->r, values * 4);
     stage_buffer_make(w->bench, &w->a, w->c->kv_heads * GEAR__MAX_RANK * 4ull * (rows + rows / 64 * w->c->head_dim));
+    stage_buffer_make(w->bench, &w->sums, values / 64 * 8);
     w->round = (gear__round){.layer = &w->layer,
                              .seqs = w->list.mem,
                              .jobs = w->jobs.mem,
@@ -309,6 +309,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
                              .mask = w->mask.mem,
                              .r = w->r.mem,
                              .a = w->a.mem,
+                             .sums = w->sums.mem,
                              .health = w->health.mem,
                              .num_jobs = w->jobs_count,
                              .num_rows = rows};
@@ -330,8 +331,9 @@ static void make_round(stage_world *w, const uint32_t *counts)
 
 void stage_world_put(const stage_world *w)
 {
-    const stage_buffer *buffers[] = {&w->pool, &w->table, &w->window, &w->list,    &w->jobs,   &w->row_jobs, &w->x,
-                                     &w->mask, &w->r,     &w->a,      &w->weights, &w->health, &w->input[0], &w->input[1]};
+    const stage_buffer *buffers[] = {&w->pool,     &w->table,   &w->window, &w->list,     &w->jobs,
+                                     &w->row_jobs, &w->x,       &w->mask,   &w->r,        &w->a,
+                                     &w->sums,     &w->weights, &w->health, &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (buffers[i]->mem) {
             stage_put(w->bench, buffers[i]);
@@ -356,6 +358,7 @@ void stage_world_same(const stage_world *w, const char *what)
                  {&w->jobs, "jobs"},
                  {&w->row_jobs, "row jobs"},
                  {&w->a, "scratch"},
+                 {&w->sums, "sums"},
                  {&w->weights, "weights"},
                  {&w->input[0], "input of K"},
                  {&w->input[1], "input of V"}};
@@ -392,6 +395,7 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
             write_headers(w, 0);
         }
         break;
+    case STAGE_ORDER: gear__ref_append_1_order(&w->ref, &w->source[is_v]); break;
     case STAGE_TRANSFORM: gear__ref_append_1_transform(&w->ref, &w->source[is_v]); break;
     case STAGE_NORMS: gear__ref_append_1_norms(&w->ref, &w->source[1]); break;
     case STAGE_FIT: gear__ref_append_2_fit(&w->ref); break;
@@ -426,6 +430,9 @@ static void compress_side(stage_world *w, uint32_t is_v, stage_step step, stage_
     int outliers = side->outlier_fraction > 0, ranked = side->rank[0] || side->rank[1];
     stage_step pairs = gear__is_mixed(side) ? STAGE_FIT : STAGE_RANGE;
     one_step(w, is_v, STAGE_GATHER, step, check);
+    if (side->ordered) {
+        one_step(w, is_v, STAGE_ORDER, step, check);
+    }
     if (side->ordered || side->rotate) {
         one_step(w, is_v, STAGE_TRANSFORM, step, check);
     }

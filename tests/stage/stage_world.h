@@ -14,6 +14,7 @@
 /* Steps of a round: of K, then of V; the window comes last, both sides at once. */
 typedef enum stage_step {
     STAGE_GATHER,
+    STAGE_ORDER,
     STAGE_TRANSFORM,
     STAGE_NORMS, /* of K with channels of 1 bit */
     STAGE_OUTLIERS,
@@ -45,7 +46,7 @@ typedef struct stage_world {
     stage_buffer pool, table, window;
     /* The round at hand. */
     uint32_t entries, jobs_count, longest;
-    stage_buffer list, jobs, row_jobs, x, mask, r, a, health, weights, input[2];
+    stage_buffer list, jobs, row_jobs, x, mask, r, a, sums, health, weights, input[2];
     gear__tensor tensor[2];
     gear__round round;
     gear__ref_round ref;
@@ -66,6 +67,8 @@ void stage_world_count(stage_world *world, uint64_t start);
 
 /* stage_run.c. Every case with every kind of data. */
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check);
+/* The same with another tiling of the compressor than the device's. */
+void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const gear__append_tile *tile, stage_check check);
 /* Every case once, grown to its end on the host and put on the device; data by case, even and odd ones. Fails when check
  * changes a buffer of the layer. */
 void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32_t kernels, void (*check)(stage_world *world));

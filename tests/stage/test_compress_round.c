@@ -12,6 +12,7 @@ static void compress_on_the_host(stage_world *world, uint32_t is_v)
     const gear__side *side = &world->shape.side[is_v];
     const stage_step pairs = gear__is_mixed(side) ? STAGE_FIT : STAGE_RANGE;
     stage_ref_step(world, is_v, STAGE_GATHER);
+    stage_ref_step(world, is_v, STAGE_ORDER);
     stage_ref_step(world, is_v, STAGE_TRANSFORM);
     if (side->weighted) {
         stage_ref_step(world, is_v, STAGE_NORMS);
