@@ -38,5 +38,5 @@ gear__append_tile gear__append_tile_of(const gear__caps *caps, const gear__shape
 {
     /* A CPU device wants no barriers and vectors of its own; a GPU two work-items a token of the block. */
     uint32_t items = caps->is_cpu ? 1 : caps->max_work_group >= 128 ? 128 : 64;
-    return (gear__append_tile){items, !caps && !gear__append_why_not(caps, shape)};
+    return (gear__append_tile){items, !gear__append_why_not(caps, shape)};
 }

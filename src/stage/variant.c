@@ -15,6 +15,7 @@
 #define OPT_BITS   4u /* BITS of the side */
 #define OPT_ATTEND 8u
 #define OPT_ITEMS  32u /* work-items of a work-group of the compressor */
+#define OPT_BLOCK  64u /* both sides, for the fused kernel */
 #define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
 
 #define STEMS_BYTES 256u
@@ -36,6 +37,7 @@ static const struct {
     [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
+    [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", OPT_DIM | OPT_SIDE | OPT_BITS},
@@ -50,6 +52,12 @@ static int is_along_tokens(const gear__side *side)
 {
     return side->axis == GEAR__AXIS_CHANNEL_GROUP || side->axis == GEAR__AXIS_CHANNEL_SEGMENT ||
            side->axis == GEAR__AXIS_MIXED_CHANNEL;
+}
+
+/* Kernels whose work append_block does. */
+static int is_replaced(gear__kernel_id id)
+{
+    return id >= GEAR__KERNEL_GATHER && id <= GEAR__KERNEL_QUANTIZE && id != GEAR__KERNEL_MOMENTS && id != GEAR__KERNEL_ORDER;
 }
 
 static int has_use(gear__kernel_id id, const gear__side *side)
@@ -74,16 +82,22 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     }
 }
 
-/* What the attend kernels know when compiling: of K, whose channels may lie in segments, and of V. */
-static void attend_options(gear__options *options, const gear__shape *shape)
+/* The channel segments of K. */
+static void segment_options(gear__options *options, const gear__side *k)
 {
     static const char *const channels[] = {"K_CHANNELS_0", "K_CHANNELS_1", "K_CHANNELS_2", "K_CHANNELS_3"};
     static const char *const bits[] = {"K_BITS_0", "K_BITS_1", "K_BITS_2", "K_BITS_3"};
-    const gear__side *k = &shape->side[0], *v = &shape->side[1];
     for (uint32_t i = 0; i < GEAR_MAX_SEGMENTS; i++) {
         gear__options_int(options, channels[i], k->segments[i].channels);
         gear__options_int(options, bits[i], k->segments[i].bits);
     }
+}
+
+/* What the attend kernels know when compiling: of K, whose channels may lie in segments, and of V. */
+static void attend_options(gear__options *options, const gear__shape *shape)
+{
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    segment_options(options, k);
     gear__options_int(options, "K_MIXED", k->axis == GEAR__AXIS_MIXED_CHANNEL);
     gear__options_int(options, "K_BY_TOKEN", !is_along_tokens(k));
     gear__options_int(options, "K_FACTOR_BITS", k->rank[0] || k->rank[1] ? (long)k->factor_bits : 0);
@@ -95,6 +109,20 @@ static void attend_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "V_BY_TOKEN", !is_along_tokens(v));
     gear__options_int(options, "V_FACTOR_BITS", v->rank[0] || v->rank[1] ? (long)v->factor_bits : 0);
     gear__options_int(options, "V_OUTLIERS", (long)v->delta_bits);
+}
+
+/* What the fused kernel of the compressor knows of both sides. */
+static void block_options(gear__options *options, const gear__shape *shape)
+{
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    segment_options(options, k);
+    gear__options_int(options, "K_AXIS", (long)k->axis);
+    gear__options_int(options, "K_GROUP", (long)k->group);
+    gear__options_int(options, "V_AXIS", (long)v->axis);
+    gear__options_int(options, "V_GROUP", (long)v->group);
+    gear__options_int(options, "V_BITS", (long)v->bits);
+    gear__options_int(options, "V_NORMAL", (long)v->levels);
+    gear__options_int(options, "V_ROTATE", (long)v->rotate);
 }
 
 /* The NVIDIA kernel reads blocks in pieces whose places it knows when compiling: offsets of model/shape.h. */
@@ -156,6 +184,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 {
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
+    if (append && (append->is_fused ? is_replaced(id) : id == GEAR__KERNEL_BLOCK)) {
+        return 0;
+    }
     if (!has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
@@ -178,6 +209,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (uses & OPT_ITEMS) {
         gear__options_int(options, "ITEMS", (long)append->work_items);
     }
+    if (uses & OPT_BLOCK) {
+        block_options(options, shape);
+    }
     if (uses & OPT_ATTEND) {
         attend_options(options, shape);
         if (tile->kernel == GEAR_ATTEND_NVIDIA) {
@@ -198,7 +232,7 @@ static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, cha
 {
     unsigned options = kernels[id].uses & ~PER_SIDE;
     size_t length = 0;
-    if (options & OPT_ATTEND) {
+    if (options & (OPT_ATTEND | OPT_BLOCK)) {
         (void)snprintf(stems, STEMS_BYTES, "%s", stem);
         return;
     }
@@ -223,9 +257,9 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
     }
     program_stems(id, stem, device->caps.is_pocl, stems);
     gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
-    size_t items = id == GEAR__KERNEL_PARTIAL   ? variant->tile.work_items
-                   : id == GEAR__KERNEL_MOMENTS ? variant->append.work_items
-                                                : GEAR__WORK_GROUP;
+    size_t items = id == GEAR__KERNEL_PARTIAL                               ? variant->tile.work_items
+                   : id == GEAR__KERNEL_MOMENTS || id == GEAR__KERNEL_BLOCK ? variant->append.work_items
+                                                                            : GEAR__WORK_GROUP;
     return status ? status : gear__kernel_check(device, *kernel, name, items, error);
 }
 

@@ -402,6 +402,12 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
     case STAGE_OUTLIERS: gear__ref_append_1_outliers(&w->ref); break;
     case STAGE_RANGE: gear__ref_append_2_range(&w->ref); break;
     case STAGE_QUANTIZE: gear__ref_append_3_quantize(&w->ref); break;
+    case STAGE_BLOCK:
+        gear__ref_append_block(&w->ref, &w->source[is_v], &w->source[1]);
+        if (!is_v) {
+            write_headers(w, 0);
+        }
+        break;
     case STAGE_LOWRANK: cr_assert(gear__ref_append_4_lowrank(&w->ref)); break;
     case STAGE_OUTLIER_LISTS:
         gear__ref_append_5_store(&w->ref);
@@ -462,7 +468,7 @@ void stage_world_run(stage_world *w, stage_step step, stage_check check)
     const uint32_t *counts;
     for (; (counts = counts_of(w->round_number)); w->round_number++) {
         make_round(w, counts);
-        if (w->jobs_count && step == STAGE_ROUND) {
+        if (w->jobs_count && (step == STAGE_ROUND || step == STAGE_BLOCK)) {
             check(w, 0);
         } else if (w->jobs_count) {
             compress_side(w, 0, step, check);

@@ -24,6 +24,7 @@ typedef enum stage_step {
     STAGE_LOWRANK,
     STAGE_OUTLIER_LISTS,
     STAGE_WINDOW,
+    STAGE_BLOCK, /* what append_block does, both sides */
     STAGE_ROUND, /* all of them but the window */
     STAGE_NONE
 } stage_step;
