@@ -68,7 +68,7 @@ GEAR__INLINE float gear_norm(float squares)
 /* Weights of the tokens in the fit of 1 bit (append_1_norms). v: the V that comes in with K. norms: [2][64]. */
 GEAR__INLINE void gear_weigh_tokens(const gear_block *b, const gear_rows *v, __local float *norms, __local float *weights)
 {
-    const uint exact = b->rows.exact > b->rows.first ? min(b->rows.exact - b->rows.first, 64u) : 0u;
+    const uint exact = min(gear_exact_in(&b->rows), 64u);
     for (uint t = b->lid; t < 64u; t += ITEMS) {
         float k = 0.0f, values = 0.0f;
         if (t >= exact && t < b->rows.tokens) {
@@ -105,8 +105,7 @@ GEAR__INLINE void gear_fit_mixed_channels(const gear_block *b, __local const flo
     __global const uint *side = b->shape + GEAR_SIDE(0u);
     gear_ranges_of_channels(f);
     GEAR_BARRIER();
-#  define FIT(segment, bits, first, channels, words) gear_fit_segment(f, bits, first, channels, weights)
-    FOR_SEGMENTS(FIT)
+    gear_fit_channels(f, side, K_WEIGHTED, weights);
     GEAR_BARRIER();
     gear_find_extremes(f, HEAD_DIM);
     GEAR_BARRIER();
@@ -153,7 +152,7 @@ GEAR__INLINE gear_block_codes gear_codes_of(const gear_block *b, uint is_v)
         b->rows.tokens, b->lid,
         b->fit.low,     b->fit.step,
         b->fit.inverse, (__global uint *)(b->record + b->shape[GEAR_SIDE(is_v) + GEAR__SIDE_CODES]),
-        b->residual,    b->rows.exact > b->rows.first ? b->rows.exact - b->rows.first : 0u,
+        b->residual,    gear_exact_in(&b->rows),
     };
     return e;
 }
@@ -171,7 +170,10 @@ GEAR__INLINE void gear_block_k(const gear_block *b, const gear_rows *v, __local 
     GEAR_BARRIER();
 #else
     const uint to = GEAR_TO_TILE;
+    (void)places;
 #endif
+    (void)v; /* for the weights alone */
+    (void)weights;
     gear_load_rows(&b->rows, &b->tile, to, 0u, 64u, 1u, b->exact_record, b->health, b->lid);
     GEAR_BARRIER();
 #if K_AXIS == 0

@@ -20,10 +20,8 @@ static gear_status create_host_state(gear_cache *cache, gear_error *error)
     const gear_cache_desc *d = &cache->desc;
     uint64_t slots = (uint64_t)d->num_layers * d->capacity_sequences, n = d->capacity_sequences;
     uint64_t batch_words = n * GEAR__SEQ_WORDS;
-    uint64_t job_words = (uint64_t)cache->list_rows / 64 * (GEAR__JOB_WORDS + 1);
-    uint64_t table_words = ((uint64_t)cache->max_blocks + 1) * GEAR__BLOCK_WORDS;
+    uint64_t job_words = (uint64_t)cache->list_rows / 64 * GEAR__JOB_WORDS;
     uint64_t words = batch_words > job_words ? batch_words : job_words;
-    words = words > table_words ? words : table_words;
     gear_status status = host_array(cache, &cache->slot_storage, slots, sizeof(gear__slot), error);
     status = status ? status : host_array(cache, &cache->block_storage, slots * cache->max_blocks, sizeof(gear__block), error);
     status = status ? status : host_array(cache, &cache->names, n, sizeof(gear_sequence), error);

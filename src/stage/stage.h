@@ -12,6 +12,8 @@
 /* Kernels, in the order of the data flow. Those of a side exist for K and V. */
 typedef enum gear__kernel_id {
     GEAR__KERNEL_UPLOAD,
+    GEAR__KERNEL_UPLOAD_TABLE,
+    GEAR__KERNEL_UPLOAD_ROWS,
     GEAR__KERNEL_GATHER,
     GEAR__KERNEL_MOMENTS,
     GEAR__KERNEL_ORDER,
@@ -90,6 +92,12 @@ typedef struct gear__round {
 
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,
                          const uint32_t *words, uint32_t count, gear_error *error);
+/* Page table entries of up to GEAR__UPLOAD_RUNS runs (GEAR__RUN_*). */
+gear_status gear__upload_table(gear__stream *stream, const gear__layer_memory *layer, const uint32_t *runs, uint32_t count,
+                               gear_error *error);
+/* row_jobs: the job of every staging block, from the job list on the device. */
+gear_status gear__upload_rows(gear__stream *stream, const gear__variant *variant, cl_mem jobs, cl_mem row_jobs,
+                              uint32_t num_jobs, gear_error *error);
 gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
                                   gear_error *error);
 gear_status gear__append_1_outliers(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);

@@ -25,6 +25,8 @@ static const struct {
     unsigned uses;
 } kernels[GEAR__NUM_KERNELS] = {
     [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM},
+    [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", OPT_DIM},
+    [GEAR__KERNEL_UPLOAD_ROWS] = {"upload", "gear_k_upload_rows", OPT_DIM},
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
     [GEAR__KERNEL_MOMENTS] = {"append_1_order", "gear_k_append_1_moments", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", OPT_DIM | OPT_ITEMS},
