@@ -235,7 +235,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_b
     __local float step[SCALES] __attribute__((aligned(16))), inverse[SCALES] __attribute__((aligned(16)));
     __local float parts[48], weights[64];
     __local ushort supers[12], fields[FIELDS];
-    __local uchar places[HEAD_DIM];
+    __local uchar places[HEAD_DIM] __attribute__((aligned(8)));
     const uint row_block = (uint)get_group_id(0), is_v = (uint)get_group_id(2) + first_side;
     const uint heads = shape[GEAR__SHAPE_KV_HEADS];
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
