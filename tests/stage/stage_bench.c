@@ -95,6 +95,13 @@ uint8_t *stage_get(stage_bench *bench, const stage_buffer *buffer)
     return got;
 }
 
+void stage_take(stage_bench *bench, const stage_buffer *buffer)
+{
+    uint8_t *got = stage_get(bench, buffer);
+    memcpy(buffer->host, got, buffer->bytes);
+    free(got);
+}
+
 void stage_same_bytes(const uint8_t *got, const uint8_t *want, size_t bytes, const char *what)
 {
     size_t first = 0, wrong = 0;
