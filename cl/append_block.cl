@@ -1,7 +1,7 @@
 /* append_block: all that compressing a block takes where nothing but the channel order reaches beyond it: a work-group brings
  * the 64 tokens of one KV head and side from the window or the caller's tensor into local memory (append_0_gather), orders or
- * rotates them (append_1_transform), fits (append_2_range, append_2_fit), writes codes (append_3_quantize) and, where there is a
- * low-rank part, the residual. The same bits as those stages. Reference: src/ref/append_block.c.
+ * rotates them (append_1_transform), fits (append_2_range, append_2_fit), writes codes (append_3_quantize) and, where there is
+ * a low-rank part, the residual. The same bits as those stages. Reference: src/ref/append_block.c.
  * Work-groups: (staging blocks, KV heads, sides from first_side on). */
 #include "block_codes.clh"
 #include "block_fit.clh"

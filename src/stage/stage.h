@@ -109,8 +109,8 @@ gear_status gear__append_1_norms(gear__stream *stream, const gear__round *round,
 gear_status gear__append_2_fit(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_2_range(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_3_quantize(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
-/* Stages 0 to 3 of `sides` sides from first_side on, in one launch; the residual is that of the last of them that has a low-rank
- * part. Only where the layer's gear__append_tile says so. */
+/* Stages 0 to 3 of `sides` sides from first_side on, in one launch; no more than one of them may have a low-rank part, whose
+ * residual it leaves. Only where the layer's gear__append_tile says so. */
 gear_status gear__append_block(gear__stream *stream, const gear__round *round, uint32_t first_side, uint32_t sides,
                                const gear__tensor *k, const gear__tensor *v, gear_error *error);
 gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);

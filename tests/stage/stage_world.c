@@ -279,7 +279,7 @@ static void make_weights(stage_world *w)
 
 static void make_round(stage_world *w, const uint32_t *counts)
 {
-    uint32_t jobs[64 * GEAR__JOB_WORDS], rows;
+    uint32_t jobs[64 * GEAR__JOB_WORDS], rows, opens = 0;
     size_t values;
     w->jobs_count = plan_round(w, counts, jobs, &rows);
     cr_assert_leq(w->jobs_count, 64);
@@ -295,6 +295,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
         for (uint32_t b = 0; b < job[GEAR__JOB_BLOCKS]; b++) {
             words_of(&w->row_jobs)[job[GEAR__JOB_ROW] / 64 + b] = j;
         }
+        opens |= job[GEAR__JOB_FIRST] == 0;
     }
     stage_buffer_make(w->bench, &w->x, values * 2);
     stage_buffer_make(w->bench, &w->mask, values);
@@ -311,6 +312,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
                              .a = w->a.mem,
                              .sums = w->sums.mem,
                              .health = w->health.mem,
+                             .opens = opens,
                              .num_jobs = w->jobs_count,
                              .num_rows = rows};
     w->ref = (gear__ref_round){.shape = &w->shape,
@@ -323,9 +325,6 @@ static void make_round(stage_world *w, const uint32_t *counts)
                                .x = (uint16_t *)(void *)w->x.host,
                                .mask = w->mask.host,
                                .r = (float *)(void *)w->r.host};
-    for (uint32_t j = 0; j < w->jobs_count; j++) {
-        w->round.opens |= jobs[j * GEAR__JOB_WORDS + GEAR__JOB_FIRST] == 0;
-    }
     make_weights(w);
 }
 
@@ -389,12 +388,7 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
 {
     w->ref.is_v = is_v;
     switch (step) {
-    case STAGE_GATHER:
-        gear__ref_append_0_gather(&w->ref, &w->source[is_v]);
-        if (!is_v) {
-            write_headers(w, 0);
-        }
-        break;
+    case STAGE_GATHER: gear__ref_append_0_gather(&w->ref, &w->source[is_v]); break;
     case STAGE_ORDER: gear__ref_append_1_order(&w->ref, &w->source[is_v]); break;
     case STAGE_TRANSFORM: gear__ref_append_1_transform(&w->ref, &w->source[is_v]); break;
     case STAGE_NORMS: gear__ref_append_1_norms(&w->ref, &w->source[1]); break;
@@ -402,12 +396,7 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
     case STAGE_OUTLIERS: gear__ref_append_1_outliers(&w->ref); break;
     case STAGE_RANGE: gear__ref_append_2_range(&w->ref); break;
     case STAGE_QUANTIZE: gear__ref_append_3_quantize(&w->ref); break;
-    case STAGE_BLOCK:
-        gear__ref_append_block(&w->ref, &w->source[is_v], &w->source[1]);
-        if (!is_v) {
-            write_headers(w, 0);
-        }
-        break;
+    case STAGE_BLOCK: gear__ref_append_block(&w->ref, &w->source[is_v], &w->source[1]); break;
     case STAGE_LOWRANK: cr_assert(gear__ref_append_4_lowrank(&w->ref)); break;
     case STAGE_OUTLIER_LISTS:
         gear__ref_append_5_store(&w->ref);
@@ -417,6 +406,9 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
         break;
     case STAGE_WINDOW: gear__ref_append_6_window(&w->ref, &w->source[is_v]); break;
     default: break;
+    }
+    if (!is_v && (step == STAGE_GATHER || step == STAGE_BLOCK)) {
+        write_headers(w, 0);
     }
     write_health(w);
 }

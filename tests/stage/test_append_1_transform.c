@@ -1,4 +1,5 @@
-/* test_append_1_transform.c: transformed rows, bit for bit. The kernel uses the residual as scratch, so that is taken over from the device. */
+/* test_append_1_transform.c: transformed rows, bit for bit. The kernel uses the residual as scratch, so that is taken over from
+ * the device. */
 #include <criterion/criterion.h>
 
 #include "stage_world.h"

@@ -1,5 +1,6 @@
 /* test_append_block.c: the fused kernel against its stages one after the other, bit for bit, on work-groups of a CPU device and
- * of GPUs: records, exact tokens, residual, health. Codecs that the fused kernel declines are changed into ones that it takes. */
+ * of GPUs: records, exact tokens, residual, health. Codecs that the fused kernel declines are changed into ones that it
+ * takes. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>

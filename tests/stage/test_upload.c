@@ -6,23 +6,30 @@
 
 #define WORDS 1000u
 
-Test(upload, any_count_anywhere)
+/* Opens the bench too. */
+static void open_variant(stage_bench *bench, gear__variant *variant, uint32_t kernels)
 {
-    static const uint32_t counts[] = {0, 1, 4, 63, 64, 65, 191, 192, 193, 384, 577};
-    stage_bench bench;
-    stage_buffer table = {0};
-    gear__variant variant;
-    gear__shape shape;
-    uint32_t count, words[WORDS];
+    uint32_t count;
     const stage_case *c = stage_cases(&count);
+    gear__shape shape;
     gear_cache_desc desc;
     gear_codec_pair pair = {c->k, c->v};
     gear_cache_desc_init(&desc);
     desc.num_kv_heads = c->kv_heads;
     desc.head_dim = c->head_dim;
     gear__shape_init(&shape, &desc, &pair);
-    stage_open(&bench);
-    stage_variant_open(&bench, &variant, &shape, 1, 1, 1u << GEAR__KERNEL_UPLOAD, GEAR_ATTEND_PORTABLE);
+    stage_open(bench);
+    stage_variant_open(bench, variant, &shape, 1, 1, kernels, GEAR_ATTEND_PORTABLE);
+}
+
+Test(upload, any_count_anywhere)
+{
+    static const uint32_t counts[] = {0, 1, 4, 63, 64, 65, 191, 192, 193, 384, 577};
+    stage_bench bench;
+    stage_buffer table = {0};
+    gear__variant variant;
+    uint32_t words[WORDS];
+    open_variant(&bench, &variant, 1u << GEAR__KERNEL_UPLOAD);
     stage_buffer_make(&bench, &table, WORDS * 4);
     stage_put(&bench, &table);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -78,22 +85,11 @@ Test(upload, runs_of_table_entries)
     stage_bench bench;
     stage_buffer table = {0};
     gear__variant variant;
-    gear__shape shape;
-    uint32_t count, at = 0, runs[GEAR__UPLOAD_WORDS];
-    const stage_case *c = stage_cases(&count);
-    gear_cache_desc desc;
-    gear_codec_pair pair = {c->k, c->v};
-    gear_cache_desc_init(&desc);
-    desc.num_kv_heads = c->kv_heads;
-    desc.head_dim = c->head_dim;
-    gear__shape_init(&shape, &desc, &pair);
-    stage_open(&bench);
-    stage_variant_open(&bench, &variant, &shape, 1, 1, 1u << GEAR__KERNEL_UPLOAD_TABLE | 1u << GEAR__KERNEL_UPLOAD_ROWS,
-                       GEAR_ATTEND_PORTABLE);
+    uint32_t count = sizeof lengths / sizeof *lengths, at = 0, runs[GEAR__UPLOAD_WORDS];
+    open_variant(&bench, &variant, 1u << GEAR__KERNEL_UPLOAD_TABLE | 1u << GEAR__KERNEL_UPLOAD_ROWS);
     stage_buffer_make(&bench, &table, ENTRIES * GEAR__BLOCK_WORDS * 4);
     stage_put(&bench, &table);
     const gear__layer_memory layer = {.variant = &variant, .table = table.mem};
-    count = sizeof lengths / sizeof *lengths;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t *run = runs + i * GEAR__RUN_WORDS;
         memcpy(run,
