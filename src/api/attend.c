@@ -30,12 +30,7 @@ static gear_status check_desc(const gear_attend_desc *desc, gear_error *error)
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.%s is NULL and the other tail is not",
                           desc->tail_k ? "tail_v" : "tail_k");
     }
-    for (size_t i = 0; i < sizeof desc->reserved / sizeof *desc->reserved; i++) {
-        if (desc->reserved[i]) {
-            return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.reserved[%zu] is not 0", i);
-        }
-    }
-    return GEAR_OK;
+    return gear__reserved_check(desc->reserved, sizeof desc->reserved / sizeof *desc->reserved, where, error);
 }
 
 /* Checks lengths and writes the batch list; *tiles is the longest sequence's. */

@@ -88,6 +88,9 @@ struct gear_cache {
     gear_bytes scratch_bytes;         /* scratch and tables, for the accounting */
 };
 
+/* Reserved words of a descriptor `desc` must be zero. */
+gear_status gear__reserved_check(const uintptr_t *reserved, size_t count, const char *where, gear_error *error);
+
 /* The checked form of a batch: cache->slots[i] is the slot of sequence i. */
 gear_status gear__batch_check(gear_cache *cache, const gear_batch *batch, int needs_tokens, const char *where,
                               gear_error *error);
