@@ -28,7 +28,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1
     __global const uint *row_jobs, __global const ushort *window, __global const uchar *k, ulong k_offset, ulong stride_seq,
     ulong stride_head, ulong stride_token, uint type, uint num_rows, __global float *sums)
 {
-    __local ushort halves[64 * GEAR_PITCH_K] __attribute__((aligned(16)));
+    GEAR_LOCAL ushort halves[64 * GEAR_PITCH_K] __attribute__((aligned(16)));
     const uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     if (job[GEAR__JOB_FIRST] != 0u) {

@@ -66,7 +66,7 @@ GEAR__INLINE float gear_norm(float squares)
 }
 
 /* Weights of the tokens in the fit of 1 bit (append_1_norms). v: the V that comes in with K. norms: [2][64]. */
-GEAR__INLINE void gear_weigh_tokens(const gear_block *b, const gear_rows *v, __local float *norms, __local float *weights)
+GEAR__INLINE void gear_weigh_tokens(const gear_block *b, const gear_rows *v, GEAR_LOCAL float *norms, GEAR_LOCAL float *weights)
 {
     const uint exact = min(gear_exact_in(&b->rows), 64u);
     for (uint t = b->lid; t < 64u; t += ITEMS) {
@@ -99,7 +99,7 @@ GEAR__INLINE void gear_weigh_tokens(const gear_block *b, const gear_rows *v, __l
 
 #if K_AXIS == 5
 /* Pairs of K under the super scales of each channel segment. */
-GEAR__INLINE void gear_fit_mixed_channels(const gear_block *b, __local const float *weights)
+GEAR__INLINE void gear_fit_mixed_channels(const gear_block *b, GEAR_LOCAL const float *weights)
 {
     const gear_block_fit *f = &b->fit;
     __global const uint *side = b->shape + GEAR_SIDE(0u);
@@ -130,7 +130,7 @@ GEAR__INLINE void gear_fit_mixed_channels(const gear_block *b, __local const flo
     GEAR_BARRIER();
     for (uint c = b->lid; c < HEAD_DIM; c += ITEMS) {
         const gear_segment_view segment = gear_segment_of(side, c);
-        __local const ushort *super = f->supers + 3u * segment.index;
+        GEAR_LOCAL const ushort *super = f->supers + 3u * segment.index;
         const uint field = gear_field_k(f->step[c], f->low[c], super[0], super[1], super[2]);
         const float s = (float)(field & 63u) * gear_float_from_half(super[0]);
         const float z = fma((float)(field >> 6), gear_float_from_half(super[2]), gear_float_from_half(super[1]));
@@ -157,7 +157,7 @@ GEAR__INLINE gear_block_codes gear_codes_of(const gear_block *b, uint is_v)
     return e;
 }
 
-GEAR__INLINE void gear_block_k(const gear_block *b, const gear_rows *v, __local uchar *places, __local float *weights)
+GEAR__INLINE void gear_block_k(const gear_block *b, const gear_rows *v, GEAR_LOCAL uchar *places, GEAR_LOCAL float *weights)
 {
     const gear_block_codes e = gear_codes_of(b, 0u);
 #if K_AXIS == 5
@@ -181,7 +181,7 @@ GEAR__INLINE void gear_block_k(const gear_block *b, const gear_rows *v, __local 
 #else
 #  if K_AXIS == 5
 #    if K_WEIGHTED
-    gear_weigh_tokens(b, v, (__local float *)b->fit.ranges, weights);
+    gear_weigh_tokens(b, v, (GEAR_LOCAL float *)b->fit.ranges, weights);
     GEAR_BARRIER();
 #    endif
     gear_fit_mixed_channels(b, weights);
@@ -223,6 +223,75 @@ GEAR__INLINE void gear_block_v(const gear_block *b)
 #endif
 }
 
+/* What a work-group shares, and what K and V come from. */
+typedef struct gear_block_memory {
+    GEAR_LOCAL ushort *halves;
+    GEAR_LOCAL float *floats, *low, *step, *inverse, *parts, *weights;
+    GEAR_LOCAL ushort *supers, *fields;
+    GEAR_LOCAL uchar *places;
+} gear_block_memory;
+
+/* is_v is a compile-time constant. */
+GEAR__INLINE gear_block gear_block_of(const gear_block_memory *m, __global const uint *shape, __global uchar *pool,
+                                      __global const uint *table, __global const uint *job, __global const uint *header,
+                                      const gear_rows *rows, __global float *r, uint num_rows, volatile __global uint *health,
+                                      uint row_block, uint head, uint is_v, uint lid)
+{
+    __global const uint *place = gear_entry_of(table, job, row_block);
+    const uint pitch = is_v ? GEAR_PITCH_V : GEAR_PITCH_K;
+    gear_block b;
+    b.lid = lid;
+    b.head = head;
+    b.shape = shape;
+    b.pool = pool;
+    b.cls = job[GEAR__JOB_CLASS];
+    b.offset = place[GEAR__BLOCK_OFFSET];
+    b.segment = place[GEAR__BLOCK_SEGMENT];
+    b.record = gear_block_head(pool, shape, b.offset, b.cls, head);
+    b.health = health;
+    b.exact_record = (__global ushort *)gear_record(pool, header[GEAR__HEADER_EXACT]) +
+                     (ulong)((is_v * shape[GEAR__SHAPE_KV_HEADS] + head) * shape[GEAR__SHAPE_EXACT_MAX]) * HEAD_DIM;
+    b.residual =
+        shape[GEAR_SIDE(is_v) + GEAR__SIDE_RANK + b.cls] ? r + ((ulong)head * num_rows + row_block * 64ul) * HEAD_DIM : 0;
+    b.rows = gear_block_rows_of(rows, job, header, row_block - job[GEAR__JOB_ROW] / 64u);
+    b.fit = (gear_block_fit){m->halves, pitch,      b.rows.tokens, lid,       m->floats, m->low,
+                             m->step,   m->inverse, m->parts,      m->supers, m->fields};
+    b.tile = (gear_tile){m->halves, m->floats, m->places, pitch};
+    return b;
+}
+
+/* k, v: the callers' tensors. */
+GEAR_OUTLINE void gear_append_block(const gear_block_memory *m, __global const uint *shape, __global uchar *pool,
+                                    __global const uint *table, __global const uint *seqs, __global const uint *jobs,
+                                    __global const uint *row_jobs, __global const ushort *window, const gear_tensor *k,
+                                    const gear_tensor *v, uint num_rows, __global float *r, volatile __global uint *health,
+                                    uint row_block, uint head, uint is_v, uint lid)
+{
+    __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
+    const uint entry = job[GEAR__JOB_ENTRY];
+    __global const uint *header =
+        table + (ulong)seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT] * shape[GEAR__SHAPE_TABLE_ROW] * GEAR__BLOCK_WORDS;
+    if (is_v) {
+        const gear_rows rows = gear_rows_of(shape, seqs, window, v, entry, 1u, head);
+        const gear_block b =
+            gear_block_of(m, shape, pool, table, job, header, &rows, r, num_rows, health, row_block, head, 1u, lid);
+        gear_block_v(&b);
+        return;
+    }
+    if (row_block * 64u == job[GEAR__JOB_ROW] && head == 0u && lid == 0u) {
+        __global uint *segment = (__global uint *)gear_record(pool, job[GEAR__JOB_SEGMENT]);
+        segment[GEAR__SEGMENT_TOKENS] = job[GEAR__JOB_TOKENS];
+        segment[GEAR__SEGMENT_BLOCKS] = job[GEAR__JOB_BLOCKS];
+        segment[GEAR__SEGMENT_OUTLIERS_K] = 0u;
+        segment[GEAR__SEGMENT_OUTLIERS_V] = 0u;
+    }
+    const gear_rows rows = gear_rows_of(shape, seqs, window, k, entry, 0u, head);
+    const gear_rows v_rows = gear_rows_of(shape, seqs, window, v, entry, 1u, head);
+    const gear_block b =
+        gear_block_of(m, shape, pool, table, job, header, &rows, r, num_rows, health, row_block, head, 0u, lid);
+    gear_block_k(&b, &v_rows, m->places, m->weights);
+}
+
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_block(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
     __global const uint *jobs, __global const uint *row_jobs, __global const ushort *window, __global const uchar *k,
@@ -230,56 +299,15 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_b
     ulong v_offset, ulong v_stride_seq, ulong v_stride_head, ulong v_stride_token, uint v_type, uint num_rows,
     __global float *r, volatile __global uint *health, uint first_side)
 {
-    __local ushort halves[64 * GEAR_PITCH] __attribute__((aligned(16)));
-    __local float floats[FLOATS] __attribute__((aligned(16))), low[SCALES] __attribute__((aligned(16)));
-    __local float step[SCALES] __attribute__((aligned(16))), inverse[SCALES] __attribute__((aligned(16)));
-    __local float parts[48], weights[64];
-    __local ushort supers[12], fields[FIELDS];
-    __local uchar places[HEAD_DIM] __attribute__((aligned(8)));
-    const uint row_block = (uint)get_group_id(0), is_v = (uint)get_group_id(2) + first_side;
-    const uint heads = shape[GEAR__SHAPE_KV_HEADS];
-    __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
-    const uint index = row_block - job[GEAR__JOB_ROW] / 64u, entry = job[GEAR__JOB_ENTRY];
-    const gear_tensor sources[2] = {{k + k_offset, k_stride_seq, k_stride_head, k_stride_token, k_type},
-                                    {v + v_offset, v_stride_seq, v_stride_head, v_stride_token, v_type}};
-    __global const uint *place = gear_entry_of(table, job, row_block);
-    __global const uint *header =
-        table + (ulong)seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT] * shape[GEAR__SHAPE_TABLE_ROW] * GEAR__BLOCK_WORDS;
-    gear_block b;
-    b.lid = (uint)get_local_id(0);
-    b.head = (uint)get_group_id(1);
-    b.shape = shape;
-    b.pool = pool;
-    b.cls = job[GEAR__JOB_CLASS];
-    b.offset = place[GEAR__BLOCK_OFFSET];
-    b.segment = place[GEAR__BLOCK_SEGMENT];
-    b.record = gear_block_head(pool, shape, b.offset, b.cls, b.head);
-    b.health = health;
-    b.exact_record = (__global ushort *)gear_record(pool, header[GEAR__HEADER_EXACT]) +
-                     (ulong)((is_v * heads + b.head) * shape[GEAR__SHAPE_EXACT_MAX]) * HEAD_DIM;
-    b.residual =
-        shape[GEAR_SIDE(is_v) + GEAR__SIDE_RANK + b.cls] ? r + ((ulong)b.head * num_rows + row_block * 64ul) * HEAD_DIM : 0;
-    b.fit = (gear_block_fit){halves, GEAR_PITCH, 0u, b.lid, floats, low, step, inverse, parts, supers, fields};
-    b.tile = (gear_tile){halves, floats, places, GEAR_PITCH};
-    if (is_v == 0u) {
-        const gear_rows rows = gear_rows_of(shape, seqs, window, &sources[0], entry, 0u, b.head);
-        b.rows = gear_block_rows_of(&rows, job, header, index);
-        b.fit.tokens = b.rows.tokens;
-        b.fit.pitch = b.tile.pitch = GEAR_PITCH_K;
-        if (index == 0u && b.head == 0u && b.lid == 0u) {
-            __global uint *segment = (__global uint *)gear_record(pool, job[GEAR__JOB_SEGMENT]);
-            segment[GEAR__SEGMENT_TOKENS] = job[GEAR__JOB_TOKENS];
-            segment[GEAR__SEGMENT_BLOCKS] = job[GEAR__JOB_BLOCKS];
-            segment[GEAR__SEGMENT_OUTLIERS_K] = 0u;
-            segment[GEAR__SEGMENT_OUTLIERS_V] = 0u;
-        }
-        const gear_rows v_rows = gear_rows_of(shape, seqs, window, &sources[1], entry, 1u, b.head);
-        gear_block_k(&b, &v_rows, places, weights);
-    } else {
-        const gear_rows rows = gear_rows_of(shape, seqs, window, &sources[1], entry, 1u, b.head);
-        b.rows = gear_block_rows_of(&rows, job, header, index);
-        b.fit.tokens = b.rows.tokens;
-        b.fit.pitch = b.tile.pitch = GEAR_PITCH_V;
-        gear_block_v(&b);
-    }
+    GEAR_LOCAL ushort halves[64 * GEAR_PITCH] __attribute__((aligned(16)));
+    GEAR_LOCAL float floats[FLOATS] __attribute__((aligned(16))), low[SCALES] __attribute__((aligned(16)));
+    GEAR_LOCAL float step[SCALES] __attribute__((aligned(16))), inverse[SCALES] __attribute__((aligned(16)));
+    GEAR_LOCAL float parts[48], weights[64];
+    GEAR_LOCAL ushort supers[12], fields[FIELDS];
+    GEAR_LOCAL uchar places[HEAD_DIM] __attribute__((aligned(8)));
+    const gear_block_memory memory = {halves, floats, low, step, inverse, parts, weights, supers, fields, places};
+    const gear_tensor k_tensor = {k + k_offset, k_stride_seq, k_stride_head, k_stride_token, k_type};
+    const gear_tensor v_tensor = {v + v_offset, v_stride_seq, v_stride_head, v_stride_token, v_type};
+    gear_append_block(&memory, shape, pool, table, seqs, jobs, row_jobs, window, &k_tensor, &v_tensor, num_rows, r, health,
+                      (uint)get_group_id(0), (uint)get_group_id(1), (uint)get_group_id(2) + first_side, (uint)get_local_id(0));
 }
