@@ -14,7 +14,7 @@
 #define OPT_SIDE   2u /* IS_V */
 #define OPT_BITS   4u /* BITS of the side */
 #define OPT_ATTEND 8u
-#define OPT_ITEMS  32u /* work-items of a work-group of the compressor */
+#define OPT_ITEMS  32u /* work-items of a work-group of the compressor; also where none are, to share a program */
 #define OPT_BLOCK  64u /* both sides, for the fused kernel */
 #define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
 
@@ -24,29 +24,30 @@ static const struct {
     const char *stem, *name;
     unsigned uses;
 } kernels[GEAR__NUM_KERNELS] = {
-    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM},
-    [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", OPT_DIM},
-    [GEAR__KERNEL_UPLOAD_ROWS] = {"upload", "gear_k_upload_rows", OPT_DIM},
-    [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
+    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_UPLOAD_ROWS] = {"upload", "gear_k_upload_rows", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_MOMENTS] = {"append_1_order", "gear_k_append_1_moments", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM},
-    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels",
+                                        OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE},
     [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK},
-    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | OPT_ITEMS | PER_SIDE},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_PARTIAL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
-    [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", OPT_DIM},
+    [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_RECONSTRUCT] = {"reconstruct", "gear_k_reconstruct", OPT_DIM | OPT_SIDE | OPT_BITS},
 };
 
@@ -230,7 +231,8 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 /* The files that one program is built from. PoCL takes 0.25 s for its own headers and library in every program but compiles a
  * kernel no further before its first launch: there all files of the same options make one program, which every codec with those
  * options shares. Other compilers translate every kernel when a program is built: there each file is a program. */
-static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, char stems[STEMS_BYTES])
+static void program_stems(gear__kernel_id id, const char *stem, const gear__append_tile *append, int is_pocl,
+                          char stems[STEMS_BYTES])
 {
     unsigned options = kernels[id].uses & ~PER_SIDE;
     size_t length = 0;
@@ -241,6 +243,7 @@ static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, cha
     for (int i = 0; i < GEAR__NUM_KERNELS; i++) {
         int first_of_file = i == 0 || strcmp(kernels[i].stem, kernels[i - 1].stem) != 0;
         int joined = is_pocl && (kernels[i].uses & ~PER_SIDE) == options;
+        joined = joined && !(append->is_fused && is_replaced((gear__kernel_id)i));
         if (first_of_file && (joined || !strcmp(kernels[i].stem, stem))) {
             length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", kernels[i].stem);
         }
@@ -257,7 +260,7 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
     if (!gear__kernel_recipe(id, &variant->shape, is_v, &variant->tile, &variant->append, &stem, &name, &options)) {
         return GEAR_OK;
     }
-    program_stems(id, stem, device->caps.is_pocl, stems);
+    program_stems(id, stem, &variant->append, device->caps.is_pocl, stems);
     gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
     size_t items = id == GEAR__KERNEL_PARTIAL                               ? variant->tile.work_items
                    : id == GEAR__KERNEL_MOMENTS || id == GEAR__KERNEL_BLOCK ? variant->append.work_items

@@ -92,8 +92,8 @@ static void add_append(const gear__shape *shape, const gear__append_tile *tile, 
             gear__options options;
             if (id != GEAR__KERNEL_PARTIAL &&
                 gear__kernel_recipe((gear__kernel_id)id, shape, is_v, NULL, tile, &stem, &name, &options)) {
-                int is_wide = strstr(options.text, "ITEMS=1 ") != NULL; /* others do not depend on the tile */
-                add(stem, without_language(options.text), is_wide ? gates : "");
+                int is_tiled = strstr(options.text, "ITEMS=") != NULL; /* others do not depend on the tile */
+                add(stem, without_language(options.text), is_tiled ? gates : "");
             }
         }
     }
