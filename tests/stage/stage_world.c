@@ -150,11 +150,10 @@ void stage_world_count(stage_world *w, uint64_t start)
     write_health(w);
 }
 
-void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels)
+void stage_shape(const stage_case *c, gear__shape *shape)
 {
     gear_cache_desc desc;
     gear_codec_pair pair = {c->k, c->v};
-    memset(w, 0, sizeof *w);
     gear_cache_desc_init(&desc);
     desc.num_kv_heads = c->kv_heads;
     desc.num_query_heads = c->kv_heads * c->group;
@@ -162,10 +161,16 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
     desc.window = c->window;
     desc.recent = c->recent;
     desc.exact_first = c->exact;
+    gear__shape_init(shape, &desc, &pair);
+}
+
+void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels)
+{
+    memset(w, 0, sizeof *w);
     w->bench = bench;
     w->c = c;
     w->data = data;
-    gear__shape_init(&w->shape, &desc, &pair);
+    stage_shape(c, &w->shape);
     w->rules = (gear__plan_rules){c->window, c->recent, w->shape.window_tokens, 128};
     dry_run(w);
     stage_buffer_make(bench, &w->pool, (size_t)w->granules * GEAR__GRANULE);

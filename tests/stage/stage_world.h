@@ -55,6 +55,8 @@ typedef struct stage_world {
     uint64_t counted[2]; /* health of the reference */
 } stage_world;
 
+/* The layer that a case describes. */
+void stage_shape(const stage_case *c, gear__shape *shape);
 /* kernels: see stage_variant_open. */
 void stage_world_open(stage_world *world, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels);
 void stage_world_close(stage_world *world);

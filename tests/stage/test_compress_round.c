@@ -1,8 +1,6 @@
 /* test_compress_round.c: the stages one behind the other in garbage, as the library runs them, one by one and fused: what they
  * leave is the reference's, bit for bit. Without low rank, whose factors are held to a bound: test_append_4_lowrank.c. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "ref/kit.h"
 #include "stage_world.h"
@@ -57,13 +55,8 @@ static void run(const char *name, int is_fused)
         if (is_fused) {
             plain.k.outlier_fraction = plain.v.outlier_fraction = 0;
         }
-        gear_cache_desc desc;
-        gear_codec_pair pair = {plain.k, plain.v};
-        gear_cache_desc_init(&desc);
-        desc.head_dim = plain.head_dim;
-        desc.num_kv_heads = plain.kv_heads;
         gear__shape shape;
-        gear__shape_init(&shape, &desc, &pair);
+        stage_shape(&plain, &shape);
         bench.append = gear__append_tile_of(&bench.device.caps, &shape);
         if (is_fused && !bench.append.is_fused) {
             continue;

@@ -10,14 +10,8 @@
 static void open_variant(stage_bench *bench, gear__variant *variant, uint32_t kernels)
 {
     uint32_t count;
-    const stage_case *c = stage_cases(&count);
     gear__shape shape;
-    gear_cache_desc desc;
-    gear_codec_pair pair = {c->k, c->v};
-    gear_cache_desc_init(&desc);
-    desc.num_kv_heads = c->kv_heads;
-    desc.head_dim = c->head_dim;
-    gear__shape_init(&shape, &desc, &pair);
+    stage_shape(stage_cases(&count), &shape);
     stage_open(bench);
     stage_variant_open(bench, variant, &shape, 1, 1, kernels, GEAR_ATTEND_PORTABLE);
 }
