@@ -9,27 +9,6 @@
 #  error "HEAD_DIM is missing"
 #endif
 
-/* Stand-in of exact token `position`: token exact + position, else the mean of the segment's other tokens. */
-GEAR__INLINE uint gear_stand_in(const gear_gather *g, uint position, uint exact, uint first, uint tokens)
-{
-    uint bad, end = first + tokens;
-    if (exact + position >= first && exact + position < end) {
-        return gear_read(g, exact + position, &bad);
-    }
-    float sum = 0.0f;
-    uint count = 0u;
-    for (uint p = first; p < end; p++) {
-        if (p >= exact) {
-            sum += gear_float_from_half(gear_read(g, p, &bad));
-            count++;
-        }
-    }
-    if (!count) {
-        return 0u;
-    }
-    return gear_half_from_float(sum * gear_inverse_count(count));
-}
-
 __kernel void gear_k_append_0_gather(__global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table,
                                      __global const uint *seqs, __global const uint *jobs, __global const uint *row_jobs,
                                      __global const ushort *window, __global const uchar *input, ulong input_offset,

@@ -1,6 +1,5 @@
 /* append_1_transform: brings the staged tokens of one side into the space that the mixed backbone quantises in: K channels in
- * order of importance, V rotated by a Hadamard matrix along head_dim. Two kernels: the order of a sequence, once, with its
- * first segment; the transform of every staged row. Convention: docs/design.md, rule 10. Reference:
+ * the order of their sequence, V rotated by a Hadamard matrix along head_dim. Convention: docs/design.md, rule 10. Reference:
  * src/ref/append_1_transform.c. */
 #include "exact.clh"
 #include "record.clh"
@@ -14,48 +13,6 @@ GEAR__INLINE __global uchar *gear_order_of(__global const uint *shape, __global 
 {
     __global const uint *header = table + (ulong)slot * shape[GEAR__SHAPE_TABLE_ROW] * GEAR__BLOCK_WORDS;
     return gear_record(pool, header[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
-}
-
-/* Importance of a channel: population variance over the segment, times the mean square of the queries where they are given; the
- * order record lists channels by falling importance, equal ones by index. 64 work-items for each (job, KV head); jobs that do
- * not open their sequence return. weights: [sequence of the batch][head][head_dim], or has_weights 0. */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_order(
-    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
-    __global const uint *jobs, uint num_rows, __global const ushort *x, __global const float *weights, ulong weights_offset,
-    uint has_weights)
-{
-    __local float importance[HEAD_DIM];
-    uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1), heads = shape[GEAR__SHAPE_KV_HEADS];
-    __global const uint *job = jobs + (uint)get_group_id(0) * GEAR__JOB_WORDS;
-    uint entry = job[GEAR__JOB_ENTRY], tokens = job[GEAR__JOB_TOKENS];
-    __global uchar *order = gear_order_of(shape, pool, table, seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT], head);
-    float inverse = gear_inverse_count(tokens);
-    for (uint c = lid; c < HEAD_DIM; c += 64u) {
-        __global const ushort *column = x + ((ulong)head * num_rows + job[GEAR__JOB_ROW]) * HEAD_DIM + c;
-        float sum = 0.0f, squares = 0.0f;
-        for (uint t = 0; t < tokens; t++) {
-            sum += gear_float_from_half(column[t * HEAD_DIM]);
-        }
-        float mean = sum * inverse;
-        for (uint t = 0; t < tokens; t++) {
-            float d = gear_float_from_half(column[t * HEAD_DIM]) - mean;
-            squares += d * d;
-        }
-        float weight = has_weights ? weights[weights_offset + ((ulong)entry * heads + head) * HEAD_DIM + c] : 1.0f;
-        float product = squares * inverse * weight;
-        importance[c] = product > 0.0f ? product : 0.0f; /* a NaN among the weights must not break the permutation */
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (job[GEAR__JOB_FIRST] != 0u) {
-        return;
-    }
-    for (uint c = lid; c < HEAD_DIM; c += 64u) {
-        uint place = 0u;
-        for (uint other = 0; other < HEAD_DIM; other++) {
-            place += importance[other] > importance[c] || (importance[other] == importance[c] && other < c);
-        }
-        order[place] = (uchar)c;
-    }
 }
 
 /* Rows in place, through the float scratch r of the same shape. Range: (staging rows, KV heads). */

@@ -1,8 +1,7 @@
 /* append_2_fit: scales and zeros of the mixed backbone: fitted by group, then stored in 6 + 6 bits (K) or 6 + 4 bits (V) under
  * the super scales of the block. Convention: docs/design.md, rule 11. Reference: src/ref/append_2_fit.c. 64 work-items for each
  * (staging block, KV head). */
-#include "exact.clh"
-#include "mixed.clh"
+#include "fit.clh"
 
 #if !defined HEAD_DIM || !defined IS_V
 #  error "HEAD_DIM or IS_V is missing"
@@ -33,12 +32,12 @@ GEAR__INLINE float2 gear_fit(__global const ushort *x, __global const uchar *mas
         all += weight;
         kept++;
     }
-    float middle = (lo + hi) * 0.5f, range = fmax((hi - lo) * 0.5f, 1e-6f);
+    float2 best = gear_fit_range(lo, hi, bits);
     if (bits != 1u || !kept) {
-        return (float2)(bits == 2u ? 0.88f * range : range, middle);
+        return best;
     }
+    const float middle = best.y, range = best.x;
     float mean = sum * gear_reciprocal(all), best_error = 0.0f;
-    float2 best = (float2)(range, middle);
     for (uint start = 0; start < 3u; start++) {
         float s = range * (start == 0u ? 0.5f : start == 1u ? 0.65f : 0.8f), z = 0.5f * (middle + mean), error = 0.0f;
         for (uint round = 0; round < 3u; round++) { /* two refits; the third pass measures */
@@ -73,17 +72,6 @@ GEAR__INLINE float2 gear_fit(__global const ushort *x, __global const uchar *mas
     return best;
 }
 
-GEAR__INLINE uint gear_super(float value)
-{
-    return max(gear_half_saturate(value), GEAR_TINY);
-}
-
-/* rint(value / unit) for a half unit, clamped to 0 .. top. */
-GEAR__INLINE uint gear_steps(float value, uint unit_bits, float top)
-{
-    return gear_code(value, gear_float_from_half(unit_bits), gear_inverse(unit_bits), top);
-}
-
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_2_fit(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
     __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask, __global const float *r)
@@ -115,19 +103,14 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_2_fi
         for (uint i = 0; i < GROUPS; i++) {
             most = fmax(most, s[i]);
         }
-        supers[0] = (ushort)gear_super(most * 0x1.041042p-6f);
+        supers[0] = (ushort)gear_super(most);
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     /* four pairs of 10 bits in five bytes */
     for (uint i = lid; i < GROUPS / 4; i += 64u) {
         ulong word = 0ul;
         for (uint k = 0; k < 4u; k++) {
-            uint steps = max(gear_steps(s[4u * i + k], supers[0], 63.0f), 1u);
-            float scale = (float)steps * gear_float_from_half(supers[0]), eighths = 8.0f * z[4u * i + k];
-            /* the quotient by a scale of 17 bits: a candidate, corrected as in rule 6 */
-            uint magnitude = gear_code(fabs(eighths), scale, 1.0f / scale, 8.0f);
-            int zero = eighths < 0.0f ? -(int)magnitude : (int)min(magnitude, 7u);
-            word |= (ulong)(steps | (uint)(zero + 8) << 6) << (10u * k);
+            word |= (ulong)gear_field_v(s[4u * i + k], z[4u * i + k], supers[0]) << (10u * k);
         }
         for (uint k = 0; k < 5u; k++) {
             pairs[5u * i + k] = (uchar)(word >> (8u * k));
@@ -146,9 +129,9 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_2_fi
             highest = fmax(highest, z[i]);
         }
         uint zero = gear_half_saturate(least);
-        supers[3u * lid] = (ushort)gear_super(most * 0x1.041042p-6f);
+        supers[3u * lid] = (ushort)gear_super(most);
         supers[3u * lid + 1u] = (ushort)zero;
-        supers[3u * lid + 2u] = (ushort)gear_super(fmax(highest - gear_float_from_half(zero), 0.0f) * 0x1.041042p-6f);
+        supers[3u * lid + 2u] = (ushort)gear_super(fmax(highest - gear_float_from_half(zero), 0.0f));
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     /* two pairs of 12 bits in three bytes; segments start at even channels */
@@ -156,9 +139,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_2_fi
         __global const ushort *super = supers + 3u * gear_segment_of(side, 2u * i).index;
         uint word = 0u;
         for (uint k = 0; k < 2u; k++) {
-            uint steps = max(gear_steps(s[2u * i + k], super[0], 63.0f), 1u);
-            float above = fmax(z[2u * i + k] - gear_float_from_half(super[1]), 0.0f);
-            word |= (steps | gear_steps(above, super[2], 63.0f) << 6) << (12u * k);
+            word |= gear_field_k(s[2u * i + k], z[2u * i + k], super[0], super[1], super[2]) << (12u * k);
         }
         for (uint k = 0; k < 3u; k++) {
             pairs[3u * i + k] = (uchar)(word >> (8u * k));

@@ -1,7 +1,6 @@
 /* append_2_range: the (scale, zero) pair of every group of one side (paper, eq. 4), kept values only.
  * Convention: docs/design.md, rule 5. Reference: src/ref/append_2_range.c. */
-#include "exact.clh"
-#include "record.clh"
+#include "fit.clh"
 
 #ifndef HEAD_DIM
 #  error "HEAD_DIM is missing"
@@ -28,11 +27,6 @@ GEAR__INLINE void gear_put_pair(__global ushort *at, uint zero, const gear_range
 {
     at[0] = (ushort)gear_half_from_float((r->hi - r->lo) * reciprocal);
     at[zero] = (ushort)gear_half_from_float(r->lo);
-}
-
-GEAR__INLINE float gear_reciprocal_of_top(uint bits)
-{
-    return bits == 2u ? 0x1.555556p-2f : bits == 3u ? 0x1.24924ap-3f : bits == 4u ? 0x1.111112p-4f : 0x1.010102p-8f;
 }
 
 /* Groups along tokens. Range: (channels, KV heads, staging blocks) with whole_segment 0, (channels, KV heads, jobs) with 1. */

@@ -1,14 +1,30 @@
 /* upload: writes words that travel as kernel arguments into a table. The host enqueues it instead of a buffer write, because
  * arguments are copied at enqueue time: no host memory has to outlive the call, and nothing waits. Twelve vectors and not one
- * structure: an index into an argument would put it into scratch memory. Range: 64 work-items, the first twelve write 16 words
- * each. */
+ * structure: an index into an argument would put it into scratch memory. Three kernels: the words as they are; page table
+ * entries from runs of them; the jobs of staging blocks from the job list. */
 #include "layout.h"
+
+/* Vector i of the twelve. */
+#define GEAR_WORDS_OF(i)                                                                                                       \
+  ((i) == 0u    ? w0                                                                                                           \
+   : (i) == 1u  ? w1                                                                                                           \
+   : (i) == 2u  ? w2                                                                                                           \
+   : (i) == 3u  ? w3                                                                                                           \
+   : (i) == 4u  ? w4                                                                                                           \
+   : (i) == 5u  ? w5                                                                                                           \
+   : (i) == 6u  ? w6                                                                                                           \
+   : (i) == 7u  ? w7                                                                                                           \
+   : (i) == 8u  ? w8                                                                                                           \
+   : (i) == 9u  ? w9                                                                                                           \
+   : (i) == 10u ? w10                                                                                                          \
+                : w11)
 
 #define GEAR_PUT(n, component)                                                                                                 \
   if (first + n < count) {                                                                                                     \
     table[offset + first + n] = component;                                                                                     \
   }
 
+/* Range: 64 work-items, the first twelve write 16 words each. */
 __kernel void gear_k_upload(__global uint *table, uint offset, uint count, uint16 w0, uint16 w1, uint16 w2, uint16 w3,
                             uint16 w4, uint16 w5, uint16 w6, uint16 w7, uint16 w8, uint16 w9, uint16 w10, uint16 w11)
 {
@@ -16,8 +32,7 @@ __kernel void gear_k_upload(__global uint *table, uint offset, uint count, uint1
     if (i >= GEAR__UPLOAD_WORDS / 16u) {
         return;
     }
-    uint16 w = i == 0u ? w0 : i == 1u ? w1 : i == 2u ? w2 : i == 3u ? w3 : i == 4u ? w4 : i == 5u ? w5 : w6;
-    w = i < 7u ? w : i == 7u ? w7 : i == 8u ? w8 : i == 9u ? w9 : i == 10u ? w10 : w11;
+    const uint16 w = GEAR_WORDS_OF(i);
     GEAR_PUT(0u, w.s0)
     GEAR_PUT(1u, w.s1)
     GEAR_PUT(2u, w.s2)
@@ -34,4 +49,37 @@ __kernel void gear_k_upload(__global uint *table, uint offset, uint count, uint1
     GEAR_PUT(13u, w.sd)
     GEAR_PUT(14u, w.se)
     GEAR_PUT(15u, w.sf)
+}
+
+/* Runs of page table entries (GEAR__RUN_*). Range: 64 work-items for each run. */
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_upload_table(__global uint *table, uint16 w0, uint16 w1,
+                                                                                  uint16 w2, uint16 w3, uint16 w4, uint16 w5,
+                                                                                  uint16 w6, uint16 w7, uint16 w8, uint16 w9,
+                                                                                  uint16 w10, uint16 w11)
+{
+    const uint run = (uint)get_group_id(1), lid = (uint)get_local_id(0);
+    const uint16 both = GEAR_WORDS_OF(run / 2u);
+    const uint8 r = run % 2u ? both.hi : both.lo;
+    __global uint *out = table + (ulong)r.s0 * GEAR__BLOCK_WORDS;
+    if (r.s1 == 0u) {
+        if (lid == 0u) {
+            vstore4(r.s2345, 0, out);
+        }
+        return;
+    }
+    for (uint i = lid; i < r.s1; i += 64u) {
+        const uint tokens = min(r.s6 - 64u * i, 64u);
+        vstore4((uint4)(r.s2 + i * r.s3, r.s4, r.s5 + 64u * i, tokens | (r.s7 + (i << 16))), i, out);
+    }
+}
+
+/* Staging blocks of every job. Range: 64 work-items for each job. */
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_upload_rows(__global const uint *jobs,
+                                                                                 __global uint *row_jobs)
+{
+    const uint j = (uint)get_group_id(0);
+    __global const uint *job = jobs + j * GEAR__JOB_WORDS;
+    for (uint b = (uint)get_local_id(0); b < job[GEAR__JOB_BLOCKS]; b += 64u) {
+        row_jobs[job[GEAR__JOB_ROW] / 64u + b] = j;
+    }
 }

@@ -143,6 +143,19 @@ typedef uint32_t gear__u32;
 /* Words that one upload launch carries as an argument. */
 #define GEAR__UPLOAD_WORDS 192u
 
+/* Runs of page table entries as they are uploaded, 8 words: entries AT .. AT + COUNT - 1 of one segment, whose records lie STEP
+ * granules apart. COUNT 0: one entry, the four words from GEAR__RUN_OFFSET on. */
+#define GEAR__RUN_WORDS   8u
+#define GEAR__RUN_AT      0u
+#define GEAR__RUN_COUNT   1u
+#define GEAR__RUN_OFFSET  2u
+#define GEAR__RUN_STEP    3u
+#define GEAR__RUN_SEGMENT 4u
+#define GEAR__RUN_FIRST   5u
+#define GEAR__RUN_TOKENS  6u /* of all its blocks */
+#define GEAR__RUN_INFO    7u /* of the first, without its tokens */
+#define GEAR__UPLOAD_RUNS (GEAR__UPLOAD_WORDS / GEAR__RUN_WORDS)
+
 /* Staging mask of the compressor. */
 #define GEAR__MASK_OUTLIER 1u
 #define GEAR__MASK_EXACT   2u

@@ -20,6 +20,13 @@ static side side_of(const result *r, const gear_codec *codec)
     return s;
 }
 
+/* Of the compressed tokens, those in the segments that open their sequences; segments of a prompt have up to 4096. */
+static double opening_share(const result *r)
+{
+    double tokens = (double)r->compressed / r->shape.batch;
+    return r->shape.decode ? 0 : tokens > 4096 ? 4096 / tokens : 1;
+}
+
 static bool starts(const char *stage, const char *with)
 {
     return !strncmp(stage, with, strlen(with));
@@ -41,8 +48,13 @@ uint64_t stage_bytes(const result *r, const char *stage)
         bytes = starts(stage, "attend_1") ? (double)r->moved : 0;
     else if (starts(stage, "append_0_gather"))
         bytes = (2 + 2 + 1) * both;
-    else if (starts(stage, "append_1_order"))
-        bytes = 2 * k.values;
+    else if (starts(stage, "append_block"))
+        bytes =
+            2 * both + (double)r->bytes.codes + (double)r->bytes.scales + (k.rank ? k.residual : 0) + (v.rank ? v.residual : 0);
+    else if (starts(stage, "append_1_moments"))
+        bytes = k.mixed ? 2 * k.values * opening_share(r) : 0;
+    else if (starts(stage, "append_1_norms"))
+        bytes = 2 * both;
     else if (starts(stage, "append_1_transform"))
         bytes = 4 * ((k.mixed ? k.values : 0) + (codecs->v.rotate ? v.values : 0));
     else if (starts(stage, "append_1_outliers"))

@@ -1,6 +1,6 @@
 /* append.c: gear_append and gear_flush. A call first plans and takes every record it needs (all or nothing), then enqueues the
- * compressor in rounds of at most `staging_rows` tokens and the window write, and commits the host state when all is enqueued.
- */
+ * compressor in rounds of as many tokens as its scratch holds and the window write, and commits the host state when all is
+ * enqueued. */
 #include <string.h>
 
 #include "api/internal.h"
@@ -167,40 +167,85 @@ static gear_status upload_batch(append_call *call, uint32_t *advance, gear_error
     return gear__list_update(cache, &call->stream, call->layer, &cache->append_list, call->batch->count, advance, error);
 }
 
-/* Page table entries of the planned blocks, and the sequence header with a sequence's first blocks. */
+/* Runs of page table entries on their way to the device. */
+typedef struct run_list {
+    uint32_t words[GEAR__UPLOAD_WORDS];
+    uint32_t count;
+} run_list;
+
+static gear_status send_runs(append_call *call, run_list *runs, gear_error *error)
+{
+    uint32_t count = runs->count;
+    runs->count = 0;
+    return count ? gear__upload_table(&call->stream, &call->layer->memory, runs->words, count, error) : GEAR_OK;
+}
+
+/* A new run, all 0. */
+static gear_status add_run(append_call *call, run_list *runs, uint32_t **run, gear_error *error)
+{
+    gear_status status = runs->count < GEAR__UPLOAD_RUNS ? GEAR_OK : send_runs(call, runs, error);
+    *run = runs->words + runs->count++ * GEAR__RUN_WORDS;
+    memset(*run, 0, GEAR__RUN_WORDS * sizeof **run);
+    return status;
+}
+
+/* Whether block `b` continues a run: the next of its segment, as far behind the last as that is behind the one before. */
+static int continues(const uint32_t *run, const gear__slot *slot, uint32_t b)
+{
+    uint32_t step = slot->blocks[b].word[GEAR__BLOCK_OFFSET] - slot->blocks[b - 1].word[GEAR__BLOCK_OFFSET];
+    return GEAR__INFO_INDEX(slot->blocks[b].word[GEAR__BLOCK_INFO]) &&
+           (run[GEAR__RUN_COUNT] == 1 || step == run[GEAR__RUN_STEP]);
+}
+
+/* The entries of a slot's planned blocks, and the sequence header with its first ones. */
+static gear_status upload_slot(append_call *call, run_list *runs, const gear__slot *slot, uint32_t row, gear_error *error)
+{
+    uint32_t *run = NULL;
+    gear_status status = GEAR_OK;
+    if (!slot->num_blocks) {
+        status = add_run(call, runs, &run, error);
+        run[GEAR__RUN_AT] = row;
+        run[GEAR__RUN_OFFSET + GEAR__HEADER_EXACT] = slot->exact ? slot->exact_record : 0;
+        run[GEAR__RUN_OFFSET + GEAR__HEADER_TOKENS] = slot->exact;
+        run[GEAR__RUN_OFFSET + GEAR__HEADER_ORDER] = slot->order_record != GEAR__HEAP_NONE ? slot->order_record : 0;
+    }
+    for (uint32_t b = slot->num_blocks; b < slot->planned && !status; b++) {
+        const uint32_t *word = slot->blocks[b].word, tokens = GEAR__INFO_TOKENS(word[GEAR__BLOCK_INFO]);
+        if (b > slot->num_blocks && continues(run, slot, b)) {
+            run[GEAR__RUN_STEP] = word[GEAR__BLOCK_OFFSET] - slot->blocks[b - 1].word[GEAR__BLOCK_OFFSET];
+            run[GEAR__RUN_COUNT]++;
+            run[GEAR__RUN_TOKENS] += tokens;
+            continue;
+        }
+        status = add_run(call, runs, &run, error);
+        run[GEAR__RUN_AT] = row + 1 + b;
+        run[GEAR__RUN_COUNT] = 1;
+        run[GEAR__RUN_OFFSET] = word[GEAR__BLOCK_OFFSET];
+        run[GEAR__RUN_SEGMENT] = word[GEAR__BLOCK_SEGMENT];
+        run[GEAR__RUN_FIRST] = word[GEAR__BLOCK_FIRST];
+        run[GEAR__RUN_TOKENS] = tokens;
+        run[GEAR__RUN_INFO] = word[GEAR__BLOCK_INFO] - tokens;
+    }
+    return status;
+}
+
 static gear_status upload_tables(append_call *call, gear_error *error)
 {
     gear_cache *cache = call->cache;
-    for (uint32_t i = 0; i < call->batch->count; i++) {
+    run_list runs = {.count = 0};
+    gear_status status = GEAR_OK;
+    for (uint32_t i = 0; i < call->batch->count && !status; i++) {
         const gear__slot *slot = slot_of(call, i);
-        uint32_t *w = cache->words, at = cache->slots[i] * (cache->max_blocks + 1) * GEAR__BLOCK_WORDS;
-        if (slot->planned == slot->num_blocks) {
-            continue;
-        }
-        if (!slot->num_blocks) {
-            memset(w, 0, GEAR__BLOCK_WORDS * sizeof *w);
-            w[GEAR__HEADER_EXACT] = slot->exact ? slot->exact_record : 0;
-            w[GEAR__HEADER_TOKENS] = slot->exact;
-            w[GEAR__HEADER_ORDER] = slot->order_record != GEAR__HEAP_NONE ? slot->order_record : 0;
-            w += GEAR__BLOCK_WORDS;
-        } else {
-            at += (1 + slot->num_blocks) * GEAR__BLOCK_WORDS;
-        }
-        for (uint32_t b = slot->num_blocks; b < slot->planned; b++, w += GEAR__BLOCK_WORDS) {
-            memcpy(w, slot->blocks[b].word, sizeof slot->blocks[b].word);
-        }
-        gear_status status = gear__upload(&call->stream, call->layer->memory.variant, call->layer->memory.table, at,
-                                          cache->words, (uint32_t)(w - cache->words), error);
-        if (status) {
-            return status;
+        if (slot->planned != slot->num_blocks) {
+            status = upload_slot(call, &runs, slot, cache->slots[i] * (cache->max_blocks + 1), error);
         }
     }
-    return GEAR_OK;
+    return status ? status : send_runs(call, &runs, error);
 }
 
 /* The work list of one round, as it grows. */
 typedef struct job_list {
-    uint32_t *jobs, *row_jobs; /* parts of cache->words */
+    uint32_t *jobs; /* in cache->words */
     uint32_t num_jobs, num_rows;
     uint32_t opens; /* some job is the first of its sequence */
 } job_list;
@@ -217,6 +262,7 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
                                .mask = cache->mask,
                                .r = cache->r,
                                .a = cache->a,
+                               .sums = cache->sums,
                                .health = cache->health,
                                .weights = call->weights ? call->weights->query_squares : cache->dummy,
                                .weights_offset = call->weights ? call->weights->query_squares_offset / 4 : 0,
@@ -229,8 +275,7 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
     }
     gear_status status =
         gear__upload(&call->stream, variant, cache->jobs, 0, list->jobs, list->num_jobs * GEAR__JOB_WORDS, error);
-    status =
-        status ? status : gear__upload(&call->stream, variant, cache->row_jobs, 0, list->row_jobs, list->num_rows / 64, error);
+    status = status ? status : gear__upload_rows(&call->stream, variant, cache->jobs, cache->row_jobs, list->num_jobs, error);
     status = status ? status : gear__compress_round(&call->stream, &round, &call->k, &call->v, error);
     list->num_jobs = list->num_rows = list->opens = 0;
     return status;
@@ -262,9 +307,6 @@ static void add_job(append_call *call, job_list *list, uint32_t i, uint32_t b, u
                 (uint32_t)gear__outlier_part(shape, cls, block->outliers[0], block->outliers[1], (int)(2 * s + p));
         }
     }
-    for (uint32_t n = 0; n < blocks; n++) {
-        list->row_jobs[list->num_rows / 64 + n] = list->num_jobs;
-    }
     list->opens |= first == 0;
     list->num_jobs++;
     list->num_rows += 64 * blocks;
@@ -273,7 +315,10 @@ static void add_job(append_call *call, job_list *list, uint32_t i, uint32_t b, u
 static gear_status compress_all(append_call *call, gear_error *error)
 {
     gear_cache *cache = call->cache;
-    job_list list = {.jobs = cache->words, .row_jobs = cache->words + cache->staging_rows / 64 * GEAR__JOB_WORDS};
+    const gear__variant *variant = call->layer->memory.variant;
+    int is_staged = !variant->append.is_fused || gear__has_rank(&variant->shape, 0) || gear__has_rank(&variant->shape, 1);
+    uint32_t most_rows = is_staged ? cache->staging_rows : cache->list_rows;
+    job_list list = {.jobs = cache->words};
     for (uint32_t i = 0; i < call->batch->count; i++) {
         const gear__slot *slot = slot_of(call, i);
         for (uint32_t b = slot->num_blocks; b < slot->planned;) {
@@ -282,7 +327,7 @@ static gear_status compress_all(append_call *call, gear_error *error)
                 tokens += GEAR__INFO_TOKENS(slot->blocks[end].word[GEAR__BLOCK_INFO]);
                 end++;
             } while (end < slot->planned && GEAR__INFO_INDEX(slot->blocks[end].word[GEAR__BLOCK_INFO]));
-            if (list.num_rows + 64 * (end - b) > cache->staging_rows) {
+            if (list.num_rows + 64 * (end - b) > most_rows) {
                 gear_status status = run_round(call, &list, error);
                 if (status) {
                     return status;

@@ -70,7 +70,7 @@ gear_status gear_cache_bytes(const gear_cache *cache, uint32_t layer, gear_bytes
     for (uint32_t i = 0; i < cache->desc.num_layers; i++) {
         gear__sizes sizes;
         if (layer == GEAR_ALL_LAYERS || layer == i) {
-            gear__sizes_of(&cache->desc, &cache->layers[i].memory.variant->shape, &cache->context->device.caps, cache->any_rank,
+            gear__sizes_of(&cache->desc, &cache->layers[i].memory.variant->shape, &cache->context->device.caps, &cache->needs,
                            &sizes);
             count_layer(cache, &cache->layers[i], &sizes, bytes);
         }
@@ -110,14 +110,14 @@ static gear_status fill_plan(const gear_context *context, const gear_cache_desc 
 {
     gear_cache_desc complete = gear__desc_complete(desc);
     gear_cache_plan_init(plan);
-    int any_rank = gear__desc_any_rank(desc);
+    const gear__scratch_needs needs = gear__scratch_needs_of(&complete, &context->device.caps);
     uint32_t variants = gear__desc_variants(&complete);
     for (uint32_t i = 0; i < desc->num_layers; i++) {
         gear__shape shape;
         gear__sizes sizes;
         gear__attend_tile tile;
         gear__shape_init(&shape, &complete, &desc->codecs[desc->num_codecs == 1 ? 0 : i]);
-        gear__sizes_of(&complete, &shape, &context->device.caps, any_rank, &sizes);
+        gear__sizes_of(&complete, &shape, &context->device.caps, &needs, &sizes);
         gear_status status = gear__sizes_check(&complete, i, &sizes, &context->device.caps, where, error);
         status = status ? status : gear__attend_resolve(&context->device.caps, &complete, &shape, where, &tile, error);
         if (status) {

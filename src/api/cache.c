@@ -20,10 +20,8 @@ static gear_status create_host_state(gear_cache *cache, gear_error *error)
     const gear_cache_desc *d = &cache->desc;
     uint64_t slots = (uint64_t)d->num_layers * d->capacity_sequences, n = d->capacity_sequences;
     uint64_t batch_words = n * GEAR__SEQ_WORDS;
-    uint64_t job_words = (uint64_t)cache->staging_rows / 64 * (GEAR__JOB_WORDS + 1);
-    uint64_t table_words = ((uint64_t)cache->max_blocks + 1) * GEAR__BLOCK_WORDS;
+    uint64_t job_words = (uint64_t)cache->list_rows / 64 * GEAR__JOB_WORDS;
     uint64_t words = batch_words > job_words ? batch_words : job_words;
-    words = words > table_words ? words : table_words;
     gear_status status = host_array(cache, &cache->slot_storage, slots, sizeof(gear__slot), error);
     status = status ? status : host_array(cache, &cache->block_storage, slots * cache->max_blocks, sizeof(gear__block), error);
     status = status ? status : host_array(cache, &cache->names, n, sizeof(gear_sequence), error);
@@ -49,7 +47,8 @@ static gear_status variant_for(gear_cache *cache, const gear__shape *shape, cons
     if (status) {
         return status;
     }
-    status = gear__variant_init(created, &cache->context->device, shape, cache->max_blocks + 1, &tile, error);
+    const gear__append_tile append = gear__append_tile_of(&cache->context->device.caps, shape);
+    status = gear__variant_init(created, &cache->context->device, shape, cache->max_blocks + 1, &tile, &append, error);
     if (!status) {
         cache->num_variants++;
         *variant = created;
@@ -106,10 +105,11 @@ static gear_status create_scratch(gear_cache *cache, const gear__sizes *s, gear_
         {"staging mask", s->mask_bytes, &cache->mask},
         {"residual", s->r_bytes, &cache->r},
         {"low-rank scratch", s->a_bytes, &cache->a},
+        {"sums of the channel order", s->sums_bytes, &cache->sums},
         {"partial results", s->partial_bytes, &cache->partial},
         {"partial sums", s->softmax_bytes, &cache->softmax},
-        {"job list", s->staging_rows / 64 * GEAR__JOB_WORDS * 4, &cache->jobs},
-        {"job rows", s->staging_rows / 64 * 4, &cache->row_jobs},
+        {"job list", s->list_rows / 64 * GEAR__JOB_WORDS * 4, &cache->jobs},
+        {"job rows", s->list_rows / 64 * 4, &cache->row_jobs},
         {"append list", (uint64_t)cache->desc.capacity_sequences * GEAR__SEQ_WORDS * 4, &cache->append_list.mem},
         {"attend list", (uint64_t)cache->desc.capacity_sequences * GEAR__SEQ_WORDS * 4, &cache->attend_list.mem},
         {"attend tensors", GEAR__CALL_WORDS * 4, &cache->tensors},
@@ -142,20 +142,21 @@ gear_status gear_cache_create(gear_context *context, const gear_cache_desc *desc
     gear__context_retain(context);
     cache->context = context;
     cache->desc = gear__desc_complete(desc);
+    cache->needs = gear__scratch_needs_of(&cache->desc, &context->device.caps);
     cache->desc.codecs = NULL;
     cache->next_name = 1;
     memset(cache->tensor_words, 0xff, sizeof cache->tensor_words);
     cache->max_blocks = (uint32_t)gear__desc_sequence_blocks(&cache->desc);
-    cache->any_rank = gear__desc_any_rank(desc);
     gear__sizes sizes = {0};
     for (uint32_t i = 0; i < desc->num_layers && !status; i++) {
         const gear_codec_pair *codec = &desc->codecs[desc->num_codecs == 1 ? 0 : i];
         gear__shape shape;
         gear__shape_init(&shape, &cache->desc, codec);
-        gear__sizes_of(&cache->desc, &shape, &context->device.caps, cache->any_rank, &sizes);
+        gear__sizes_of(&cache->desc, &shape, &context->device.caps, &cache->needs, &sizes);
         status = gear__sizes_check(&cache->desc, i, &sizes, &context->device.caps, where, error);
         if (!status && i == 0) {
             cache->staging_rows = (uint32_t)sizes.staging_rows;
+            cache->list_rows = (uint32_t)sizes.list_rows;
             cache->scratch_bytes.scratch = sizes.scratch_bytes;
             cache->scratch_bytes.tables = sizes.list_bytes;
             cache->rules =
@@ -192,10 +193,21 @@ void gear_cache_destroy(gear_cache *cache)
     for (uint32_t i = 0; i < cache->num_variants; i++) {
         gear__variant_close(&cache->variants[i]);
     }
-    cl_mem *buffers[] = {
-        &cache->x,       &cache->mask,     &cache->r,     &cache->a,      &cache->partial,         &cache->softmax,
-        &cache->jobs,    &cache->row_jobs, &cache->dummy, &cache->health, &cache->append_list.mem, &cache->attend_list.mem,
-        &cache->tensors, &cache->counters};
+    cl_mem *buffers[] = {&cache->x,
+                         &cache->mask,
+                         &cache->r,
+                         &cache->a,
+                         &cache->sums,
+                         &cache->partial,
+                         &cache->softmax,
+                         &cache->jobs,
+                         &cache->row_jobs,
+                         &cache->dummy,
+                         &cache->health,
+                         &cache->append_list.mem,
+                         &cache->attend_list.mem,
+                         &cache->tensors,
+                         &cache->counters};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         gear__buffer_release(buffers[i]);
     }

@@ -53,6 +53,13 @@ typedef struct gear__list {
     uint32_t count;  /* sequences in it */
 } gear__list;
 
+/* What the codecs of some layer need scratch for. */
+typedef struct gear__scratch_needs {
+    int staged;  /* the stages 0 to 3 one by one */
+    int ranked;  /* a low-rank part */
+    int ordered; /* a channel order */
+} gear__scratch_needs;
+
 struct gear_cache {
     gear_context *context; /* retained */
     gear_cache_desc desc;  /* complete; codecs NULL */
@@ -62,7 +69,7 @@ struct gear_cache {
     gear__block *block_storage;
     gear__slot *slot_storage;
     uint32_t max_blocks; /* of a sequence */
-    int any_rank;        /* some layer has a low-rank part */
+    gear__scratch_needs needs;
     gear__plan_rules rules;
 
     gear_sequence *names; /* [capacity_sequences]; 0: free slot */
@@ -76,9 +83,9 @@ struct gear_cache {
     uint32_t batch_mark;
     uint32_t tensor_words[GEAR__CALL_WORDS]; /* what `tensors` holds; all ones: unknown */
     cl_mem tensors;
-    cl_mem jobs, row_jobs, x, mask, r, a, health, partial, softmax, counters, dummy;
-    uint32_t staging_rows;
-    gear_bytes scratch_bytes; /* scratch and tables, for the accounting */
+    cl_mem jobs, row_jobs, x, mask, r, a, sums, health, partial, softmax, counters, dummy;
+    uint32_t staging_rows, list_rows; /* most rows of a round that needs x, mask or r, and of any round */
+    gear_bytes scratch_bytes;         /* scratch and tables, for the accounting */
 };
 
 /* The checked form of a batch: cache->slots[i] is the slot of sequence i. */
@@ -127,15 +134,17 @@ typedef struct gear__sizes {
     uint64_t granules;       /* of one pool */
     uint64_t least_granules; /* the least a pool may have: one segment of one block and an exact record */
     uint64_t pool_bytes, table_bytes, window_bytes;
-    uint64_t scratch_bytes; /* staging, mask, residual, factors, partials */
+    uint64_t scratch_bytes; /* staging, mask, residual, factors, sums, partials */
     uint64_t list_bytes;    /* work lists, shape words, counters */
-    uint64_t staging_rows;
-    uint64_t x_bytes, mask_bytes, r_bytes, a_bytes, partial_bytes, softmax_bytes, counter_bytes;
+    uint64_t staging_rows, list_rows;
+    uint64_t x_bytes, mask_bytes, r_bytes, a_bytes, sums_bytes, partial_bytes, softmax_bytes, counter_bytes;
 } gear__sizes;
 
-/* desc complete. shape: the layer's, for the pool; `any_rank`: some layer has a low-rank part. */
-void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank,
-                    gear__sizes *sizes);
+/* desc complete, with its codecs. */
+gear__scratch_needs gear__scratch_needs_of(const gear_cache_desc *desc, const gear__caps *caps);
+/* desc complete. shape: the layer's, for the pool. */
+void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps,
+                    const gear__scratch_needs *needs, gear__sizes *sizes);
 /* Refuses what layer `layer` or the scratch would need and neither the format nor the device can hold. desc complete. */
 gear_status gear__sizes_check(const gear_cache_desc *desc, uint32_t layer, const gear__sizes *sizes, const gear__caps *caps,
                               const char *where, gear_error *error);

@@ -35,8 +35,32 @@ static void pool_sizes(const gear_cache_desc *desc, const gear__shape *shape, ge
                                        : gear__desc_capacity_blocks(desc) * block + of_sequence * desc->capacity_sequences;
 }
 
-void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps, int any_rank,
-                    gear__sizes *sizes)
+gear__scratch_needs gear__scratch_needs_of(const gear_cache_desc *desc, const gear__caps *caps)
+{
+    gear__scratch_needs needs = {0};
+    for (uint32_t i = 0; i < desc->num_codecs; i++) {
+        gear__shape shape;
+        gear__shape_init(&shape, desc, &desc->codecs[i]);
+        needs.staged |= !gear__append_tile_of(caps, &shape).is_fused;
+        needs.ordered |= shape.side[0].ordered != 0;
+        needs.ranked |= gear__has_rank(&shape, 0) || gear__has_rank(&shape, 1);
+    }
+    return needs;
+}
+
+/* Rows that a round takes at a time: at least the longest segment; on a GPU, which a few segments leave idle, as many as make
+ * `groups` work-groups a compute unit, a block and KV head each; no more than the layer can hold. */
+static uint64_t round_rows(const gear_cache_desc *desc, const gear__caps *caps, uint64_t groups)
+{
+    uint64_t least = round_up(desc->max_segment_tokens > desc->window ? desc->max_segment_tokens : desc->window, 64);
+    uint64_t filling = caps->is_gpu ? caps->compute_units * groups / desc->num_kv_heads * 64 : 0;
+    uint64_t most = 64 * gear__desc_capacity_blocks(desc);
+    filling = filling < most ? filling : most;
+    return filling > least ? filling : least;
+}
+
+void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps,
+                    const gear__scratch_needs *needs, gear__sizes *sizes)
 {
     uint64_t values = (uint64_t)desc->num_kv_heads * desc->head_dim, sequences = desc->capacity_sequences;
     uint64_t row = gear__desc_sequence_blocks(desc) + 1;
@@ -45,13 +69,16 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->table_bytes = sequences * row * GEAR__BLOCK_WORDS * 4;
     sizes->window_bytes = sequences * 2 * shape->window_tokens * values * 2;
 
-    uint64_t rows = round_up(desc->max_segment_tokens > desc->window ? desc->max_segment_tokens : desc->window, 64);
+    /* what a round stages costs memory by the row, what it lists hardly any */
+    uint64_t rows = round_rows(desc, caps, 16), listed = round_rows(desc, caps, 64);
     sizes->staging_rows = rows;
-    sizes->x_bytes = rows * values * 2;
-    sizes->mask_bytes = rows * values;
-    sizes->r_bytes = rows * values * 4;
+    sizes->list_rows = listed;
+    sizes->x_bytes = needs->staged ? rows * values * 2 : 4;
+    sizes->mask_bytes = needs->staged ? rows * values : 4;
+    sizes->r_bytes = needs->staged || needs->ranked ? rows * values * 4 : 4;
     /* A of every row, B of every job; a round has at most one job a block */
-    sizes->a_bytes = any_rank ? desc->num_kv_heads * GEAR__MAX_RANK * 4 * (rows + rows / 64 * desc->head_dim) : 4;
+    sizes->a_bytes = needs->ranked ? desc->num_kv_heads * GEAR__MAX_RANK * 4 * (rows + rows / 64 * desc->head_dim) : 4;
+    sizes->sums_bytes = needs->ordered ? listed / 64 * values * 2 * 4 : 4;
 
     uint64_t query_rows = sequences * desc->max_query_tokens * desc->num_query_heads;
     /* gear_attend splits only while work-groups are few */
@@ -62,9 +89,9 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     uint64_t group_rows = (uint64_t)desc->max_query_tokens * (desc->num_query_heads / desc->num_kv_heads);
     sizes->counter_bytes =
         sequences * desc->num_kv_heads * ((group_rows + GEAR__ATTEND_LEAST_ROWS - 1) / GEAR__ATTEND_LEAST_ROWS) * 4;
-    sizes->scratch_bytes =
-        sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->partial_bytes + sizes->softmax_bytes;
-    sizes->list_bytes = 2 * sequences * GEAR__SEQ_WORDS * 4 + rows / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 +
+    sizes->scratch_bytes = sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->sums_bytes +
+                           sizes->partial_bytes + sizes->softmax_bytes;
+    sizes->list_bytes = 2 * sequences * GEAR__SEQ_WORDS * 4 + listed / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 +
                         GEAR__HEALTH_WORDS * 4 + sizes->counter_bytes + 4;
 }
 
@@ -103,6 +130,7 @@ gear_status gear__sizes_check(const gear_cache_desc *desc, uint32_t layer, const
         {"the mask", "max_segment_tokens", sizes->mask_bytes},
         {"the residual", "max_segment_tokens", sizes->r_bytes},
         {"the low-rank scratch", "max_segment_tokens", sizes->a_bytes},
+        {"the sums of the channel order", "max_segment_tokens", sizes->sums_bytes},
         {"the partial results of attend", "capacity_sequences or max_query_tokens", sizes->partial_bytes},
         {"the partial sums of attend", "capacity_sequences or max_query_tokens", sizes->softmax_bytes},
         {"the counters of attend", "capacity_sequences or max_query_tokens", sizes->counter_bytes},

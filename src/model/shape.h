@@ -22,18 +22,18 @@ typedef struct gear__side {
     uint32_t delta_bits;   /* 16 or 8; 0 without outliers */
     uint32_t num_segments; /* of channels, at least 1 */
     gear_segment segments[GEAR_MAX_SEGMENTS];
-    uint32_t ordered; /* channels are stored in order of importance */
+    uint32_t ordered;  /* channels are stored in order of importance */
     uint32_t weighted; /* a segment has 1 bit: its fit weighs the tokens */
     uint32_t rotate, levels;
     uint32_t outlier_axis; /* vector rule: GEAR__AXIS_CHANNEL_SEGMENT or GEAR__AXIS_TOKEN_ALL */
 
     /* Byte offsets in a head record of a block (multiples of 16 but where said); 0 bytes where a part is absent. */
     uint32_t codes, codes_bytes;
-    uint32_t pairs, pairs_bytes;   /* AXIS_CHANNEL_GROUP, AXIS_TOKEN_GROUP */
-    uint32_t supers, supers_bytes; /* AXIS_MIXED_*: halves */
+    uint32_t pairs, pairs_bytes;             /* AXIS_CHANNEL_GROUP, AXIS_TOKEN_GROUP */
+    uint32_t supers, supers_bytes;           /* AXIS_MIXED_*: halves */
     uint32_t delta_scale, delta_scale_bytes; /* one half for deltas of 8 bits; not aligned, it stands with the super scales */
-    uint32_t counts, counts_bytes; /* outlier list lengths, one byte each */
-    uint32_t a[2], a_bytes[2];     /* low-rank rows, column by column: [rank][64] */
+    uint32_t counts, counts_bytes;           /* outlier list lengths, one byte each */
+    uint32_t a[2], a_bytes[2];               /* low-rank rows, column by column: [rank][64] */
     /* Byte offset in the shared part of a block record. */
     uint32_t shared_pairs, shared_pairs_bytes; /* AXIS_TOKEN_ALL */
     /* Byte offsets in a head part of a segment record. */
@@ -61,6 +61,12 @@ typedef struct gear__shape {
 static inline int gear__is_mixed(const gear__side *side)
 {
     return side->axis == GEAR__AXIS_MIXED_CHANNEL || side->axis == GEAR__AXIS_MIXED_TOKEN;
+}
+
+/* A side of some class has a low-rank part. */
+static inline int gear__has_rank(const gear__shape *shape, uint32_t is_v)
+{
+    return shape->side[is_v].rank[0] || shape->side[is_v].rank[1];
 }
 
 /* Resolves the codec of one layer. desc must have passed gear__desc_check. */

@@ -1,48 +1,6 @@
-/* append_1_transform.c: the space that the mixed backbone quantises in (rule 10): K channels in order of importance, V rotated
- * by a Hadamard matrix along head_dim. */
+/* append_1_transform.c: the space that the mixed backbone quantises in (rule 10): K channels in the order of their sequence, V
+ * rotated by a Hadamard matrix along head_dim. */
 #include "ref/kit.h"
-
-static uint8_t *order_of(const gear__ref_round *round, const gear__ref_source *source, const gear__ref_job *job, uint32_t head)
-{
-    uint32_t slot = source->seqs[(size_t)job->entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT];
-    const uint32_t *header = round->table + (size_t)slot * source->table_row_entries * GEAR__BLOCK_WORDS;
-    return round->pool + (size_t)header[GEAR__HEADER_ORDER] * GEAR__GRANULE + (size_t)head * round->shape->head_dim;
-}
-
-static float importance_of(const gear__ref_round *round, const gear__ref_job *job, uint32_t head, uint32_t channel)
-{
-    const gear__shape *shape = round->shape;
-    float inverse = 1.0f / (float)job->tokens, sum = 0, squares = 0, weight = 1;
-    for (uint32_t t = 0; t < job->tokens; t++) {
-        sum += gear__float_from_half(round->x[gear__ref_row(round, head, job->row + t) + channel]);
-    }
-    float mean = sum * inverse;
-    for (uint32_t t = 0; t < job->tokens; t++) {
-        float d = gear__float_from_half(round->x[gear__ref_row(round, head, job->row + t) + channel]) - mean;
-        squares += d * d;
-    }
-    if (round->weights) {
-        weight = round->weights[((size_t)job->entry * shape->kv_heads + head) * shape->head_dim + channel];
-    }
-    float importance = squares * inverse * weight;
-    return importance > 0 ? importance : 0;
-}
-
-static void find_order(const gear__ref_round *round, const gear__ref_job *job, uint32_t head, uint8_t *order)
-{
-    float importance[256];
-    uint32_t d = round->shape->head_dim;
-    for (uint32_t c = 0; c < d; c++) {
-        importance[c] = importance_of(round, job, head, c);
-    }
-    for (uint32_t c = 0; c < d; c++) {
-        uint32_t place = 0;
-        for (uint32_t other = 0; other < d; other++) {
-            place += importance[other] > importance[c] || (importance[other] == importance[c] && other < c);
-        }
-        order[place] = (uint8_t)c;
-    }
-}
 
 static void reorder(uint16_t *x, uint32_t d, const uint8_t *order)
 {
@@ -84,10 +42,7 @@ void gear__ref_append_1_transform(gear__ref_round *round, const gear__ref_source
     for (uint32_t j = 0; j < round->num_jobs && (side->ordered || side->rotate); j++) {
         gear__ref_job job = gear__ref_job_at(round, j);
         for (uint32_t head = 0; head < round->shape->kv_heads; head++) {
-            uint8_t *order = side->ordered ? order_of(round, source, &job, head) : NULL;
-            if (order && !job.first) {
-                find_order(round, &job, head, order);
-            }
+            const uint8_t *order = side->ordered ? gear__ref_order_of(round, source, &job, head) : NULL;
             for (uint32_t t = 0; t < job.blocks * GEAR__BLOCK; t++) {
                 uint16_t *x = round->x + gear__ref_row(round, head, job.row + t);
                 if (order) {

@@ -43,6 +43,10 @@ uint32_t gear__ref_block_tokens(const gear__ref_job *job, uint32_t block);
 uint32_t gear__ref_exact_tokens(const gear__ref_round *round, const gear__ref_job *job);
 gear__ref_place gear__ref_place_at(const gear__ref_round *round, const gear__ref_job *job, uint32_t block, uint32_t head);
 
+/* The channel order of one head of the job's sequence. */
+uint8_t *gear__ref_order_of(const gear__ref_round *round, const gear__ref_source *source, const gear__ref_job *job,
+                            uint32_t head);
+
 uint16_t gear__ref_load_half(const uint8_t *at, size_t index);
 void gear__ref_store_half(uint8_t *at, size_t index, uint16_t half);
 uint32_t gear__ref_load_word(const uint8_t *at, size_t index);

@@ -2,9 +2,10 @@
  * is the numeric convention of docs/design.md, the layout that of layout.h and model/shape.h; rules are that convention's.
  *
  * A round compresses a work list of segments ("jobs") of one layer, one side (K or V) at a time:
- *     gather, transform, outliers, range, quantize, lowrank, store          vector rule, or no outliers
- *     gather, transform, range, outliers, range, quantize, lowrank, store   block rule
- * (fit in place of range on the mixed backbone; transform does nothing on the others; norms after it, for K of 1 bit)
+ *     gather, order, transform, outliers, range, quantize, lowrank, store          vector rule, or no outliers
+ *     gather, order, transform, range, outliers, range, quantize, lowrank, store   block rule
+ * (fit in place of range on the mixed backbone; order and transform do nothing on the others; norms after them, for K of 1
+ * bit)
  * and then window, once per side, brings in the new tokens that stay. Compile with -ffp-contract=off.
  */
 #ifndef GEAR_REF_REF_H
@@ -54,7 +55,9 @@ typedef struct gear__ref_source {
 void gear__ref_append_0_gather(gear__ref_round *round, gear__ref_source *source);
 /* Marks outliers (rule 4); the block rule reads the pairs of a range stage that ran with nothing marked. */
 void gear__ref_append_1_outliers(gear__ref_round *round);
-/* Rule 10, x in place: the channel order of sequences that a job opens into their order record, K in it, V rotated. */
+/* Rule 10, K from the staged values: the channel order of sequences that a job opens, into their order record. */
+void gear__ref_append_1_order(gear__ref_round *round, const gear__ref_source *source);
+/* Rule 10, x in place: K in the channel order of its sequence, V rotated. */
 void gear__ref_append_1_transform(gear__ref_round *round, const gear__ref_source *source);
 /* Where K has channels of 1 bit: weights of the tokens in their fit (rule 11), each at the first place of its row of r. Needs
  * V, of which K's round has nothing else. */
@@ -65,6 +68,9 @@ void gear__ref_append_2_fit(gear__ref_round *round);
 void gear__ref_append_2_range(gear__ref_round *round);
 /* Code planes (rules 6 and 11), whole planes written, and r (rule 7). 16 bits: halves as they are, r = 0. */
 void gear__ref_append_3_quantize(gear__ref_round *round);
+/* Gather, transform, norms, fit or range and quantize of one side: what append_block does where the channel order is there and
+ * no value is marked. v: the V of the round, for norms. */
+void gear__ref_append_block(gear__ref_round *round, gear__ref_source *source, const gear__ref_source *v);
 /* Factors A, B and their scales (rule 8), sums in double. Allocates its scratch: returns 0 if there is no memory, else 1. */
 int gear__ref_append_4_lowrank(gear__ref_round *round);
 /* Segment headers, outlier lists, offsets and deltas (rule 9). */

@@ -12,7 +12,7 @@ gear_status gear__append_6_window(gear__stream *stream, const gear__layer_memory
                               GEAR__ARG(k->stride_token), GEAR__ARG(k->type),       GEAR__ARG(v->mem),
                               GEAR__ARG(v->offset),       GEAR__ARG(v->stride_seq), GEAR__ARG(v->stride_head),
                               GEAR__ARG(v->stride_token), GEAR__ARG(v->type),       GEAR__ARG(health)};
-    const size_t global[3] = {gear__round_up_64(variant->shape.head_dim), max_tokens,
-                              (size_t)num_seqs * 2 * variant->shape.kv_heads};
+    const size_t global[3] = {gear__round_up_64(max_tokens * (variant->shape.head_dim / 8)),
+                              (size_t)num_seqs * 2 * variant->shape.kv_heads, 1};
     return gear__run(stream, variant->kernel[GEAR__KERNEL_WINDOW][0], args, GEAR__COUNT_OF(args), global, error);
 }

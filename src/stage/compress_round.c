@@ -14,7 +14,12 @@ static gear_status compress_side(gear__stream *stream, const gear__round *round,
     const gear__side *side = &round->layer->variant->shape.side[is_v];
     int outliers = side->outlier_fraction > 0;
     gear_status status = gear__append_0_gather(stream, round, is_v, input, error);
-    status = status ? status : gear__append_1_transform(stream, round, is_v, error);
+    if (!status && side->ordered && round->opens) {
+        status = gear__append_1_order(stream, round, input, error);
+    }
+    if (!status && (side->ordered || side->rotate)) {
+        status = gear__append_1_transform(stream, round, is_v, error);
+    }
     if (!status && side->weighted) {
         status = gear__append_1_norms(stream, round, v, error);
     }
@@ -36,9 +41,32 @@ static gear_status compress_side(gear__stream *stream, const gear__round *round,
     return status;
 }
 
+/* One launch for both sides unless each of them has a residual, for which there is one place. */
+static gear_status compress_blocks(gear__stream *stream, const gear__round *round, const gear__tensor *k, const gear__tensor *v,
+                                   gear_error *error)
+{
+    const gear__shape *shape = &round->layer->variant->shape;
+    int k_rank = gear__has_rank(shape, 0), v_rank = gear__has_rank(shape, 1), apart = k_rank && v_rank;
+    gear_status status = GEAR_OK;
+    if (shape->side[0].ordered && round->opens) {
+        status = gear__append_1_order(stream, round, k, error);
+    }
+    status = status ? status : gear__append_block(stream, round, 0, apart ? 1 : 2, k, v, error);
+    if (!status && k_rank) {
+        status = gear__append_4_lowrank(stream, round, 0, error);
+    }
+    if (!status && apart) {
+        status = gear__append_block(stream, round, 1, 1, k, v, error);
+    }
+    return status || !v_rank ? status : gear__append_4_lowrank(stream, round, 1, error);
+}
+
 gear_status gear__compress_round(gear__stream *stream, const gear__round *round, const gear__tensor *k, const gear__tensor *v,
                                  gear_error *error)
 {
+    if (round->layer->variant->append.is_fused) {
+        return compress_blocks(stream, round, k, v, error);
+    }
     gear_status status = compress_side(stream, round, 0, k, v, error);
     return status ? status : compress_side(stream, round, 1, v, v, error);
 }

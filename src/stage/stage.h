@@ -6,12 +6,16 @@
 #include "device/launch.h"
 #include "device/options.h"
 #include "model/shape.h"
+#include "stage/append_tile.h"
 #include "stage/attend_kernel.h"
 
 /* Kernels, in the order of the data flow. Those of a side exist for K and V. */
 typedef enum gear__kernel_id {
     GEAR__KERNEL_UPLOAD,
+    GEAR__KERNEL_UPLOAD_TABLE,
+    GEAR__KERNEL_UPLOAD_ROWS,
     GEAR__KERNEL_GATHER,
+    GEAR__KERNEL_MOMENTS,
     GEAR__KERNEL_ORDER,
     GEAR__KERNEL_TRANSFORM,
     GEAR__KERNEL_NORMS,
@@ -22,6 +26,7 @@ typedef enum gear__kernel_id {
     GEAR__KERNEL_RANGE_TOKENS,
     GEAR__KERNEL_FIT,
     GEAR__KERNEL_QUANTIZE,
+    GEAR__KERNEL_BLOCK,
     GEAR__KERNEL_LOWRANK,
     GEAR__KERNEL_COUNT_OUTLIERS,
     GEAR__KERNEL_BASES,
@@ -42,11 +47,12 @@ typedef struct gear__variant {
     cl_kernel kernel[GEAR__NUM_KERNELS]
                     [2]; /* [..][is_v]; kernels without a side use [0]; NULL where the codec has no use for one */
     gear__attend_tile tile;
+    gear__append_tile append;
 } gear__variant;
 
 /* Compiles what the shape needs. On failure the variant is closed. */
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
-                               const gear__attend_tile *tile, gear_error *error);
+                               const gear__attend_tile *tile, const gear__append_tile *append, gear_error *error);
 void gear__variant_close(gear__variant *variant);
 /* Compiles one kernel into a variant whose shape and rows are set; nothing where the shape has no use for it. */
 gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, gear__kernel_id id, uint32_t is_v,
@@ -55,7 +61,7 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
 /* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side;
  * tile only for GEAR__KERNEL_PARTIAL, which is the kernel of tile->kernel. */
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
-                        const char **stem, const char **name, gear__options *options);
+                        const gear__append_tile *append, const char **stem, const char **name, gear__options *options);
 
 /* One layer's device memory. */
 typedef struct gear__layer_memory {
@@ -76,6 +82,7 @@ typedef struct gear__round {
     const gear__layer_memory *layer;
     cl_mem seqs, jobs, row_jobs;
     cl_mem x, mask, r, a, health;
+    cl_mem sums;             /* of the channel order, [KV head][staging block][2][head_dim] floats */
     cl_mem weights;          /* of the channel order, [sequence][KV head][head_dim] floats; a placeholder without */
     cl_ulong weights_offset; /* floats */
     cl_uint has_weights;
@@ -85,15 +92,27 @@ typedef struct gear__round {
 
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,
                          const uint32_t *words, uint32_t count, gear_error *error);
+/* Page table entries of up to GEAR__UPLOAD_RUNS runs (GEAR__RUN_*). */
+gear_status gear__upload_table(gear__stream *stream, const gear__layer_memory *layer, const uint32_t *runs, uint32_t count,
+                               gear_error *error);
+/* row_jobs: the job of every staging block, from the job list on the device. */
+gear_status gear__upload_rows(gear__stream *stream, const gear__variant *variant, cl_mem jobs, cl_mem row_jobs,
+                              uint32_t num_jobs, gear_error *error);
 gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
                                   gear_error *error);
 gear_status gear__append_1_outliers(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+/* The channel order of the sequences that a job opens; K as it comes in. */
+gear_status gear__append_1_order(gear__stream *stream, const gear__round *round, const gear__tensor *k, gear_error *error);
 gear_status gear__append_1_transform(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 /* Token weights for K of 1 bit, whose round this is; v: the V of the same tokens. */
 gear_status gear__append_1_norms(gear__stream *stream, const gear__round *round, const gear__tensor *v, gear_error *error);
 gear_status gear__append_2_fit(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_2_range(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_3_quantize(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+/* Stages 0 to 3 of `sides` sides from first_side on, in one launch; no more than one of them may have a low-rank part, whose
+ * residual it leaves. Only where the layer's gear__append_tile says so. */
+gear_status gear__append_block(gear__stream *stream, const gear__round *round, uint32_t first_side, uint32_t sides,
+                               const gear__tensor *k, const gear__tensor *v, gear_error *error);
 gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_5_store(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 

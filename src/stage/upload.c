@@ -1,7 +1,24 @@
-/* upload.c: words into a device table, carried by kernel arguments (cl/upload.cl). */
+/* upload.c: words into device tables, carried by kernel arguments (cl/upload.cl). */
 #include <string.h>
 
-#include "stage/stage.h"
+#include "stage/launch_args.h"
+
+#define NUM_PIECES (GEAR__UPLOAD_WORDS / 16)
+
+/* Sets `n` words, up to GEAR__UPLOAD_WORDS, behind the `first` arguments in `args`. */
+static gear_status set_args(cl_kernel kernel, const gear__arg *first, size_t num_first, const uint32_t *words, uint32_t n,
+                            gear_error *error)
+{
+    cl_uint16 piece[NUM_PIECES];
+    gear__arg args[3 + NUM_PIECES];
+    memset(piece, 0, sizeof piece);
+    memcpy(piece, words, n * sizeof *words);
+    memcpy(args, first, num_first * sizeof *args);
+    for (uint32_t i = 0; i < NUM_PIECES; i++) {
+        args[num_first + i] = (gear__arg)GEAR__ARG(piece[i]);
+    }
+    return gear__set_args(kernel, args, (cl_uint)num_first + NUM_PIECES, error);
+}
 
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,
                          const uint32_t *words, uint32_t count, gear_error *error)
@@ -9,16 +26,10 @@ gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_
     cl_kernel kernel = variant->kernel[GEAR__KERNEL_UPLOAD][0];
     const size_t global[1] = {GEAR__WORK_GROUP}, local[1] = {GEAR__WORK_GROUP};
     for (uint32_t done = 0; done < count;) {
-        cl_uint16 piece[GEAR__UPLOAD_WORDS / 16];
         cl_uint offset = offset_words + done, n = count - done;
         n = n < GEAR__UPLOAD_WORDS ? n : GEAR__UPLOAD_WORDS;
-        memset(piece, 0, sizeof piece);
-        memcpy(piece, words + done, n * sizeof *words);
-        gear__arg args[3 + GEAR__UPLOAD_WORDS / 16] = {GEAR__ARG(table), GEAR__ARG(offset), GEAR__ARG(n)};
-        for (uint32_t i = 0; i < GEAR__UPLOAD_WORDS / 16; i++) {
-            args[3 + i] = (gear__arg)GEAR__ARG(piece[i]);
-        }
-        gear_status status = gear__set_args(kernel, args, 3 + GEAR__UPLOAD_WORDS / 16, error);
+        const gear__arg first[] = {GEAR__ARG(table), GEAR__ARG(offset), GEAR__ARG(n)};
+        gear_status status = set_args(kernel, first, GEAR__COUNT_OF(first), words + done, n, error);
         status = status ? status : gear__stream_kernel(stream, kernel, 1, global, local, error);
         if (status) {
             return status;
@@ -26,4 +37,22 @@ gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_
         done += n;
     }
     return GEAR_OK;
+}
+
+gear_status gear__upload_table(gear__stream *stream, const gear__layer_memory *layer, const uint32_t *runs, uint32_t count,
+                               gear_error *error)
+{
+    cl_kernel kernel = layer->variant->kernel[GEAR__KERNEL_UPLOAD_TABLE][0];
+    const gear__arg first[] = {GEAR__ARG(layer->table)};
+    const size_t global[2] = {GEAR__WORK_GROUP, count}, local[2] = {GEAR__WORK_GROUP, 1};
+    gear_status status = set_args(kernel, first, GEAR__COUNT_OF(first), runs, count * GEAR__RUN_WORDS, error);
+    return status ? status : gear__stream_kernel(stream, kernel, 2, global, local, error);
+}
+
+gear_status gear__upload_rows(gear__stream *stream, const gear__variant *variant, cl_mem jobs, cl_mem row_jobs,
+                              uint32_t num_jobs, gear_error *error)
+{
+    const gear__arg args[] = {GEAR__ARG(jobs), GEAR__ARG(row_jobs)};
+    const size_t global[3] = {GEAR__WORK_GROUP * (size_t)num_jobs, 1, 1};
+    return gear__run(stream, variant->kernel[GEAR__KERNEL_UPLOAD_ROWS][0], args, GEAR__COUNT_OF(args), global, error);
 }

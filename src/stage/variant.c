@@ -14,6 +14,8 @@
 #define OPT_SIDE   2u /* IS_V */
 #define OPT_BITS   4u /* BITS of the side */
 #define OPT_ATTEND 8u
+#define OPT_ITEMS  32u /* work-items of a work-group of the compressor; also where none are, to share a program */
+#define OPT_BLOCK  64u /* both sides, for the fused kernel */
 #define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
 
 #define STEMS_BYTES 256u
@@ -22,25 +24,30 @@ static const struct {
     const char *stem, *name;
     unsigned uses;
 } kernels[GEAR__NUM_KERNELS] = {
-    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM},
-    [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
-    [GEAR__KERNEL_ORDER] = {"append_1_transform", "gear_k_append_1_order", OPT_DIM},
-    [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM},
-    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | PER_SIDE},
-    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_UPLOAD_ROWS] = {"upload", "gear_k_upload_rows", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_MOMENTS] = {"append_1_order", "gear_k_append_1_moments", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels",
+                                        OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE},
     [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
-    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK},
+    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | OPT_ITEMS | PER_SIDE},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS},
-    [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", OPT_DIM},
+    [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_PARTIAL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
-    [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", OPT_DIM},
+    [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_RECONSTRUCT] = {"reconstruct", "gear_k_reconstruct", OPT_DIM | OPT_SIDE | OPT_BITS},
 };
 
@@ -50,6 +57,12 @@ static int is_along_tokens(const gear__side *side)
            side->axis == GEAR__AXIS_MIXED_CHANNEL;
 }
 
+/* Kernels whose work append_block does. */
+static int is_replaced(gear__kernel_id id)
+{
+    return id >= GEAR__KERNEL_GATHER && id <= GEAR__KERNEL_QUANTIZE && id != GEAR__KERNEL_MOMENTS && id != GEAR__KERNEL_ORDER;
+}
+
 static int has_use(gear__kernel_id id, const gear__side *side)
 {
     int outliers = side->outlier_fraction > 0, block_rule = side->outlier_rule == GEAR_OUTLIER_BLOCK;
@@ -57,6 +70,7 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_OUTLIERS_CHANNELS: return outliers && !block_rule && side->outlier_axis == GEAR__AXIS_CHANNEL_SEGMENT;
     case GEAR__KERNEL_OUTLIERS_TOKENS: return outliers && !block_rule && side->outlier_axis == GEAR__AXIS_TOKEN_ALL;
     case GEAR__KERNEL_OUTLIERS_BLOCK: return outliers && block_rule;
+    case GEAR__KERNEL_MOMENTS:
     case GEAR__KERNEL_ORDER: return side->ordered != 0;
     case GEAR__KERNEL_TRANSFORM: return side->ordered || side->rotate;
     case GEAR__KERNEL_NORMS: return side->weighted != 0;
@@ -71,16 +85,22 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     }
 }
 
-/* What the attend kernels know when compiling: of K, whose channels may lie in segments, and of V. */
-static void attend_options(gear__options *options, const gear__shape *shape)
+/* The channel segments of K. */
+static void segment_options(gear__options *options, const gear__side *k)
 {
     static const char *const channels[] = {"K_CHANNELS_0", "K_CHANNELS_1", "K_CHANNELS_2", "K_CHANNELS_3"};
     static const char *const bits[] = {"K_BITS_0", "K_BITS_1", "K_BITS_2", "K_BITS_3"};
-    const gear__side *k = &shape->side[0], *v = &shape->side[1];
     for (uint32_t i = 0; i < GEAR_MAX_SEGMENTS; i++) {
         gear__options_int(options, channels[i], k->segments[i].channels);
         gear__options_int(options, bits[i], k->segments[i].bits);
     }
+}
+
+/* What the attend kernels know when compiling: of K, whose channels may lie in segments, and of V. */
+static void attend_options(gear__options *options, const gear__shape *shape)
+{
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    segment_options(options, k);
     gear__options_int(options, "K_MIXED", k->axis == GEAR__AXIS_MIXED_CHANNEL);
     gear__options_int(options, "K_BY_TOKEN", !is_along_tokens(k));
     gear__options_int(options, "K_FACTOR_BITS", k->rank[0] || k->rank[1] ? (long)k->factor_bits : 0);
@@ -92,6 +112,20 @@ static void attend_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "V_BY_TOKEN", !is_along_tokens(v));
     gear__options_int(options, "V_FACTOR_BITS", v->rank[0] || v->rank[1] ? (long)v->factor_bits : 0);
     gear__options_int(options, "V_OUTLIERS", (long)v->delta_bits);
+}
+
+/* What the fused kernel of the compressor knows of both sides. */
+static void block_options(gear__options *options, const gear__shape *shape)
+{
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    segment_options(options, k);
+    gear__options_int(options, "K_AXIS", (long)k->axis);
+    gear__options_int(options, "K_GROUP", (long)k->group);
+    gear__options_int(options, "V_AXIS", (long)v->axis);
+    gear__options_int(options, "V_GROUP", (long)v->group);
+    gear__options_int(options, "V_BITS", (long)v->bits);
+    gear__options_int(options, "V_NORMAL", (long)v->levels);
+    gear__options_int(options, "V_ROTATE", (long)v->rotate);
 }
 
 /* The NVIDIA kernel reads blocks in pieces whose places it knows when compiling: offsets of model/shape.h. */
@@ -152,10 +186,13 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
 }
 
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
-                        const char **stem, const char **name, gear__options *options)
+                        const gear__append_tile *append, const char **stem, const char **name, gear__options *options)
 {
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
+    if (append && (append->is_fused ? is_replaced(id) : id == GEAR__KERNEL_BLOCK)) {
+        return 0;
+    }
     if (!has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
@@ -178,6 +215,12 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (uses & OPT_BITS) {
         gear__options_int(options, "BITS", gear__is_mixed(side) ? 0 : (long)side->bits);
     }
+    if (uses & OPT_ITEMS) {
+        gear__options_int(options, "ITEMS", (long)append->work_items);
+    }
+    if (uses & OPT_BLOCK) {
+        block_options(options, shape);
+    }
     if (uses & OPT_ATTEND) {
         attend_options(options, shape);
         if (tile->kernel == GEAR_ATTEND_NVIDIA) {
@@ -194,17 +237,19 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 /* The files that one program is built from. PoCL takes 0.25 s for its own headers and library in every program but compiles a
  * kernel no further before its first launch: there all files of the same options make one program, which every codec with those
  * options shares. Other compilers translate every kernel when a program is built: there each file is a program. */
-static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, char stems[STEMS_BYTES])
+static void program_stems(gear__kernel_id id, const char *stem, const gear__append_tile *append, int is_pocl,
+                          char stems[STEMS_BYTES])
 {
     unsigned options = kernels[id].uses & ~PER_SIDE;
     size_t length = 0;
-    if (options & OPT_ATTEND) {
+    if (options & (OPT_ATTEND | OPT_BLOCK)) {
         (void)snprintf(stems, STEMS_BYTES, "%s", stem);
         return;
     }
     for (int i = 0; i < GEAR__NUM_KERNELS; i++) {
         int first_of_file = i == 0 || strcmp(kernels[i].stem, kernels[i - 1].stem) != 0;
         int joined = is_pocl && (kernels[i].uses & ~PER_SIDE) == options;
+        joined = joined && !(append->is_fused && is_replaced((gear__kernel_id)i));
         if (first_of_file && (joined || !strcmp(kernels[i].stem, stem))) {
             length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", kernels[i].stem);
         }
@@ -218,23 +263,26 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
     char stems[STEMS_BYTES];
     gear__options options;
     cl_kernel *kernel = &variant->kernel[id][is_v];
-    if (!gear__kernel_recipe(id, &variant->shape, is_v, &variant->tile, &stem, &name, &options)) {
+    if (!gear__kernel_recipe(id, &variant->shape, is_v, &variant->tile, &variant->append, &stem, &name, &options)) {
         return GEAR_OK;
     }
-    program_stems(id, stem, device->caps.is_pocl, stems);
+    program_stems(id, stem, &variant->append, device->caps.is_pocl, stems);
     gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
-    size_t items = id == GEAR__KERNEL_PARTIAL ? variant->tile.work_items : GEAR__WORK_GROUP;
+    size_t items = id == GEAR__KERNEL_PARTIAL                               ? variant->tile.work_items
+                   : id == GEAR__KERNEL_MOMENTS || id == GEAR__KERNEL_BLOCK ? variant->append.work_items
+                                                                            : GEAR__WORK_GROUP;
     return status ? status : gear__kernel_check(device, *kernel, name, items, error);
 }
 
 gear_status gear__variant_init(gear__variant *variant, gear__device *device, const gear__shape *shape, uint32_t table_row,
-                               const gear__attend_tile *tile, gear_error *error)
+                               const gear__attend_tile *tile, const gear__append_tile *append, gear_error *error)
 {
     uint32_t words[GEAR__SHAPE_WORDS];
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
     variant->tile = *tile;
+    variant->append = *append;
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     if (!variant->words) {

@@ -36,11 +36,19 @@ def ordered_sum(values, keep):
 def channel_order(x, weights):
     """Channels [head][d] by falling importance of x [head][token][d]; equal ones by index."""
     heads, tokens, d = x.shape
-    values, all_ = x.astype(f32).transpose(0, 2, 1), np.ones((heads, d, tokens), bool)
+    values = x.astype(f32).transpose(0, 2, 1)
+    blocks = [values[..., first:first + BLOCK] for first in range(0, tokens, BLOCK)]
+    total = lambda a: ordered_sum(a, np.ones(a.shape, bool))
+    sums = [total(b) for b in blocks]
     inverse = f32(1) / f32(tokens)
-    mean = (ordered_sum(values, all_) * inverse).astype(f32)
-    apart = (values - mean[..., None]).astype(f32)
-    importance = (ordered_sum((apart * apart).astype(f32), all_) * inverse).astype(f32)
+    mean = (total(np.stack(sums, -1)) * inverse).astype(f32)
+    parts_ = []
+    for block, sum_ in zip(blocks, sums):
+        n = f32(block.shape[-1])
+        middle = (sum_ * (f32(1) / n)).astype(f32)
+        apart, away = (block - middle[..., None]).astype(f32), (middle - mean).astype(f32)
+        parts_.append((total((apart * apart).astype(f32)) + (n * (away * away).astype(f32)).astype(f32)).astype(f32))
+    importance = (total(np.stack(parts_, -1)) * inverse).astype(f32)
     if weights is not None:
         importance = (importance * weights.astype(f32)).astype(f32)
     importance = np.where(importance > 0, importance, f32(0))

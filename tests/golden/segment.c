@@ -103,6 +103,7 @@ void segment_compress(segment *s)
     const gear__side *side = &s->shape.side[s->round.is_v];
     void (*find_pairs)(gear__ref_round *) = gear__is_mixed(side) ? gear__ref_append_2_fit : gear__ref_append_2_range;
     gear__ref_append_0_gather(&s->round, &s->source);
+    gear__ref_append_1_order(&s->round, &s->source);
     gear__ref_append_1_transform(&s->round, &s->source);
     if (s->reversed) {
         gear__ref_source v = s->source;

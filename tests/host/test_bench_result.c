@@ -91,7 +91,19 @@ Test(bench_result, stages_of_append_count_what_they_must_move)
     cr_assert_eq(stage_bytes(&r, "append_2_range_tokens"), (uint64_t)(3 * values));
     cr_assert_eq(stage_bytes(&r, "append_3_quantize"), (uint64_t)(14 * values));
     cr_assert_eq(stage_bytes(&r, "append_1_transform"), 0);
+    cr_assert_eq(stage_bytes(&r, "append_1_moments"), 0);
+    cr_assert_eq(stage_bytes(&r, "append_block"), (uint64_t)(12 * values));
     cr_assert_eq(stage_bytes(&r, "something_new"), 0);
+}
+
+Test(bench_result, the_channel_order_reads_the_first_segment)
+{
+    char line[] = "append 2 2 1 8192 64 1 --preset mix_2_5";
+    result r = {.verb = VERB_APPEND, .compressed = 16384};
+    host_error error = {0};
+    cr_assert(shape_parse(line, "test", &r.shape, &error));
+    cr_assert_eq(stage_bytes(&r, "append_1_moments"), 2 * 8192 * 2 * 64);
+    cr_assert_eq(stage_bytes(&r, "append_1_norms"), 2 * 2 * 16384 * 2 * 64);
 }
 
 /* What page_write writes. */

@@ -34,6 +34,7 @@ void stage_open(stage_bench *bench)
     desc.allocator = wrap_allocator();
     desc.log.write = show;
     cr_assert_eq(gear__device_init(&bench->device, &desc, &error), GEAR_OK, "%s", error.message);
+    bench->append.work_items = bench->device.caps.is_cpu ? 1 : 128;
 }
 
 void stage_close(stage_bench *bench, const char *name)
@@ -94,6 +95,13 @@ uint8_t *stage_get(stage_bench *bench, const stage_buffer *buffer)
     return got;
 }
 
+void stage_take(stage_bench *bench, const stage_buffer *buffer)
+{
+    uint8_t *got = stage_get(bench, buffer);
+    memcpy(buffer->host, got, buffer->bytes);
+    free(got);
+}
+
 void stage_same_bytes(const uint8_t *got, const uint8_t *want, size_t bytes, const char *what)
 {
     size_t first = 0, wrong = 0;
@@ -128,6 +136,7 @@ void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__
         caps.name[0] = '\0';
     }
     variant->tile = gear__attend_tile_of(attend, &caps, shape, max_rows, NULL);
+    variant->append = bench->append;
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(bench->cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     cr_assert_eq(code, CL_SUCCESS);

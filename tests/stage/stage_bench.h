@@ -15,7 +15,8 @@
 typedef struct stage_bench {
     test_cl cl;
     gear__device device;
-    uint64_t cases; /* comparisons made, for the report */
+    gear__append_tile append; /* of the variants to open: the device's, not fused */
+    uint64_t cases;           /* comparisons made, for the report */
 } stage_bench;
 
 /* `host` has bytes + STAGE_CANARY bytes. */
@@ -46,6 +47,8 @@ void stage_buffer_free(stage_buffer *buffer);
 void stage_put(stage_bench *bench, const stage_buffer *buffer);
 /* Device to a new host copy, which the caller frees; fails the test when the canary is not intact. */
 uint8_t *stage_get(stage_bench *bench, const stage_buffer *buffer);
+/* Device to the host copy, for what the kernel may leave as it likes; the canary is looked at. */
+void stage_take(stage_bench *bench, const stage_buffer *buffer);
 /* Fails the test unless the device holds what the host copy does. */
 void stage_same(stage_bench *bench, const stage_buffer *buffer, const char *what);
 void stage_same_bytes(const uint8_t *got, const uint8_t *want, size_t bytes, const char *what);

@@ -13,10 +13,16 @@ void stage_check_round(stage_world *w, uint32_t is_v, stage_step step, stage_lau
 
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check)
 {
+    stage_run_tiled(name, step, kernels, NULL, check);
+}
+
+void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const gear__append_tile *tile, stage_check check)
+{
     stage_bench bench;
     uint32_t count;
     const stage_case *cases = stage_cases(&count);
     stage_open(&bench);
+    bench.append = tile ? *tile : bench.append;
     for (uint32_t i = 0; i < count; i++) {
         for (int data = 0; data < STAGE_DATA_KINDS; data++) {
             if (stage_tiny() && data != (i ? STAGE_SMOOTH : STAGE_EXTREME)) {

@@ -150,11 +150,10 @@ void stage_world_count(stage_world *w, uint64_t start)
     write_health(w);
 }
 
-void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels)
+void stage_shape(const stage_case *c, gear__shape *shape)
 {
     gear_cache_desc desc;
     gear_codec_pair pair = {c->k, c->v};
-    memset(w, 0, sizeof *w);
     gear_cache_desc_init(&desc);
     desc.num_kv_heads = c->kv_heads;
     desc.num_query_heads = c->kv_heads * c->group;
@@ -162,10 +161,16 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
     desc.window = c->window;
     desc.recent = c->recent;
     desc.exact_first = c->exact;
+    gear__shape_init(shape, &desc, &pair);
+}
+
+void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels)
+{
+    memset(w, 0, sizeof *w);
     w->bench = bench;
     w->c = c;
     w->data = data;
-    gear__shape_init(&w->shape, &desc, &pair);
+    stage_shape(c, &w->shape);
     w->rules = (gear__plan_rules){c->window, c->recent, w->shape.window_tokens, 128};
     dry_run(w);
     stage_buffer_make(bench, &w->pool, (size_t)w->granules * GEAR__GRANULE);
@@ -177,15 +182,14 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
     for (uint32_t i = 0; i < STAGE_SEQS; i++) { /* no block yet: no exact tokens */
         memset(w->table.host + (size_t)i * w->table_row * GEAR__BLOCK_WORDS * 4, 0, 16);
     }
-    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels,
-                       GEAR_ATTEND_PORTABLE);
+    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels, GEAR_ATTEND_PORTABLE);
     w->layer = (gear__layer_memory){&w->variant, w->pool.mem, w->table.mem, w->window.mem};
 }
 
 static void close_round(stage_world *w)
 {
-    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->x,        &w->mask,
-                               &w->r,    &w->a,    &w->weights,  &w->input[0], &w->input[1]};
+    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->x,        &w->mask,    &w->r,
+                               &w->a,    &w->sums, &w->weights,  &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         stage_buffer_free(buffers[i]);
     }
@@ -280,7 +284,7 @@ static void make_weights(stage_world *w)
 
 static void make_round(stage_world *w, const uint32_t *counts)
 {
-    uint32_t jobs[64 * GEAR__JOB_WORDS], rows;
+    uint32_t jobs[64 * GEAR__JOB_WORDS], rows, opens = 0;
     size_t values;
     w->jobs_count = plan_round(w, counts, jobs, &rows);
     cr_assert_leq(w->jobs_count, 64);
@@ -296,11 +300,13 @@ static void make_round(stage_world *w, const uint32_t *counts)
         for (uint32_t b = 0; b < job[GEAR__JOB_BLOCKS]; b++) {
             words_of(&w->row_jobs)[job[GEAR__JOB_ROW] / 64 + b] = j;
         }
+        opens |= job[GEAR__JOB_FIRST] == 0;
     }
     stage_buffer_make(w->bench, &w->x, values * 2);
     stage_buffer_make(w->bench, &w->mask, values);
     stage_buffer_make(w->bench, &w->r, values * 4);
     stage_buffer_make(w->bench, &w->a, w->c->kv_heads * GEAR__MAX_RANK * 4ull * (rows + rows / 64 * w->c->head_dim));
+    stage_buffer_make(w->bench, &w->sums, values / 64 * 8);
     w->round = (gear__round){.layer = &w->layer,
                              .seqs = w->list.mem,
                              .jobs = w->jobs.mem,
@@ -309,7 +315,9 @@ static void make_round(stage_world *w, const uint32_t *counts)
                              .mask = w->mask.mem,
                              .r = w->r.mem,
                              .a = w->a.mem,
+                             .sums = w->sums.mem,
                              .health = w->health.mem,
+                             .opens = opens,
                              .num_jobs = w->jobs_count,
                              .num_rows = rows};
     w->ref = (gear__ref_round){.shape = &w->shape,
@@ -322,16 +330,14 @@ static void make_round(stage_world *w, const uint32_t *counts)
                                .x = (uint16_t *)(void *)w->x.host,
                                .mask = w->mask.host,
                                .r = (float *)(void *)w->r.host};
-    for (uint32_t j = 0; j < w->jobs_count; j++) {
-        w->round.opens |= jobs[j * GEAR__JOB_WORDS + GEAR__JOB_FIRST] == 0;
-    }
     make_weights(w);
 }
 
 void stage_world_put(const stage_world *w)
 {
-    const stage_buffer *buffers[] = {&w->pool, &w->table, &w->window, &w->list,    &w->jobs,   &w->row_jobs, &w->x,
-                                     &w->mask, &w->r,     &w->a,      &w->weights, &w->health, &w->input[0], &w->input[1]};
+    const stage_buffer *buffers[] = {&w->pool,     &w->table,   &w->window, &w->list,     &w->jobs,
+                                     &w->row_jobs, &w->x,       &w->mask,   &w->r,        &w->a,
+                                     &w->sums,     &w->weights, &w->health, &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (buffers[i]->mem) {
             stage_put(w->bench, buffers[i]);
@@ -356,6 +362,7 @@ void stage_world_same(const stage_world *w, const char *what)
                  {&w->jobs, "jobs"},
                  {&w->row_jobs, "row jobs"},
                  {&w->a, "scratch"},
+                 {&w->sums, "sums"},
                  {&w->weights, "weights"},
                  {&w->input[0], "input of K"},
                  {&w->input[1], "input of V"}};
@@ -386,18 +393,15 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
 {
     w->ref.is_v = is_v;
     switch (step) {
-    case STAGE_GATHER:
-        gear__ref_append_0_gather(&w->ref, &w->source[is_v]);
-        if (!is_v) {
-            write_headers(w, 0);
-        }
-        break;
+    case STAGE_GATHER: gear__ref_append_0_gather(&w->ref, &w->source[is_v]); break;
+    case STAGE_ORDER: gear__ref_append_1_order(&w->ref, &w->source[is_v]); break;
     case STAGE_TRANSFORM: gear__ref_append_1_transform(&w->ref, &w->source[is_v]); break;
     case STAGE_NORMS: gear__ref_append_1_norms(&w->ref, &w->source[1]); break;
     case STAGE_FIT: gear__ref_append_2_fit(&w->ref); break;
     case STAGE_OUTLIERS: gear__ref_append_1_outliers(&w->ref); break;
     case STAGE_RANGE: gear__ref_append_2_range(&w->ref); break;
     case STAGE_QUANTIZE: gear__ref_append_3_quantize(&w->ref); break;
+    case STAGE_BLOCK: gear__ref_append_block(&w->ref, &w->source[is_v], &w->source[1]); break;
     case STAGE_LOWRANK: cr_assert(gear__ref_append_4_lowrank(&w->ref)); break;
     case STAGE_OUTLIER_LISTS:
         gear__ref_append_5_store(&w->ref);
@@ -407,6 +411,9 @@ void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
         break;
     case STAGE_WINDOW: gear__ref_append_6_window(&w->ref, &w->source[is_v]); break;
     default: break;
+    }
+    if (!is_v && (step == STAGE_GATHER || step == STAGE_BLOCK)) {
+        write_headers(w, 0);
     }
     write_health(w);
 }
@@ -426,6 +433,9 @@ static void compress_side(stage_world *w, uint32_t is_v, stage_step step, stage_
     int outliers = side->outlier_fraction > 0, ranked = side->rank[0] || side->rank[1];
     stage_step pairs = gear__is_mixed(side) ? STAGE_FIT : STAGE_RANGE;
     one_step(w, is_v, STAGE_GATHER, step, check);
+    if (side->ordered) {
+        one_step(w, is_v, STAGE_ORDER, step, check);
+    }
     if (side->ordered || side->rotate) {
         one_step(w, is_v, STAGE_TRANSFORM, step, check);
     }
@@ -455,7 +465,7 @@ void stage_world_run(stage_world *w, stage_step step, stage_check check)
     const uint32_t *counts;
     for (; (counts = counts_of(w->round_number)); w->round_number++) {
         make_round(w, counts);
-        if (w->jobs_count && step == STAGE_ROUND) {
+        if (w->jobs_count && (step == STAGE_ROUND || step == STAGE_BLOCK)) {
             check(w, 0);
         } else if (w->jobs_count) {
             compress_side(w, 0, step, check);

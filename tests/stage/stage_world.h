@@ -14,6 +14,7 @@
 /* Steps of a round: of K, then of V; the window comes last, both sides at once. */
 typedef enum stage_step {
     STAGE_GATHER,
+    STAGE_ORDER,
     STAGE_TRANSFORM,
     STAGE_NORMS, /* of K with channels of 1 bit */
     STAGE_OUTLIERS,
@@ -23,6 +24,7 @@ typedef enum stage_step {
     STAGE_LOWRANK,
     STAGE_OUTLIER_LISTS,
     STAGE_WINDOW,
+    STAGE_BLOCK, /* what append_block does, both sides */
     STAGE_ROUND, /* all of them but the window */
     STAGE_NONE
 } stage_step;
@@ -45,7 +47,7 @@ typedef struct stage_world {
     stage_buffer pool, table, window;
     /* The round at hand. */
     uint32_t entries, jobs_count, longest;
-    stage_buffer list, jobs, row_jobs, x, mask, r, a, health, weights, input[2];
+    stage_buffer list, jobs, row_jobs, x, mask, r, a, sums, health, weights, input[2];
     gear__tensor tensor[2];
     gear__round round;
     gear__ref_round ref;
@@ -53,6 +55,8 @@ typedef struct stage_world {
     uint64_t counted[2]; /* health of the reference */
 } stage_world;
 
+/* The layer that a case describes. */
+void stage_shape(const stage_case *c, gear__shape *shape);
 /* kernels: see stage_variant_open. */
 void stage_world_open(stage_world *world, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels);
 void stage_world_close(stage_world *world);
@@ -66,6 +70,8 @@ void stage_world_count(stage_world *world, uint64_t start);
 
 /* stage_run.c. Every case with every kind of data. */
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check);
+/* The same with another tiling of the compressor than the device's. */
+void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const gear__append_tile *tile, stage_check check);
 /* Every case once, grown to its end on the host and put on the device; data by case, even and odd ones. Fails when check
  * changes a buffer of the layer. */
 void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32_t kernels, void (*check)(stage_world *world));

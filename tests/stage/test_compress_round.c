@@ -1,8 +1,6 @@
-/* test_compress_round.c: the stages one behind the other in garbage, as the library runs them: what they leave is the
- * reference's, bit for bit. Without low rank, whose factors are held to a bound: test_append_4_lowrank.c. */
+/* test_compress_round.c: the stages one behind the other in garbage, as the library runs them, one by one and fused: what they
+ * leave is the reference's, bit for bit. Without low rank, whose factors are held to a bound: test_append_4_lowrank.c. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "ref/kit.h"
 #include "stage_world.h"
@@ -12,6 +10,7 @@ static void compress_on_the_host(stage_world *world, uint32_t is_v)
     const gear__side *side = &world->shape.side[is_v];
     const stage_step pairs = gear__is_mixed(side) ? STAGE_FIT : STAGE_RANGE;
     stage_ref_step(world, is_v, STAGE_GATHER);
+    stage_ref_step(world, is_v, STAGE_ORDER);
     stage_ref_step(world, is_v, STAGE_TRANSFORM);
     if (side->weighted) {
         stage_ref_step(world, is_v, STAGE_NORMS);
@@ -34,10 +33,16 @@ static void check(stage_world *world, uint32_t is_v)
     STAGE_LAUNCH(world->bench, gear__compress_round(&stream, &world->round, &world->tensor[0], &world->tensor[1], &error));
     compress_on_the_host(world, 0);
     compress_on_the_host(world, 1);
+    stage_take(world->bench, &world->sums);
+    if (world->variant.append.is_fused) { /* which has no use for the staging */
+        stage_take(world->bench, &world->x);
+        stage_take(world->bench, &world->mask);
+        stage_take(world->bench, &world->r);
+    }
     stage_world_same(world, "both sides");
 }
 
-Test(compress_round, equals_the_reference)
+static void run(const char *name, int is_fused)
 {
     stage_bench bench;
     uint32_t count;
@@ -47,9 +52,29 @@ Test(compress_round, equals_the_reference)
         stage_case plain = cases[i];
         stage_world world;
         plain.k.rank_prompt = plain.k.rank_decode = plain.v.rank_prompt = plain.v.rank_decode = 0;
+        if (is_fused) {
+            plain.k.outlier_fraction = plain.v.outlier_fraction = 0;
+        }
+        gear__shape shape;
+        stage_shape(&plain, &shape);
+        bench.append = gear__append_tile_of(&bench.device.caps, &shape);
+        if (is_fused && !bench.append.is_fused) {
+            continue;
+        }
+        bench.append.is_fused = is_fused;
         stage_world_open(&world, &bench, &plain, STAGE_EXTREME, (1u << GEAR__KERNEL_WINDOW) - 1u);
         stage_world_run(&world, STAGE_ROUND, check);
         stage_world_close(&world);
     }
-    stage_close(&bench, "compress_round");
+    stage_close(&bench, name);
+}
+
+Test(compress_round, equals_the_reference)
+{
+    run("compress_round", 0);
+}
+
+Test(compress_round, equals_the_reference_where_it_is_fused)
+{
+    run("compress_round, fused", 1);
 }

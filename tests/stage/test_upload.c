@@ -6,23 +6,24 @@
 
 #define WORDS 1000u
 
+/* Opens the bench too. */
+static void open_variant(stage_bench *bench, gear__variant *variant, uint32_t kernels)
+{
+    uint32_t count;
+    gear__shape shape;
+    stage_shape(stage_cases(&count), &shape);
+    stage_open(bench);
+    stage_variant_open(bench, variant, &shape, 1, 1, kernels, GEAR_ATTEND_PORTABLE);
+}
+
 Test(upload, any_count_anywhere)
 {
     static const uint32_t counts[] = {0, 1, 4, 63, 64, 65, 191, 192, 193, 384, 577};
     stage_bench bench;
     stage_buffer table = {0};
     gear__variant variant;
-    gear__shape shape;
-    uint32_t count, words[WORDS];
-    const stage_case *c = stage_cases(&count);
-    gear_cache_desc desc;
-    gear_codec_pair pair = {c->k, c->v};
-    gear_cache_desc_init(&desc);
-    desc.num_kv_heads = c->kv_heads;
-    desc.head_dim = c->head_dim;
-    gear__shape_init(&shape, &desc, &pair);
-    stage_open(&bench);
-    stage_variant_open(&bench, &variant, &shape, 1, 1, 1u << GEAR__KERNEL_UPLOAD, GEAR_ATTEND_PORTABLE);
+    uint32_t words[WORDS];
+    open_variant(&bench, &variant, 1u << GEAR__KERNEL_UPLOAD);
     stage_buffer_make(&bench, &table, WORDS * 4);
     stage_put(&bench, &table);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -52,4 +53,68 @@ Test(upload, any_count_anywhere)
     stage_buffer_free(&table);
     gear__variant_close(&variant);
     stage_close(&bench, "upload");
+}
+
+#define ENTRIES 300u
+
+/* Runs as the host would write them, entry by entry. */
+static void expand(const uint32_t *run, uint32_t *table)
+{
+    uint32_t *out = table + run[GEAR__RUN_AT] * GEAR__BLOCK_WORDS;
+    for (uint32_t i = 0; i < run[GEAR__RUN_COUNT]; i++, out += GEAR__BLOCK_WORDS) {
+        uint32_t rest = run[GEAR__RUN_TOKENS] - 64 * i;
+        out[GEAR__BLOCK_OFFSET] = run[GEAR__RUN_OFFSET] + i * run[GEAR__RUN_STEP];
+        out[GEAR__BLOCK_SEGMENT] = run[GEAR__RUN_SEGMENT];
+        out[GEAR__BLOCK_FIRST] = run[GEAR__RUN_FIRST] + 64 * i;
+        out[GEAR__BLOCK_INFO] = run[GEAR__RUN_INFO] + (i << 16) + (rest < 64 ? rest : 64);
+    }
+    if (!run[GEAR__RUN_COUNT]) {
+        memcpy(out, run + GEAR__RUN_OFFSET, GEAR__BLOCK_WORDS * sizeof *out);
+    }
+}
+
+Test(upload, runs_of_table_entries)
+{
+    static const uint32_t lengths[] = {1, 64, 65, 0, 100, 2};
+    stage_bench bench;
+    stage_buffer table = {0};
+    gear__variant variant;
+    uint32_t count = sizeof lengths / sizeof *lengths, at = 0, runs[GEAR__UPLOAD_WORDS];
+    open_variant(&bench, &variant, 1u << GEAR__KERNEL_UPLOAD_TABLE | 1u << GEAR__KERNEL_UPLOAD_ROWS);
+    stage_buffer_make(&bench, &table, ENTRIES * GEAR__BLOCK_WORDS * 4);
+    stage_put(&bench, &table);
+    const gear__layer_memory layer = {.variant = &variant, .table = table.mem};
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t *run = runs + i * GEAR__RUN_WORDS;
+        memcpy(run,
+               (uint32_t[GEAR__RUN_WORDS]){at, lengths[i], 1000 * i, 7, 50 + i, 64 * i, 64 * lengths[i] - 20 * (i % 2),
+                                           i % 2 << 8 | i << 16},
+               sizeof runs[0] * GEAR__RUN_WORDS);
+        expand(run, (uint32_t *)(void *)table.host);
+        at += lengths[i] + 2;
+    }
+    STAGE_LAUNCH(&bench, gear__upload_table(&stream, &layer, runs, count, &error));
+    stage_same(&bench, &table, "table");
+    stage_buffer_free(&table);
+
+    stage_buffer jobs = {0}, rows = {0};
+    stage_buffer_make(&bench, &jobs, 3 * GEAR__JOB_WORDS * 4);
+    stage_buffer_make(&bench, &rows, 80 * 4);
+    stage_put(&bench, &rows);
+    static const uint32_t blocks[] = {1, 70, 9};
+    uint32_t *words = (uint32_t *)(void *)jobs.host, block = 0;
+    for (uint32_t j = 0; j < 3; j++) {
+        words[j * GEAR__JOB_WORDS + GEAR__JOB_ROW] = 64 * block;
+        words[j * GEAR__JOB_WORDS + GEAR__JOB_BLOCKS] = blocks[j];
+        for (uint32_t b = 0; b < blocks[j]; b++) {
+            ((uint32_t *)(void *)rows.host)[block++] = j;
+        }
+    }
+    stage_put(&bench, &jobs);
+    STAGE_LAUNCH(&bench, gear__upload_rows(&stream, &variant, jobs.mem, rows.mem, 3, &error));
+    stage_same(&bench, &rows, "job rows");
+    stage_buffer_free(&jobs);
+    stage_buffer_free(&rows);
+    gear__variant_close(&variant);
+    stage_close(&bench, "upload_table");
 }

@@ -71,8 +71,30 @@ static void add_attend(const gear__shape *shape, uint32_t max_rows)
             continue;
         }
         const gear__attend_tile tile = gear__attend_tile_of(attend_kernels[i].kernel, caps, shape, max_rows, NULL);
-        if (gear__kernel_recipe(GEAR__KERNEL_PARTIAL, shape, 0, &tile, &stem, &name, &options)) {
+        if (gear__kernel_recipe(GEAR__KERNEL_PARTIAL, shape, 0, &tile, NULL, &stem, &name, &options)) {
             add(stem, without_language(options.text), attend_kernels[i].gates);
+        }
+    }
+}
+
+/* The compressor with and without its fused kernel, for a GPU and for a CPU device. */
+static const struct {
+    gear__append_tile tile;
+    const char *gates;
+} append_tiles[] = {{{128, 0}, ""}, {{128, 1}, ""}, {{1, 0}, "lint"}, {{1, 1}, "lint"}};
+
+/* Every kernel but that of attention. */
+static void add_append(const gear__shape *shape, const gear__append_tile *tile, const char *gates)
+{
+    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
+        for (uint32_t is_v = 0; is_v < 2; is_v++) {
+            const char *stem, *name;
+            gear__options options;
+            if (id != GEAR__KERNEL_PARTIAL &&
+                gear__kernel_recipe((gear__kernel_id)id, shape, is_v, NULL, tile, &stem, &name, &options)) {
+                int is_tiled = strstr(options.text, "ITEMS=") != NULL; /* others do not depend on the tile */
+                add(stem, without_language(options.text), is_tiled ? gates : "");
+            }
         }
     }
 }
@@ -83,15 +105,8 @@ static void add_shape(const gear_cache_desc *desc, const gear_codec_pair *pair, 
     gear__shape shape;
     gear__shape_init(&shape, desc, pair);
     add_attend(&shape, max_rows);
-    for (int id = 0; id < GEAR__NUM_KERNELS && all; id++) {
-        for (uint32_t is_v = 0; is_v < 2; is_v++) {
-            const char *stem, *name;
-            gear__options options;
-            if (id != GEAR__KERNEL_PARTIAL &&
-                gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, NULL, &stem, &name, &options)) {
-                add(stem, without_language(options.text), "");
-            }
-        }
+    for (size_t i = 0; i < sizeof append_tiles / sizeof *append_tiles && all; i++) {
+        add_append(&shape, &append_tiles[i].tile, append_tiles[i].gates);
     }
 }
 

@@ -1,0 +1,42 @@
+/* append_tile.c: see the header. */
+#include "stage/append_tile.h"
+
+static int is_local(const gear__side *side)
+{
+    return side->axis != GEAR__AXIS_CHANNEL_SEGMENT && side->axis != GEAR__AXIS_TOKEN_ALL && side->outlier_fraction <= 0;
+}
+
+/* Scales that a side keeps at hand, as cl/append_block.cl has them. */
+static uint32_t scales_of(const gear__side *side, uint32_t head_dim)
+{
+    switch (side->axis) {
+    case GEAR__AXIS_CHANNEL_GROUP: return 64 / side->group * head_dim;
+    case GEAR__AXIS_MIXED_CHANNEL: return head_dim;
+    case GEAR__AXIS_NONE: return 0;
+    default: return (head_dim + side->group - 1) / side->group * 64;
+    }
+}
+
+/* Local memory of a work-group: the tile, floats of the rotation or of ranges, scales, and what is small. */
+static uint32_t local_bytes(const gear__shape *shape)
+{
+    uint32_t d = shape->head_dim, turn_rows = d >= 256 ? 8 : 16;
+    uint32_t turn = shape->side[1].rotate ? d / 8 * (8 * turn_rows + 4) : 0, ranges = 8 * d;
+    uint32_t k = scales_of(&shape->side[0], d), v = scales_of(&shape->side[1], d);
+    return 64 * (d + 16) * 2 + (turn > ranges ? turn : ranges) * 4 + (k > v ? k : v) * 12 + 2048;
+}
+
+const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shape)
+{
+    if (!is_local(&shape->side[0]) || !is_local(&shape->side[1])) {
+        return "outliers, or scales that do not lie inside a block";
+    }
+    return local_bytes(shape) > caps->local_bytes ? "too little local memory" : NULL;
+}
+
+gear__append_tile gear__append_tile_of(const gear__caps *caps, const gear__shape *shape)
+{
+    /* A CPU device wants no barriers and vectors of its own; a GPU two work-items a token of the block. */
+    uint32_t items = caps->is_cpu ? 1 : caps->max_work_group >= 128 ? 128 : 64;
+    return (gear__append_tile){items, !gear__append_why_not(caps, shape)};
+}

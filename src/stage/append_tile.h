@@ -1,0 +1,19 @@
+/* append_tile.h: how the compressor divides its work on a device: work-items of the kernels that keep a block in local memory,
+ * and whether the fused kernel serves a layer. */
+#ifndef GEAR_STAGE_APPEND_TILE_H
+#define GEAR_STAGE_APPEND_TILE_H
+
+#include "device/caps.h"
+#include "model/shape.h"
+
+typedef struct gear__append_tile {
+    uint32_t work_items; /* of a work-group that brings a block into local memory: 1 on CPU devices */
+    int is_fused;        /* append_block in place of the stages 0 to 3 */
+} gear__append_tile;
+
+/* Why append_block cannot serve a shape on a device, or NULL when it can. */
+const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shape);
+
+gear__append_tile gear__append_tile_of(const gear__caps *caps, const gear__shape *shape);
+
+#endif

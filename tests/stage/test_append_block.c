@@ -1,0 +1,92 @@
+/* test_append_block.c: the fused kernel against its stages one after the other, bit for bit, on work-groups of a CPU device and
+ * of GPUs: records, exact tokens, residual, health. Codecs that the fused kernel declines are changed into ones that it
+ * takes. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stage_world.h"
+
+static int leaves_residual(const stage_world *world, uint32_t is_v, uint32_t cls)
+{
+    return world->shape.side[is_v].rank[cls] != 0;
+}
+
+/* The residual of rows whose class has a low-rank part is the reference's; what else is in the scratch does not matter. */
+static void compare_residual(stage_world *world, uint32_t is_v)
+{
+    float *want = (float *)(void *)world->r.host, *got = (float *)(void *)stage_get(world->bench, &world->r);
+    const uint32_t rows = world->round.num_rows, d = world->shape.head_dim;
+    for (uint32_t row = 0; row < rows; row++) {
+        const uint32_t *job = world->ref.jobs + world->ref.row_jobs[row / 64] * GEAR__JOB_WORDS;
+        for (uint32_t head = 0; head < world->shape.kv_heads && leaves_residual(world, is_v, job[GEAR__JOB_CLASS]); head++) {
+            size_t at = ((size_t)head * rows + row) * d;
+            stage_same_bytes((uint8_t *)(got + at), (uint8_t *)(want + at), d * sizeof *got, "residual");
+        }
+    }
+    memcpy(want, got, world->r.bytes);
+    free(got);
+}
+
+static void check(stage_world *world, uint32_t unused)
+{
+    (void)unused;
+    for (uint32_t is_v = 0; is_v < 2; is_v++) {
+        if (!is_v && world->shape.side[0].ordered) {
+            stage_ref_step(world, 0, STAGE_GATHER);
+            stage_ref_step(world, 0, STAGE_ORDER);
+        }
+        stage_world_count(world, UINT32_MAX - is_v);
+        stage_world_put(world);
+        STAGE_LAUNCH(world->bench,
+                     gear__append_block(&stream, &world->round, is_v, 1, &world->tensor[0], &world->tensor[1], &error));
+        stage_ref_step(world, is_v, STAGE_BLOCK);
+        compare_residual(world, is_v);
+        stage_take(world->bench, &world->x); /* staging of the reference, which the fused kernel has no use for */
+        stage_take(world->bench, &world->mask);
+        stage_world_same(world, is_v ? "V" : "K");
+    }
+}
+
+static void make_local(gear_codec *codec)
+{
+    codec->backbone = codec->backbone == GEAR_BACKBONE_KCVT ? GEAR_BACKBONE_TOKEN : codec->backbone;
+    codec->outlier_fraction = 0;
+}
+
+/* On the device's own work-groups, or on those of another kind of device. */
+static void run(const char *name, int is_other)
+{
+    stage_bench bench;
+    uint32_t count;
+    const stage_case *cases = stage_cases(&count);
+    stage_open(&bench);
+    bench.append.is_fused = 1;
+    if (is_other) {
+        bench.append.work_items = bench.append.work_items == 1 ? 128 : 64;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        stage_case local = cases[i];
+        gear__shape shape;
+        make_local(&local.k);
+        make_local(&local.v);
+        stage_shape(&local, &shape);
+        for (int data = 0; data < STAGE_DATA_KINDS && !gear__append_why_not(&bench.device.caps, &shape); data++) {
+            stage_world world;
+            stage_world_open(&world, &bench, &local, (stage_data)data, 1u << GEAR__KERNEL_BLOCK);
+            stage_world_run(&world, STAGE_BLOCK, check);
+            stage_world_close(&world);
+        }
+    }
+    stage_close(&bench, name);
+}
+
+Test(append_block, equals_the_stages)
+{
+    run("append_block", 0);
+}
+
+Test(append_block, equals_the_stages_on_other_work_groups)
+{
+    run("append_block, other work-groups", 1);
+}
