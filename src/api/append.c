@@ -202,7 +202,8 @@ static gear_status upload_tables(append_call *call, gear_error *error)
 typedef struct job_list {
     uint32_t *jobs, *row_jobs; /* parts of cache->words */
     uint32_t num_jobs, num_rows;
-    uint32_t opens; /* some job is the first of its sequence */
+    uint32_t opens;   /* some job is the first of its sequence */
+    uint32_t longest; /* blocks of the longest job */
 } job_list;
 
 static gear_status run_round(append_call *call, job_list *list, gear_error *error)
@@ -223,7 +224,8 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
                                .has_weights = call->weights != NULL,
                                .opens = list->opens,
                                .num_jobs = list->num_jobs,
-                               .num_rows = list->num_rows};
+                               .num_rows = list->num_rows,
+                               .longest = list->longest};
     if (!list->num_jobs) {
         return GEAR_OK;
     }
@@ -232,7 +234,7 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
     status =
         status ? status : gear__upload(&call->stream, variant, cache->row_jobs, 0, list->row_jobs, list->num_rows / 64, error);
     status = status ? status : gear__compress_round(&call->stream, &round, &call->k, &call->v, error);
-    list->num_jobs = list->num_rows = list->opens = 0;
+    list->num_jobs = list->num_rows = list->opens = list->longest = 0;
     return status;
 }
 
@@ -266,6 +268,7 @@ static void add_job(append_call *call, job_list *list, uint32_t i, uint32_t b, u
         list->row_jobs[list->num_rows / 64 + n] = list->num_jobs;
     }
     list->opens |= first == 0;
+    list->longest = blocks > list->longest ? blocks : list->longest;
     list->num_jobs++;
     list->num_rows += 64 * blocks;
 }

@@ -50,8 +50,9 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->x_bytes = rows * values * 2;
     sizes->mask_bytes = rows * values;
     sizes->r_bytes = rows * values * 4;
-    /* A of every row, B of every job; a round has at most one job a block */
-    sizes->a_bytes = any_rank ? desc->num_kv_heads * GEAR__MAX_RANK * 4 * (rows + rows / 64 * desc->head_dim) : 4;
+    /* A of every row, a slot for every part of a fit; a round has at most one part a block */
+    sizes->a_bytes =
+        any_rank ? desc->num_kv_heads * 4 * (rows * GEAR__MAX_RANK + rows / 64 * GEAR__FIT_SLOT(desc->head_dim)) : 4;
 
     uint64_t query_rows = sequences * desc->max_query_tokens * desc->num_query_heads;
     /* gear_attend splits only while work-groups are few */

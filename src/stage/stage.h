@@ -23,6 +23,9 @@ typedef enum gear__kernel_id {
     GEAR__KERNEL_FIT,
     GEAR__KERNEL_QUANTIZE,
     GEAR__KERNEL_LOWRANK,
+    GEAR__KERNEL_LOWRANK_PASS,
+    GEAR__KERNEL_LOWRANK_IMPROVE,
+    GEAR__KERNEL_LOWRANK_STORE,
     GEAR__KERNEL_COUNT_OUTLIERS,
     GEAR__KERNEL_BASES,
     GEAR__KERNEL_STORE,
@@ -33,7 +36,7 @@ typedef enum gear__kernel_id {
     GEAR__NUM_KERNELS
 } gear__kernel_id;
 
-#define GEAR__WORK_GROUP 64u /* work-items of every work-group */
+#define GEAR__WORK_GROUP 64u /* work-items of a work-group, where gear__kernel_items says nothing else */
 
 /* One distinct shape of a cache's layers: its kernels and its shape words on the device. */
 typedef struct gear__variant {
@@ -42,6 +45,7 @@ typedef struct gear__variant {
     cl_kernel kernel[GEAR__NUM_KERNELS]
                     [2]; /* [..][is_v]; kernels without a side use [0]; NULL where the codec has no use for one */
     gear__attend_tile tile;
+    int is_cpu; /* of kernels that have a form for CPU devices, that one */
 } gear__variant;
 
 /* Compiles what the shape needs. On failure the variant is closed. */
@@ -53,9 +57,11 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
                                  gear_error *error);
 
 /* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side;
- * tile only for GEAR__KERNEL_PARTIAL, which is the kernel of tile->kernel. */
-int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
+ * is_cpu: the form for CPU devices, where there is one; tile only for GEAR__KERNEL_PARTIAL, which is the kernel of tile->kernel. */
+int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, int is_cpu, const gear__attend_tile *tile,
                         const char **stem, const char **name, gear__options *options);
+/* Work-items of a work-group of a kernel other than GEAR__KERNEL_PARTIAL. */
+uint32_t gear__kernel_items(gear__kernel_id id, int is_cpu);
 
 /* One layer's device memory. */
 typedef struct gear__layer_memory {
@@ -81,6 +87,7 @@ typedef struct gear__round {
     cl_uint has_weights;
     uint32_t opens; /* some job opens its sequence */
     uint32_t num_jobs, num_rows;
+    uint32_t longest; /* blocks of the longest job */
 } gear__round;
 
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,

@@ -18,9 +18,13 @@
 
 #define STEMS_BYTES 256u
 
+/* cpu_stem, cpu_name: the form for CPU devices, of one work-item a work-group; NULL: one form serves all. items: work-items of a
+ * work-group of the other form, 0 for GEAR__WORK_GROUP. */
 static const struct {
     const char *stem, *name;
     unsigned uses;
+    uint32_t items;
+    const char *cpu_stem, *cpu_name;
 } kernels[GEAR__NUM_KERNELS] = {
     [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM},
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM},
@@ -34,7 +38,14 @@ static const struct {
     [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | PER_SIDE},
     [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
-    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | PER_SIDE},
+    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | PER_SIDE, 256, "append_4_lowrank_cpu",
+                              "gear_k_append_4_lowrank_cpu"},
+    [GEAR__KERNEL_LOWRANK_PASS] = {"append_4_lowrank", "gear_k_append_4_lowrank_pass", OPT_DIM | PER_SIDE, 256,
+                                   "append_4_lowrank_cpu", "gear_k_append_4_lowrank_pass_cpu"},
+    [GEAR__KERNEL_LOWRANK_IMPROVE] = {"append_4_lowrank", "gear_k_append_4_lowrank_improve", OPT_DIM | PER_SIDE, 256,
+                                      "append_4_lowrank_cpu", "gear_k_append_4_lowrank_improve_cpu"},
+    [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store", OPT_DIM | PER_SIDE, 256,
+                                    "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS},
@@ -63,7 +74,10 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_FIT: return gear__is_mixed(side);
     case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !gear__is_mixed(side);
     case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !gear__is_mixed(side);
-    case GEAR__KERNEL_LOWRANK: return side->rank[0] || side->rank[1];
+    case GEAR__KERNEL_LOWRANK:
+    case GEAR__KERNEL_LOWRANK_PASS:
+    case GEAR__KERNEL_LOWRANK_IMPROVE:
+    case GEAR__KERNEL_LOWRANK_STORE: return side->rank[0] || side->rank[1];
     case GEAR__KERNEL_COUNT_OUTLIERS:
     case GEAR__KERNEL_BASES:
     case GEAR__KERNEL_STORE: return outliers;
@@ -148,7 +162,17 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
     nvidia_side_options(options, v, "V");
 }
 
-int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
+static const char *stem_of(int id, int is_cpu)
+{
+    return is_cpu && kernels[id].cpu_stem ? kernels[id].cpu_stem : kernels[id].stem;
+}
+
+uint32_t gear__kernel_items(gear__kernel_id id, int is_cpu)
+{
+    return is_cpu && kernels[id].cpu_stem ? 1 : kernels[id].items ? kernels[id].items : GEAR__WORK_GROUP;
+}
+
+int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, int is_cpu, const gear__attend_tile *tile,
                         const char **stem, const char **name, gear__options *options)
 {
     const gear__side *side = &shape->side[is_v];
@@ -156,8 +180,8 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (!has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
-    *stem = kernels[id].stem;
-    *name = kernels[id].name;
+    *stem = stem_of((int)id, is_cpu);
+    *name = is_cpu && kernels[id].cpu_name ? kernels[id].cpu_name : kernels[id].name;
     if (id == GEAR__KERNEL_PARTIAL && tile->kernel == GEAR_ATTEND_CPU) {
         *stem = "attend_1_partial_cpu";
         *name = "gear_k_attend_1_partial_cpu";
@@ -188,7 +212,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 /* The files that one program is built from. PoCL takes 0.25 s for its own headers and library in every program but compiles a
  * kernel no further before its first launch: there all files of the same options make one program, which every codec with those
  * options shares. Other compilers translate every kernel when a program is built: there each file is a program. */
-static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, char stems[STEMS_BYTES])
+static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, int is_cpu, char stems[STEMS_BYTES])
 {
     unsigned options = kernels[id].uses & ~PER_SIDE;
     size_t length = 0;
@@ -199,8 +223,9 @@ static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, cha
     for (int i = 0; i < GEAR__NUM_KERNELS; i++) {
         int first_of_file = i == 0 || strcmp(kernels[i].stem, kernels[i - 1].stem) != 0;
         int joined = is_pocl && (kernels[i].uses & ~PER_SIDE) == options;
-        if (first_of_file && (joined || !strcmp(kernels[i].stem, stem))) {
-            length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", kernels[i].stem);
+        const char *file = stem_of(i, is_cpu);
+        if (first_of_file && (joined || !strcmp(file, stem))) {
+            length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", file);
         }
     }
 }
@@ -212,12 +237,12 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
     char stems[STEMS_BYTES];
     gear__options options;
     cl_kernel *kernel = &variant->kernel[id][is_v];
-    if (!gear__kernel_recipe(id, &variant->shape, is_v, &variant->tile, &stem, &name, &options)) {
+    if (!gear__kernel_recipe(id, &variant->shape, is_v, variant->is_cpu, &variant->tile, &stem, &name, &options)) {
         return GEAR_OK;
     }
-    program_stems(id, stem, device->caps.is_pocl, stems);
+    program_stems(id, stem, device->caps.is_pocl, variant->is_cpu, stems);
     gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
-    size_t items = id == GEAR__KERNEL_PARTIAL ? variant->tile.work_items : GEAR__WORK_GROUP;
+    size_t items = id == GEAR__KERNEL_PARTIAL ? variant->tile.work_items : gear__kernel_items(id, variant->is_cpu);
     return status ? status : gear__kernel_check(device, *kernel, name, items, error);
 }
 
@@ -229,6 +254,7 @@ gear_status gear__variant_init(gear__variant *variant, gear__device *device, con
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
     variant->tile = *tile;
+    variant->is_cpu = device->caps.is_cpu;
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(device->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     if (!variant->words) {

@@ -27,6 +27,7 @@ void stage_open(stage_bench *bench)
     gear_context_desc desc;
     gear_error error;
     memset(bench, 0, sizeof *bench);
+    bench->portable = getenv("DBGP") != NULL;
     test_cl_open(&bench->cl);
     gear_context_desc_init(&desc);
     desc.context = bench->cl.context;
@@ -123,6 +124,7 @@ void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
     gear__caps caps = bench->device.caps;
+    variant->is_cpu = caps.is_cpu && !bench->portable;
     caps.is_cpu = attend != GEAR_ATTEND_PORTABLE; /* that one has 8 rows also on a CPU device */
     variant->tile = gear__attend_tile_of(attend, &caps, shape, max_rows);
     gear__shape_to_words(shape, table_row, words);

@@ -16,6 +16,7 @@ typedef struct stage_bench {
     test_cl cl;
     gear__device device;
     uint64_t cases; /* comparisons made, for the report */
+    int portable;   /* on a CPU device too, the form of each kernel that runs on any device */
 } stage_bench;
 
 /* `host` has bytes + STAGE_CANARY bytes. */

@@ -11,23 +11,34 @@ void stage_check_round(stage_world *w, uint32_t is_v, stage_step step, stage_lau
     stage_world_same(w, is_v ? "V" : "K");
 }
 
+int stage_other_form(stage_bench *bench, uint32_t kernels)
+{
+    int two_forms = 0;
+    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
+        two_forms |= kernels >> id & 1u && gear__kernel_items((gear__kernel_id)id, 1) == 1;
+    }
+    return two_forms && bench->device.caps.is_cpu && !bench->portable++;
+}
+
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check)
 {
     stage_bench bench;
     uint32_t count;
     const stage_case *cases = stage_cases(&count);
     stage_open(&bench);
-    for (uint32_t i = 0; i < count; i++) {
-        for (int data = 0; data < STAGE_DATA_KINDS; data++) {
-            if (stage_tiny() && data != (i ? STAGE_SMOOTH : STAGE_EXTREME)) {
-                continue;
+    do {
+        for (uint32_t i = 0; i < count; i++) {
+            for (int data = 0; data < STAGE_DATA_KINDS; data++) {
+                if (stage_tiny() && data != (i ? STAGE_SMOOTH : STAGE_EXTREME)) {
+                    continue;
+                }
+                stage_world world;
+                stage_world_open(&world, &bench, &cases[i], (stage_data)data, kernels);
+                stage_world_run(&world, step, check);
+                stage_world_close(&world);
             }
-            stage_world world;
-            stage_world_open(&world, &bench, &cases[i], (stage_data)data, kernels);
-            stage_world_run(&world, step, check);
-            stage_world_close(&world);
         }
-    }
+    } while (stage_other_form(&bench, kernels));
     stage_close(&bench, name);
 }
 

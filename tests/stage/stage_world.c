@@ -177,8 +177,7 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
     for (uint32_t i = 0; i < STAGE_SEQS; i++) { /* no block yet: no exact tokens */
         memset(w->table.host + (size_t)i * w->table_row * GEAR__BLOCK_WORDS * 4, 0, 16);
     }
-    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels,
-                       GEAR_ATTEND_PORTABLE);
+    stage_variant_open(bench, &w->variant, &w->shape, w->table_row, c->group * c->max_queries, kernels, GEAR_ATTEND_PORTABLE);
     w->layer = (gear__layer_memory){&w->variant, w->pool.mem, w->table.mem, w->window.mem};
 }
 
@@ -278,6 +277,12 @@ static void make_weights(stage_world *w)
     w->ref.weights = w->round.has_weights ? weights : NULL;
 }
 
+size_t stage_fit_bytes(const stage_world *w, uint32_t rows)
+{
+    const size_t floats = rows * GEAR__MAX_RANK + rows / GEAR__BLOCK * GEAR__FIT_SLOT(w->shape.head_dim);
+    return w->shape.kv_heads * floats * sizeof(float);
+}
+
 static void make_round(stage_world *w, const uint32_t *counts)
 {
     uint32_t jobs[64 * GEAR__JOB_WORDS], rows;
@@ -300,7 +305,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
     stage_buffer_make(w->bench, &w->x, values * 2);
     stage_buffer_make(w->bench, &w->mask, values);
     stage_buffer_make(w->bench, &w->r, values * 4);
-    stage_buffer_make(w->bench, &w->a, w->c->kv_heads * GEAR__MAX_RANK * 4ull * (rows + rows / 64 * w->c->head_dim));
+    stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows));
     w->round = (gear__round){.layer = &w->layer,
                              .seqs = w->list.mem,
                              .jobs = w->jobs.mem,
@@ -323,7 +328,9 @@ static void make_round(stage_world *w, const uint32_t *counts)
                                .mask = w->mask.host,
                                .r = (float *)(void *)w->r.host};
     for (uint32_t j = 0; j < w->jobs_count; j++) {
-        w->round.opens |= jobs[j * GEAR__JOB_WORDS + GEAR__JOB_FIRST] == 0;
+        const uint32_t *job = jobs + j * GEAR__JOB_WORDS;
+        w->round.opens |= job[GEAR__JOB_FIRST] == 0;
+        w->round.longest = job[GEAR__JOB_BLOCKS] > w->round.longest ? job[GEAR__JOB_BLOCKS] : w->round.longest;
     }
     make_weights(w);
 }

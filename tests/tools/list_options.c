@@ -71,7 +71,7 @@ static void add_attend(const gear__shape *shape, uint32_t max_rows)
             continue;
         }
         const gear__attend_tile tile = gear__attend_tile_of(attend_kernels[i].kernel, caps, shape, max_rows);
-        if (gear__kernel_recipe(GEAR__KERNEL_PARTIAL, shape, 0, &tile, &stem, &name, &options)) {
+        if (gear__kernel_recipe(GEAR__KERNEL_PARTIAL, shape, 0, 0, &tile, &stem, &name, &options)) {
             add(stem, without_language(options.text), attend_kernels[i].gates);
         }
     }
@@ -84,12 +84,14 @@ static void add_shape(const gear_cache_desc *desc, const gear_codec_pair *pair, 
     gear__shape_init(&shape, desc, pair);
     add_attend(&shape, max_rows);
     for (int id = 0; id < GEAR__NUM_KERNELS && all; id++) {
-        for (uint32_t is_v = 0; is_v < 2; is_v++) {
+        for (uint32_t form = 0; form < 4 && id != GEAR__KERNEL_PARTIAL; form++) {
+            const uint32_t is_v = form & 1;
+            const int is_cpu = form > 1;
             const char *stem, *name;
             gear__options options;
-            if (id != GEAR__KERNEL_PARTIAL &&
-                gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, NULL, &stem, &name, &options)) {
-                add(stem, without_language(options.text), "");
+            if (gear__kernel_recipe((gear__kernel_id)id, &shape, is_v, is_cpu, NULL, &stem, &name, &options)) {
+                add(stem, without_language(options.text),
+                    is_cpu && gear__kernel_items((gear__kernel_id)id, 1) == 1 ? "lint" : "");
             }
         }
     }
