@@ -256,20 +256,11 @@ GEAR__INLINE void gear_fit_leave_largest(const gear_fit *f, const gear_fit_desk 
     FIT_SYNC();
 }
 
-/* Where a fit is stored. */
-typedef struct gear_fit_place {
-    __global const uint *shape, *table, *job;
-    __global uchar *pool;
-    uint is_v, head;
-} gear_fit_place;
-
 /* The part's rows of A, and B by part 0. */
-GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, const gear_fit_place *p, uint lid)
+GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint lid)
 {
-    __global const uint *side = p->shape + GEAR_SIDE(p->is_v);
-    const uint cls = p->job[GEAR__JOB_CLASS], rows = f->rows, stores_b = f->part == 0u;
-    __global uchar *segment = gear_segment_head(p->pool, p->shape, p->job[GEAR__JOB_SEGMENT], cls, p->head);
-    __global ushort *scales = (__global ushort *)(segment + side[GEAR__SIDE_FACTORS + cls]);
+    const uint rows = f->rows, stores_b = f->part == 0u;
+    __global ushort *scales = gear_fit_scales(f);
     __global float *b = gear_fit_sums(f, 0u, 1u);
     if (lid < 8u) {
         float largest = 0.0f;
@@ -294,14 +285,13 @@ GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, cons
     for (uint i = lid; i < f->rank * rows / 2u; i += FIT_ITEMS) {
         const uint j = i / (rows / 2u), n = 2u * (i % (rows / 2u)), block = (f->part * GEAR__FIT_ROWS + n) / 64u;
         __global const float *at = f->a + j * f->a_stride + n;
-        __global uchar *column = gear_factor_a_at(p->pool, p->shape, p->is_v, p->table, p->job, block, p->head, j, f->bits);
-        gear_factor_put(column, n % 64u / 2u, f->bits, gear_factor_scale(d->own[j], f->bits), at[0], at[1]);
+        gear_factor_put(gear_fit_column_a(f, block, j), n % 64u / 2u, f->bits, gear_factor_scale(d->own[j], f->bits), at[0],
+                        at[1]);
     }
     for (uint i = lid; i < stores_b * f->rank * (HEAD_DIM / 2u); i += FIT_ITEMS) {
         const uint j = i / (HEAD_DIM / 2u), n = 2u * (i % (HEAD_DIM / 2u));
         const uint scale = gear_factor_scale(((__local const float *)d->room)[FIT_ITEMS + j], f->bits);
-        __global uchar *column = segment + side[GEAR__SIDE_B + cls] + j * HEAD_DIM * f->bits / 8u;
-        gear_factor_put(column, n / 2u, f->bits, scale, FIT_COLUMN(d, j, n), FIT_COLUMN(d, j, n + 1u));
+        gear_factor_put(gear_fit_column_b(f, j), n / 2u, f->bits, scale, FIT_COLUMN(d, j, n), FIT_COLUMN(d, j, n + 1u));
         if (n == 0u && f->bits < 16u) {
             scales[j] = (ushort)gear_factor_scale(d->own[j], f->bits);
             scales[f->rank + j] = (ushort)scale;
@@ -317,10 +307,9 @@ GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, cons
   __local float4 columns[FIT_QUADS * FIT_ITEMS], room[FIT_BATCH * FIT_PITCH];                                                  \
   __local float gram[64], inverse[8], own[8];                                                                                  \
   const uint lid = (uint)get_local_id(0), part = (uint)get_group_id(0), head = (uint)get_group_id(1);                          \
-  __global const uint *job = jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS;                                                   \
   const gear_fit_desk d = {columns, room, gram, inverse, own};                                                                 \
-  const gear_fit f = gear_fit_of(shape, is_v, job, num_rows, part, head, r, scratch);                                          \
-  const gear_fit_place place = {shape, table, job, pool, is_v, head};                                                          \
+  const gear_fit f =                                                                                                           \
+      gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, part, head); \
   if (part >= f.parts) {                                                                                                       \
     return;                                                                                                                    \
   }
@@ -343,7 +332,7 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_4_l
     } while (++round < 2u);
     gear_fit_multiply_transposed(&f, &d, f.rows, gear_fit_sums(&f, 0u, 0u), lid);
     gear_fit_leave_largest(&f, &d, lid);
-    gear_fit_store(&f, &d, &place, lid);
+    gear_fit_store(&f, &d, lid);
 }
 
 /* Steps 0 .. p - 1, of which the last leaves a Gram matrix and the others R^T Y. */
@@ -374,5 +363,5 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_4_l
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_4_lowrank_store(FIT_ARGUMENTS)
 {
     FIT_BEGIN()
-    gear_fit_store(&f, &d, &place, lid);
+    gear_fit_store(&f, &d, lid);
 }

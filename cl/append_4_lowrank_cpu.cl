@@ -108,7 +108,8 @@ GEAR__INLINE void gear_fit_multiply(__global const float *tile, const float8 *ba
 #pragma unroll 2
         for (uint c = 0; c < FIT_VECTORS; c++) {
             const float8 x0 = vload8(c, r0), x1 = vload8(c, r1);
-            const float8 b0 = basis[c], b1 = basis[FIT_VECTORS + c], b2 = basis[2 * FIT_VECTORS + c], b3 = basis[3 * FIT_VECTORS + c];
+            const float8 b0 = basis[c], b1 = basis[FIT_VECTORS + c], b2 = basis[2 * FIT_VECTORS + c],
+                         b3 = basis[3 * FIT_VECTORS + c];
             s00 = fma(x0, b0, s00), s01 = fma(x0, b1, s01), s02 = fma(x0, b2, s02), s03 = fma(x0, b3, s03);
             s10 = fma(x1, b0, s10), s11 = fma(x1, b1, s11), s12 = fma(x1, b2, s12), s13 = fma(x1, b3, s13);
         }
@@ -135,7 +136,8 @@ GEAR__INLINE void gear_fit_multiply_transposed(__global const float *tile, const
             s01 = fma(x1, y0, s01), s11 = fma(x1, y1, s11), s21 = fma(x1, y2, s21), s31 = fma(x1, y3, s31);
         }
         sums[c] = s00, sums[FIT_VECTORS + c] = s10, sums[2 * FIT_VECTORS + c] = s20, sums[3 * FIT_VECTORS + c] = s30;
-        sums[c + 1u] = s01, sums[FIT_VECTORS + c + 1u] = s11, sums[2 * FIT_VECTORS + c + 1u] = s21, sums[3 * FIT_VECTORS + c + 1u] = s31;
+        sums[c + 1u] = s01, sums[FIT_VECTORS + c + 1u] = s11, sums[2 * FIT_VECTORS + c + 1u] = s21,
+                 sums[3 * FIT_VECTORS + c + 1u] = s31;
     }
 }
 
@@ -233,9 +235,9 @@ GEAR__INLINE void gear_fit_improve(const gear_fit *f, uint round)
     }
 }
 
-GEAR__INLINE void gear_fit_store_a(const gear_fit *f, __global const uint *shape, uint is_v, __global uchar *pool,
-                               __global const uint *table, __global const uint *job, uint head, __global ushort *scales)
+GEAR__INLINE void gear_fit_store_a(const gear_fit *f)
 {
+    __global ushort *scales = gear_fit_scales(f);
     for (uint j = 0; j < f->rank; j++) {
         float largest = 0.0f;
         for (uint part = 0; part < f->parts; part++) {
@@ -248,8 +250,7 @@ GEAR__INLINE void gear_fit_store_a(const gear_fit *f, __global const uint *shape
 #pragma unroll 1
         for (uint block = 0; block < f->rows / 64u; block++) {
             __global const float *from = f->a + j * f->a_stride + block * 64u;
-            __global uchar *column = gear_factor_a_at(pool, shape, is_v, table, job, f->part * (GEAR__FIT_ROWS / 64u) + block,
-                                                      head, j, f->bits);
+            __global uchar *column = gear_fit_column_a(f, f->part * (GEAR__FIT_ROWS / 64u) + block, j);
             for (uint i = 0; i < 32u; i++) {
                 gear_factor_put(column, i, f->bits, scale, from[2u * i], from[2u * i + 1u]);
             }
@@ -257,13 +258,14 @@ GEAR__INLINE void gear_fit_store_a(const gear_fit *f, __global const uint *shape
     }
 }
 
-GEAR__INLINE void gear_fit_store_b(const gear_fit *f, __global uchar *at, __global ushort *scales)
+GEAR__INLINE void gear_fit_store_b(const gear_fit *f)
 {
+    __global ushort *scales = gear_fit_scales(f) + f->rank;
     float8 sums[GEAR__MAX_RANK * FIT_VECTORS];
     __global float *b = gear_fit_sums(f, 0u, 1u);
     gear_fit_add_parts(f, 0u, sums);
     for (uint j = 0; j < f->rank; j++) {
-        __global uchar *column = at + j * HEAD_DIM * f->bits / 8u;
+        __global uchar *column = gear_fit_column_b(f, j);
         float8 largest = 0.0f;
         for (uint c = 0; c < FIT_VECTORS; c++) {
             vstore8(sums[j * FIT_VECTORS + c], j * FIT_VECTORS + c, b);
@@ -285,9 +287,7 @@ static __attribute__((noinline)) void gear_lowrank_cpu(__global const uint *shap
                                                        __global const float *r, __global float *scratch, uint step, uint end,
                                                        uint part, uint head)
 {
-    const gear_fit f = gear_fit_of(shape, is_v, job, num_rows, part, head, r, scratch);
-    __global const uint *side = shape + GEAR_SIDE(is_v);
-    const uint cls = job[GEAR__JOB_CLASS];
+    const gear_fit f = gear_fit_of(shape, is_v, pool, table, job, num_rows, r, scratch, part, head);
     float8 basis[GEAR__MAX_RANK * FIT_VECTORS], sums[GEAR__MAX_RANK * FIT_VECTORS];
     if (part >= f.parts) {
         return;
@@ -316,11 +316,9 @@ static __attribute__((noinline)) void gear_lowrank_cpu(__global const uint *shap
         }
     }
     if (end == f.passes + GEAR_FIT_STEPS) {
-        __global uchar *segment = gear_segment_head(pool, shape, job[GEAR__JOB_SEGMENT], cls, head);
-        __global ushort *scales = (__global ushort *)(segment + side[GEAR__SIDE_FACTORS + cls]);
-        gear_fit_store_a(&f, shape, is_v, pool, table, job, head, scales);
+        gear_fit_store_a(&f);
         if (part == 0u) {
-            gear_fit_store_b(&f, segment + side[GEAR__SIDE_B + cls], scales + f.rank);
+            gear_fit_store_b(&f);
         }
     }
 }
