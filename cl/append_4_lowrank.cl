@@ -7,33 +7,32 @@
 #include "lowrank.clh"
 #include "reduce.clh"
 
-#define FIT_ITEMS    256u /* work-items; rows of a part */
-#define FIT_QUADS    (GEAR__MAX_RANK / 4u)
-#define FIT_LANES    16u /* that share a row of R */
-#define FIT_CHANNELS (HEAD_DIM / 16)
-#define FIT_BATCH    64u /* rows whose partial products are summed at once */
-#define FIT_PITCH    17u /* float4s of a row of them, one more than FIT_LANES so that rows start in different banks */
+#define FIT_ITEMS 256u /* work-items; rows of a part */
+#define FIT_QUADS (GEAR__MAX_RANK / 4u)
+#define FIT_LANES 8u  /* that share a row of R */
+#define FIT_BATCH 64u /* rows whose partial products are summed at once, two by each 8 work-items */
+#define FIT_PITCH 9u  /* float4s of a row of them, one more than lanes so that rows start in different banks */
 
-/* Local memory: 8 columns of up to 256 values, [quad][256] (B, then Y or A); room for partial sums; a Gram matrix and the inverse
- * pivots of its elimination. */
+/* Local memory: 8 columns of up to 256 values, [quad][256], of B and of Y or A; room for partial sums; a Gram matrix, its diagonal
+ * and the inverse pivots of its elimination. */
 typedef struct gear_fit_desk {
-    __local float4 *columns, *room;
+    __local float4 *basis, *rows, *room;
     __local float *gram, *inverse, *own;
 } gear_fit_desk;
 
 #define FIT_SYNC() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 
 /* Value i of column j. */
-#define FIT_COLUMN(desk, j, i) (((__local float *)(desk)->columns)[((j) >> 2) * 4u * FIT_ITEMS + 4u * (i) + ((j)&3u)])
+#define FIT_COLUMN(columns, j, i) (((__local float *)(columns))[((j) >> 2) * 4u * FIT_ITEMS + 4u * (i) + ((j)&3u)])
 
 /* The Gram matrix of `length` values of each column; zeros for length 0. */
-GEAR__INLINE void gear_fit_form_gram(const gear_fit_desk *d, uint length, uint lid)
+GEAR__INLINE void gear_fit_form_gram(const gear_fit_desk *d, __local const float4 *columns, uint length, uint lid)
 {
     __local float *room = (__local float *)d->room;
     const uint i = lid >> 3 & 7u, j = lid & 7u;
     float sum = 0.0f;
     for (uint n = lid >> 6; n < length; n += 4u) {
-        sum = fma(FIT_COLUMN(d, i, n), FIT_COLUMN(d, j, n), sum);
+        sum = fma(FIT_COLUMN(columns, i, n), FIT_COLUMN(columns, j, n), sum);
     }
     room[lid] = sum;
     FIT_SYNC();
@@ -44,7 +43,7 @@ GEAR__INLINE void gear_fit_form_gram(const gear_fit_desk *d, uint length, uint l
 }
 
 /* Eliminates the Gram matrix: row k then holds, right of its pivot, what column k and later columns have in common. */
-GEAR__INLINE void gear_fit_eliminate(const gear_fit_desk *d, uint lid)
+GEAR__INLINE void gear_fit_eliminate(const gear_fit_desk *d, uint rank, uint lid)
 {
     const uint i = lid >> 3, j = lid & 7u;
     if (lid < 8u) {
@@ -61,18 +60,18 @@ GEAR__INLINE void gear_fit_eliminate(const gear_fit_desk *d, uint lid)
             d->gram[lid] = fma(-d->gram[8u * k + i] * inverse, d->gram[8u * k + j], d->gram[lid]);
         }
         FIT_SYNC();
-    } while (++k < GEAR__MAX_RANK);
+    } while (++k < rank);
 }
 
-/* Makes one row of the columns that of orthogonal ones. */
-GEAR__INLINE void gear_fit_orthogonalise(const gear_fit_desk *d, float row[GEAR__MAX_RANK])
+/* Makes row `i` of the columns that of orthogonal ones. In local memory, not in private: columns are few or many. */
+GEAR__INLINE void gear_fit_orthogonalise(const gear_fit_desk *d, __local float4 *columns, uint rank, uint i)
 {
-#pragma unroll
-    for (uint j = 1; j < GEAR__MAX_RANK; j++) {
-#pragma unroll
+    for (uint j = 1; j < rank; j++) {
+        float value = FIT_COLUMN(columns, j, i);
         for (uint k = 0; k < j; k++) {
-            row[j] = fma(-d->gram[8u * k + j] * d->inverse[k], row[k], row[j]);
+            value = fma(-d->gram[8u * k + j] * d->inverse[k], FIT_COLUMN(columns, k, i), value);
         }
+        FIT_COLUMN(columns, j, i) = value;
     }
 }
 
@@ -91,60 +90,48 @@ GEAR__INLINE void gear_fit_form_basis(const gear_fit *f, const gear_fit_desk *d,
                 sum += vload4(quad * HEAD_DIM + lid, gear_fit_sums(f, part, step - 1u));
             }
         }
-        d->columns[quad * FIT_ITEMS + lid] = sum;
+        d->basis[quad * FIT_ITEMS + lid] = sum;
     } while (++quad < FIT_QUADS);
     FIT_SYNC();
     uint round = 0;
     do {
-        gear_fit_form_gram(d, HEAD_DIM, lid);
-        gear_fit_eliminate(d, lid);
-        float row[GEAR__MAX_RANK];
-#pragma unroll
-        for (uint j = 0; j < GEAR__MAX_RANK; j++) {
-            row[j] = FIT_COLUMN(d, j, lid);
-        }
-        gear_fit_orthogonalise(d, row);
-#pragma unroll
-        for (uint j = 0; j < GEAR__MAX_RANK; j++) {
-            const float unit = d->inverse[j] > 0.0f ? rsqrt(d->gram[9u * j]) : 0.0f;
-            FIT_COLUMN(d, j, lid) = round ? unit * row[j] : row[j];
+        gear_fit_form_gram(d, d->basis, HEAD_DIM, lid);
+        gear_fit_eliminate(d, f->rank, lid);
+        gear_fit_orthogonalise(d, d->basis, f->rank, lid);
+        for (uint j = 0; j < f->rank && round; j++) {
+            FIT_COLUMN(d->basis, j, lid) *= d->inverse[j] > 0.0f ? rsqrt(d->gram[9u * j]) : 0.0f;
         }
         FIT_SYNC();
     } while (++round < 2u);
 }
 
-/* Y = R B for the rows of the part, in place of B. 16 work-items share a row. */
+/* Y = R B for the rows of the part. */
 GEAR__INLINE void gear_fit_multiply(const gear_fit *f, const gear_fit_desk *d, uint lid)
 {
     __local const float *room = (__local const float *)d->room;
     const uint lane = lid % FIT_LANES, slot = lid / FIT_LANES, sum_row = lid >> 2, component = lid & 3u;
     uint quad = 0;
     do {
-        float4 b[FIT_CHANNELS];
-#pragma unroll
-        for (uint i = 0; i < FIT_CHANNELS; i++) {
-            b[i] = d->columns[quad * FIT_ITEMS + lane + FIT_LANES * i];
-        }
-        FIT_SYNC();
+        __local const float4 *b = d->basis + quad * FIT_ITEMS + lane;
         uint batch = 0;
         do {
-#pragma unroll 1
-            for (uint at = slot; at < FIT_BATCH; at += FIT_ITEMS / FIT_LANES) {
-                __global const float *row = f->residual + (batch + at) * HEAD_DIM + lane;
-                float4 sum = 0.0f;
-#pragma unroll
-                for (uint i = 0; i < FIT_CHANNELS; i++) {
-                    sum = fma((float4)(row[FIT_LANES * i]), b[i], sum);
-                }
-                d->room[at * FIT_PITCH + lane] = sum;
+            __global const float *row0 = f->residual + (batch + slot) * HEAD_DIM + lane,
+                                 *row1 = row0 + FIT_BATCH / 2u * HEAD_DIM;
+            float4 sum0 = 0.0f, sum1 = 0.0f;
+#pragma unroll 4
+            for (uint i = 0; i < HEAD_DIM; i += FIT_LANES) {
+                sum0 = fma((float4)(row0[i]), b[i], sum0);
+                sum1 = fma((float4)(row1[i]), b[i], sum1);
             }
+            d->room[slot * FIT_PITCH + lane] = sum0;
+            d->room[(slot + FIT_BATCH / 2u) * FIT_PITCH + lane] = sum1;
             FIT_SYNC();
             float sum = 0.0f;
 #pragma unroll
             for (uint i = 0; i < FIT_LANES; i++) {
                 sum += room[4u * (sum_row * FIT_PITCH + i) + component];
             }
-            FIT_COLUMN(d, 4u * quad + component, batch + sum_row) = sum;
+            FIT_COLUMN(d->rows, 4u * quad + component, batch + sum_row) = sum;
             FIT_SYNC();
             batch += FIT_BATCH;
         } while (batch < f->rows);
@@ -160,7 +147,7 @@ GEAR__INLINE void gear_fit_multiply_transposed(const gear_fit *f, const gear_fit
     do {
         float4 sum = 0.0f;
         for (uint row = slice < slices ? slice : rows; row < rows; row += slices) {
-            sum = fma((float4)(f->residual[row * HEAD_DIM + channel]), d->columns[quad * FIT_ITEMS + row], sum);
+            sum = fma((float4)(f->residual[row * HEAD_DIM + channel]), d->rows[quad * FIT_ITEMS + row], sum);
         }
         d->room[lid] = sum;
         FIT_SYNC();
@@ -191,33 +178,28 @@ GEAR__INLINE void gear_fit_improve(const gear_fit *f, const gear_fit_desk *d, ui
         ((__local float *)d->room)[lid - 64u] = first;
     }
     FIT_SYNC();
-    gear_fit_eliminate(d, lid);
-    float row[GEAR__MAX_RANK];
-#pragma unroll
-    for (uint j = 0; j < GEAR__MAX_RANK; j++) {
-        row[j] = j < f->rank && lid < f->rows ? f->a[j * f->a_stride + lid] : 0.0f;
+    gear_fit_eliminate(d, f->rank, lid);
+    for (uint j = 0; j < f->rank; j++) {
+        FIT_COLUMN(d->rows, j, lid) = lid < f->rows ? f->a[j * f->a_stride + lid] : 0.0f;
     }
-    gear_fit_orthogonalise(d, row);
-#pragma unroll
-    for (uint j = 0; j < GEAR__MAX_RANK; j++) {
+    gear_fit_orthogonalise(d, d->rows, f->rank, lid);
+    for (uint j = 0; j < f->rank && lid < f->rows; j++) {
         const float unit = gear_fit_unit(d->gram[9u * j], d->own[j], ((__local const float *)d->room)[j]);
-        const float value = round ? unit * row[j] : row[j];
-        FIT_COLUMN(d, j, lid) = value;
-        if (j < f->rank && lid < f->rows) {
-            f->a[j * f->a_stride + lid] = value;
-        }
+        const float value = FIT_COLUMN(d->rows, j, lid) * (round ? unit : 1.0f);
+        FIT_COLUMN(d->rows, j, lid) = value;
+        f->a[j * f->a_stride + lid] = value;
     }
     FIT_SYNC();
 }
 
 /* The largest magnitude among `length` values of each column, in room[8 * 32 ..]. */
-GEAR__INLINE void gear_fit_find_largest(const gear_fit_desk *d, uint length, uint lid)
+GEAR__INLINE void gear_fit_find_largest(const gear_fit_desk *d, __local const float4 *columns, uint length, uint lid)
 {
     __local float *room = (__local float *)d->room;
     const uint j = lid & 7u;
     float largest = 0.0f;
     for (uint n = lid >> 3; n < length; n += FIT_ITEMS / 8u) {
-        largest = fmax(largest, fabs(FIT_COLUMN(d, j, n)));
+        largest = fmax(largest, fabs(FIT_COLUMN(columns, j, n)));
     }
     room[lid] = largest;
     FIT_SYNC();
@@ -233,7 +215,7 @@ GEAR__INLINE void gear_fit_find_largest(const gear_fit_desk *d, uint length, uin
 /* Leaves the Gram matrix of `rows` rows of A. */
 GEAR__INLINE void gear_fit_leave_gram(const gear_fit *f, const gear_fit_desk *d, uint rows, uint round, uint lid)
 {
-    gear_fit_form_gram(d, rows, lid);
+    gear_fit_form_gram(d, d->rows, rows, lid);
     if (lid < 64u && rows) {
         gear_fit_gram(f, f->part, round)[lid] = d->gram[lid];
     }
@@ -243,13 +225,13 @@ GEAR__INLINE void gear_fit_leave_gram(const gear_fit *f, const gear_fit_desk *d,
 GEAR__INLINE void gear_fit_keep_a(const gear_fit *f, const gear_fit_desk *d, uint lid)
 {
     for (uint j = 0; j < f->rank && lid < f->rows; j++) {
-        f->a[j * f->a_stride + lid] = FIT_COLUMN(d, j, lid);
+        f->a[j * f->a_stride + lid] = FIT_COLUMN(d->rows, j, lid);
     }
 }
 
 GEAR__INLINE void gear_fit_leave_largest(const gear_fit *f, const gear_fit_desk *d, uint lid)
 {
-    gear_fit_find_largest(d, f->rows, lid);
+    gear_fit_find_largest(d, d->rows, f->rows, lid);
     if (lid < 8u) {
         gear_fit_largest(f, f->part)[lid] = ((__local const float *)d->room)[FIT_ITEMS + lid];
     }
@@ -275,13 +257,13 @@ GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint
         for (uint i = 0; i < f->parts && stores_b && lid < HEAD_DIM; i++) {
             sum += vload4(quad * HEAD_DIM + lid, gear_fit_sums(f, i, 0u));
         }
-        d->columns[quad * FIT_ITEMS + lid] = sum;
+        d->basis[quad * FIT_ITEMS + lid] = sum;
         for (uint j = 4u * quad; j < 4u * quad + 4u && stores_b && lid < HEAD_DIM; j++) {
-            b[j * HEAD_DIM + lid] = FIT_COLUMN(d, j, lid);
+            b[j * HEAD_DIM + lid] = FIT_COLUMN(d->basis, j, lid);
         }
     } while (4u * ++quad < f->rank);
     FIT_SYNC();
-    gear_fit_find_largest(d, HEAD_DIM, lid);
+    gear_fit_find_largest(d, d->basis, HEAD_DIM, lid);
     for (uint i = lid; i < f->rank * rows / 2u; i += FIT_ITEMS) {
         const uint j = i / (rows / 2u), n = 2u * (i % (rows / 2u)), block = (f->part * GEAR__FIT_ROWS + n) / 64u;
         __global const float *at = f->a + j * f->a_stride + n;
@@ -291,7 +273,8 @@ GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint
     for (uint i = lid; i < stores_b * f->rank * (HEAD_DIM / 2u); i += FIT_ITEMS) {
         const uint j = i / (HEAD_DIM / 2u), n = 2u * (i % (HEAD_DIM / 2u));
         const uint scale = gear_factor_scale(((__local const float *)d->room)[FIT_ITEMS + j], f->bits);
-        gear_factor_put(gear_fit_column_b(f, j), n / 2u, f->bits, scale, FIT_COLUMN(d, j, n), FIT_COLUMN(d, j, n + 1u));
+        gear_factor_put(gear_fit_column_b(f, j), n / 2u, f->bits, scale, FIT_COLUMN(d->basis, j, n),
+                        FIT_COLUMN(d->basis, j, n + 1u));
         if (n == 0u && f->bits < 16u) {
             scales[j] = (ushort)gear_factor_scale(d->own[j], f->bits);
             scales[f->rank + j] = (ushort)scale;
@@ -304,10 +287,10 @@ GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint
   __global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table, __global const uint *jobs,          \
       uint num_rows, __global const float *r, __global float *scratch
 #define FIT_BEGIN()                                                                                                            \
-  __local float4 columns[FIT_QUADS * FIT_ITEMS], room[FIT_BATCH * FIT_PITCH];                                                  \
+  __local float4 basis[FIT_QUADS * FIT_ITEMS], rows[FIT_QUADS * FIT_ITEMS], room[FIT_BATCH * FIT_PITCH];                       \
   __local float gram[64], inverse[8], own[8];                                                                                  \
   const uint lid = (uint)get_local_id(0), part = (uint)get_group_id(0), head = (uint)get_group_id(1);                          \
-  const gear_fit_desk d = {columns, room, gram, inverse, own};                                                                 \
+  const gear_fit_desk d = {basis, rows, room, gram, inverse, own};                                                             \
   const gear_fit f =                                                                                                           \
       gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, part, head); \
   if (part >= f.parts) {                                                                                                       \

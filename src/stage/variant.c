@@ -51,7 +51,7 @@ static const struct {
                                     "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", OPT_DIM | OPT_SIDE | OPT_BITS},
-    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS},
+    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS, 256, NULL, NULL},
     [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", OPT_DIM},
     [GEAR__KERNEL_PARTIAL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
     [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", OPT_DIM},
