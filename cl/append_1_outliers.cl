@@ -1,6 +1,7 @@
 /* append_1_outliers: marks the outliers of one side in the staging mask (paper, section 3: the s/2 largest and smallest of a
  * vector). Convention: docs/design.md, rule 4. Reference: src/ref/append_1_outliers.c. Values compare by a 16-bit key. The k-th
- * largest and smallest keys are found by histograms of 6, then 5 and 5 bits of the key, those of both ends at once, with no sort. */
+ * largest and smallest keys are found by histograms of 6, then 5 and 5 bits of the key, those of both ends at once, with no
+ * sort. */
 #include "block_rule.clh"
 #include "reduce.clh"
 
@@ -37,7 +38,7 @@ GEAR__INLINE ulong gear_pair_at(const gear_select *s, uint pair)
     return s->by_token ? pair / (HEAD_DIM / 2u) * s->outer_stride + 2u * (pair % (HEAD_DIM / 2u)) : pair * s->outer_stride;
 }
 
-/* Counts a key where its upper bits are those found: the largest end (0) in the first bins, the smallest (1) in those behind. */
+/* Counts a key where its upper bits are those found: the largest end (0) in the first bins, the smallest (1) behind them. */
 GEAR__INLINE void gear_count_key(const gear_select *s, uint vector, uint key, uint round, uint shift, uint top, uint bottom)
 {
     const uint upper = round ? key >> (shift + 5u) : 0u, bin = key >> shift & (round ? 31u : 63u);
@@ -101,8 +102,8 @@ GEAR__INLINE uint gear_is_extreme(const gear_select *s, uint vector, uint key, u
     return taken;
 }
 
-/* Marks what was found. The limits' equals go by lower index: each work-item counts those of its run, then goes through it again
- * with the number of those in the runs before. */
+/* Marks what was found. The limits' equals go by lower index: each work-item counts those of its run, then goes through it
+ * again with the number of those in the runs before. */
 GEAR__INLINE void gear_mark_extremes(const gear_select *s)
 {
     const uint second = s->first + (s->by_token ? 0u : 1u), begin = s->slot * s->run, end = min(begin + s->run, s->pairs);

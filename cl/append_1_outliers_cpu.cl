@@ -1,6 +1,6 @@
-/* append_1_outliers_cpu: append_1_outliers for CPU devices: the same arguments and marks, one work-item for 16 channels, 16 tokens,
- * or a block of a KV head. A limit is found bit by bit: 16 values are compared at once, those of both ends in one reading.
- * Reference: src/ref/append_1_outliers.c. */
+/* append_1_outliers_cpu: append_1_outliers for CPU devices: the same arguments and marks, one work-item for 16 channels, 16
+ * tokens, or a block of a KV head. A limit is found bit by bit: 16 values are compared at once, those of both ends in one
+ * reading. Reference: src/ref/append_1_outliers.c. */
 #include "block_rule.clh"
 #include "vectors.clh"
 
@@ -15,8 +15,8 @@ GEAR__INLINE short16 gear_order16(ushort16 half_bits)
     return ((h & (short16)(0x7fff)) ^ sign) - sign;
 }
 
-/* Limits of 16 vectors, or of one in all lanes: the k-th largest value and the k-th smallest, negated so that both are looked for
- * from below; how many lie beyond them. */
+/* Limits of 16 vectors, or of one in all lanes: the k-th largest value and the k-th smallest, negated so that both are looked
+ * for from below; how many lie beyond them. */
 typedef struct gear_limits {
     ushort16 most, least;
     ushort16 above, below;
@@ -88,7 +88,6 @@ static __attribute__((noinline)) void gear_select_channels(__global const ushort
         const ushort16 bit = (ushort)at;
         const short16 most = SELECT_START(l.most | bit), least = -SELECT_START(l.least | bit);
         ushort16 above = 0, below = 0;
-#pragma unroll 4
         for (uint t = exact; t < tokens; t++) {
             const short16 v = gear_order16(vload16(0, x + t * HEAD_DIM));
             above -= as_ushort16(v >= most);
@@ -212,8 +211,8 @@ static __attribute__((noinline)) void gear_select_block(const gear_groups *g, __
     }
 }
 
-/* Block rule: a budget for each (KV head, block). Range: (staging blocks, KV heads). The records hold the pairs of the groups with
- * nothing marked (append_2 ran before). */
+/* Block rule: a budget for each (KV head, block). Range: (staging blocks, KV heads). The records hold the pairs of the groups
+ * with nothing marked (append_2 ran before). */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_1_outliers_block_cpu(
     __global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table, __global const uint *jobs,
     __global const uint *row_jobs, uint budget, uint num_rows, __global const ushort *x, __global uchar *mask)

@@ -2,8 +2,8 @@
  * Algorithm 2) with orthonormalisation in every pass; stores A in the blocks and B in the segment record. The steps and what
  * they leave for each other: lowrank.clh. Convention: docs/design.md, rule 8. Reference: src/ref/append_4_lowrank.c.
  * One work-group of 256 for each (part, KV head, job). r is [head][row][head_dim]; scratch holds A as [head][column 0..7][row],
- * then the slots as [block of 64 rows][head]. Columns go by fours, as the components of a float4. Loops around a barrier test at
- * their end (reduce.clh). */
+ * then the slots as [block of 64 rows][head]. Columns go by fours, as the components of a float4. Loops around a barrier test
+ * at their end (reduce.clh). */
 #include "lowrank.clh"
 #include "reduce.clh"
 
@@ -13,8 +13,8 @@
 #define FIT_BATCH 64u /* rows whose partial products are summed at once, two by each 8 work-items */
 #define FIT_PITCH 9u  /* float4s of a row of them, one more than lanes so that rows start in different banks */
 
-/* Local memory: 8 columns of up to 256 values, [quad][256], of B and of Y or A; room for partial sums; a Gram matrix, its diagonal
- * and the inverse pivots of its elimination. */
+/* Local memory: 8 columns of up to 256 values, [quad][256], of B and of Y or A; room for partial sums; a Gram matrix, its
+ * diagonal and the inverse pivots of its elimination. */
 typedef struct gear_fit_desk {
     __local float4 *basis, *rows, *room;
     __local float *gram, *inverse, *own;

@@ -1,6 +1,6 @@
-/* append_4_lowrank_cpu: append_4_lowrank for CPU devices: the same arguments, steps and results, one work-item for each (part, KV
- * head, job), vectors of 8 floats spelled out. Columns of B and of the sums over rows are [column][HEAD_DIM]; rows go by tiles that
- * stay in the first-level cache between Y = R B and R^T Y. Reference: src/ref/append_4_lowrank.c. */
+/* append_4_lowrank_cpu: append_4_lowrank for CPU devices: the same steps and results, one work-item for each
+ * (part, KV head, job), vectors of 8 floats spelled out. Columns of B and of the sums over rows are [column][HEAD_DIM]; rows
+ * go by tiles that stay in the first-level cache between Y = R B and R^T Y. Reference: src/ref/append_4_lowrank.c. */
 #include "lowrank.clh"
 #include "vectors.clh"
 
@@ -14,11 +14,14 @@ typedef struct gear_fit_pivots {
 
 GEAR__INLINE void gear_fit_eliminate(gear_fit_pivots *p, uint rank)
 {
+#pragma unroll 1
     for (uint k = 0; k < rank; k++) {
         p->own[k] = p->gram[9u * k];
     }
+#pragma unroll 1
     for (uint k = 0; k < rank; k++) {
         p->inverse[k] = gear_fit_inverse(p->gram[9u * k], p->own[k]);
+#pragma unroll 1
         for (uint i = k + 1u; i < rank; i++) {
             const float share = p->gram[8u * k + i] * p->inverse[k];
             for (uint j = i; j < rank; j++) {
@@ -36,6 +39,7 @@ GEAR__INLINE void gear_fit_basis_gram(const float8 *basis, uint rank, float *gra
 #pragma unroll 1
         for (uint j = i; j < rank; j++) {
             float8 even = 0.0f, odd = 0.0f;
+#pragma unroll 4
             for (uint c = 0; c < FIT_VECTORS; c += 2u) {
                 even = fma(basis[i * FIT_VECTORS + c], basis[j * FIT_VECTORS + c], even);
                 odd = fma(basis[i * FIT_VECTORS + c + 1u], basis[j * FIT_VECTORS + c + 1u], odd);
@@ -48,12 +52,14 @@ GEAR__INLINE void gear_fit_basis_gram(const float8 *basis, uint rank, float *gra
 /* The sums that the parts left, added in order. */
 GEAR__INLINE void gear_fit_add_parts(const gear_fit *f, uint turn, float8 *sums)
 {
+#pragma unroll 1
     for (uint i = 0; i < f->rank * FIT_VECTORS; i++) {
         sums[i] = 0.0f;
     }
 #pragma unroll 1
     for (uint part = 0; part < f->parts; part++) {
         __global const float *from = gear_fit_sums(f, part, turn);
+#pragma unroll 1
         for (uint i = 0; i < f->rank * FIT_VECTORS; i++) {
             sums[i] += vload8(i, from);
         }
@@ -64,6 +70,7 @@ GEAR__INLINE void gear_fit_add_parts(const gear_fit *f, uint turn, float8 *sums)
 GEAR__INLINE void gear_fit_form_basis(const gear_fit *f, uint step, float8 *basis)
 {
     gear_fit_pivots p;
+#pragma unroll 1
     for (uint i = f->rank * FIT_VECTORS; i < GEAR__MAX_RANK * FIT_VECTORS; i++) {
         basis[i] = 0.0f;
     }
@@ -71,6 +78,7 @@ GEAR__INLINE void gear_fit_form_basis(const gear_fit *f, uint step, float8 *basi
         gear_fit_add_parts(f, step - 1u, basis);
     } else {
         float *values = (float *)basis;
+#pragma unroll 1
         for (uint i = 0; i < f->rank * HEAD_DIM; i++) {
             values[i] = i / HEAD_DIM < f->usable ? gear_fit_start(i % HEAD_DIM, i / HEAD_DIM) : 0.0f;
         }
@@ -84,6 +92,7 @@ GEAR__INLINE void gear_fit_form_basis(const gear_fit *f, uint step, float8 *basi
 #pragma unroll 1
             for (uint k = 0; k < j; k++) {
                 const float share = -p.gram[8u * k + j] * p.inverse[k];
+#pragma unroll 4
                 for (uint c = 0; c < FIT_VECTORS; c++) {
                     basis[j * FIT_VECTORS + c] = fma((float8)(share), basis[k * FIT_VECTORS + c], basis[j * FIT_VECTORS + c]);
                 }
@@ -91,6 +100,7 @@ GEAR__INLINE void gear_fit_form_basis(const gear_fit *f, uint step, float8 *basi
         }
         for (uint j = 0; j < f->rank && round; j++) {
             const float unit = p.inverse[j] > 0.0f ? rsqrt(p.gram[9u * j]) : 0.0f;
+#pragma unroll 4
             for (uint c = 0; c < FIT_VECTORS; c++) {
                 basis[j * FIT_VECTORS + c] *= unit;
             }
@@ -155,8 +165,10 @@ GEAR__INLINE void gear_fit_run_tiles(const gear_fit *f, const float8 *basis, flo
             if (basis) {
                 gear_fit_multiply(residual, basis + j * FIT_VECTORS, y);
             } else {
+#pragma unroll 1
                 for (uint row = 0; row < FIT_TILE; row++) {
                     y[row] = 0.0f;
+#pragma unroll 1
                     for (uint k = 0; k < columns; k++) {
                         ((float *)(y + row))[k] = a[k * f->a_stride + row];
                     }
@@ -165,7 +177,9 @@ GEAR__INLINE void gear_fit_run_tiles(const gear_fit *f, const float8 *basis, flo
             if (sums) {
                 gear_fit_multiply_transposed(residual, y, sums + j * FIT_VECTORS);
             }
+#pragma unroll 1
             for (uint k = 0; k < columns && keeps; k++) {
+#pragma unroll 1
                 for (uint row = 0; row < FIT_TILE; row++) {
                     a[k * f->a_stride + row] = ((const float *)(y + row))[k];
                 }
@@ -182,6 +196,7 @@ GEAR__INLINE void gear_fit_a_gram(const gear_fit *f, __global float *gram)
 #pragma unroll 1
         for (uint j = i; j < f->rank; j++) {
             float8 even = 0.0f, odd = 0.0f;
+#pragma unroll 4
             for (uint n = 0; n < f->rows / 8u; n += 2u) {
                 even = fma(vload8(n, f->a + i * f->a_stride), vload8(n, f->a + j * f->a_stride), even);
                 odd = fma(vload8(n + 1u, f->a + i * f->a_stride), vload8(n + 1u, f->a + j * f->a_stride), odd);
@@ -191,21 +206,25 @@ GEAR__INLINE void gear_fit_a_gram(const gear_fit *f, __global float *gram)
     }
 }
 
-/* A orthogonal (round 0) or orthonormal (round 1), by the Gram matrices that the parts left; then the largest of each column. */
+/* A orthogonal (round 0) or orthonormal (round 1), by the Gram matrices that the parts left; then each column's largest. */
 GEAR__INLINE void gear_fit_improve(const gear_fit *f, uint round)
 {
     gear_fit_pivots p;
     float first[8];
+#pragma unroll 1
     for (uint i = 0; i < 64u; i++) {
         p.gram[i] = 0.0f;
     }
+#pragma unroll 1
     for (uint part = 0; part < f->parts; part++) {
+#pragma unroll 1
         for (uint i = 0; i < 64u; i++) {
             p.gram[i] += i % 8u < f->rank && i / 8u <= i % 8u ? gear_fit_gram(f, part, round)[i] : 0.0f;
         }
     }
     for (uint j = 0; j < f->rank; j++) {
         first[j] = 0.0f;
+#pragma unroll 1
         for (uint part = 0; part < f->parts; part++) {
             first[j] += gear_fit_gram(f, part, 0u)[9u * j];
         }
@@ -217,6 +236,7 @@ GEAR__INLINE void gear_fit_improve(const gear_fit *f, uint round)
 #pragma unroll 1
         for (uint k = 0; k < j; k++) {
             const float share = -p.gram[8u * k + j] * p.inverse[k];
+#pragma unroll 4
             for (uint n = 0; n < f->rows / 8u; n++) {
                 vstore8(fma((float8)(share), vload8(n, f->a + k * f->a_stride), vload8(n, column)), n, column);
             }
@@ -226,6 +246,7 @@ GEAR__INLINE void gear_fit_improve(const gear_fit *f, uint round)
         __global float *column = f->a + j * f->a_stride;
         const float unit = gear_fit_unit(p.gram[9u * j], p.own[j], first[j]);
         float8 largest = 0.0f;
+#pragma unroll 4
         for (uint n = 0; n < f->rows / 8u; n++) {
             const float8 value = vload8(n, column) * unit;
             vstore8(value, n, column);
@@ -240,6 +261,7 @@ GEAR__INLINE void gear_fit_store_a(const gear_fit *f)
     __global ushort *scales = gear_fit_scales(f);
     for (uint j = 0; j < f->rank; j++) {
         float largest = 0.0f;
+#pragma unroll 1
         for (uint part = 0; part < f->parts; part++) {
             largest = fmax(largest, gear_fit_largest(f, part)[j]);
         }
@@ -251,6 +273,7 @@ GEAR__INLINE void gear_fit_store_a(const gear_fit *f)
         for (uint block = 0; block < f->rows / 64u; block++) {
             __global const float *from = f->a + j * f->a_stride + block * 64u;
             __global uchar *column = gear_fit_column_a(f, f->part * (GEAR__FIT_ROWS / 64u) + block, j);
+#pragma unroll 1
             for (uint i = 0; i < 32u; i++) {
                 gear_factor_put(column, i, f->bits, scale, from[2u * i], from[2u * i + 1u]);
             }
@@ -267,6 +290,7 @@ GEAR__INLINE void gear_fit_store_b(const gear_fit *f)
     for (uint j = 0; j < f->rank; j++) {
         __global uchar *column = gear_fit_column_b(f, j);
         float8 largest = 0.0f;
+#pragma unroll 4
         for (uint c = 0; c < FIT_VECTORS; c++) {
             vstore8(sums[j * FIT_VECTORS + c], j * FIT_VECTORS + c, b);
             largest = fmax(largest, fabs(sums[j * FIT_VECTORS + c]));
@@ -275,6 +299,7 @@ GEAR__INLINE void gear_fit_store_b(const gear_fit *f)
         if (f->bits < 16u) {
             scales[j] = (ushort)scale;
         }
+#pragma unroll 1
         for (uint i = 0; i < HEAD_DIM / 2u; i++) {
             gear_factor_put(column, i, f->bits, scale, b[j * HEAD_DIM + 2u * i], b[j * HEAD_DIM + 2u * i + 1u]);
         }
@@ -295,6 +320,7 @@ static __attribute__((noinline)) void gear_lowrank_cpu(__global const uint *shap
 #pragma unroll 1
     for (; step < min(end, f.passes + 2u); step++) {
         const uint is_pass = step < f.passes, gives_sums = step + 1u < f.passes || step == f.passes + 1u;
+#pragma unroll 1
         for (uint i = 0; i < GEAR__MAX_RANK * FIT_VECTORS; i++) {
             sums[i] = 0.0f;
         }
@@ -308,6 +334,7 @@ static __attribute__((noinline)) void gear_lowrank_cpu(__global const uint *shap
         }
         if (gives_sums) {
             __global float *to = gear_fit_sums(&f, part, is_pass ? step : 0u);
+#pragma unroll 1
             for (uint i = 0; i < f.rank * FIT_VECTORS; i++) {
                 vstore8(sums[i], i, to);
             }
@@ -323,35 +350,11 @@ static __attribute__((noinline)) void gear_lowrank_cpu(__global const uint *shap
     }
 }
 
-#define FIT_ARGUMENTS                                                                                                          \
-  __global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table, __global const uint *jobs,          \
-      uint num_rows, __global const float *r, __global float *scratch
-#define FIT_STEPS(step, end)                                                                                                   \
-  gear_lowrank_cpu(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, step, end,  \
-                   (uint)get_group_id(0), (uint)get_group_id(1))
-
-/* All steps of a fit that is one part. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_cpu(FIT_ARGUMENTS)
+/* Steps step .. end - 1 of all parts; several only where a fit is one part. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_cpu(
+    __global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table, __global const uint *jobs,
+    uint num_rows, __global const float *r, __global float *scratch, uint step, uint end)
 {
-    FIT_STEPS(0u, shape[GEAR_SIDE(is_v) + GEAR__SIDE_ITERATIONS] + GEAR_FIT_STEPS);
-}
-
-/* Steps 0 .. p - 1. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_pass_cpu(FIT_ARGUMENTS, uint step)
-{
-    FIT_STEPS(step, step + 1u);
-}
-
-/* Steps p (round 0) and p + 1 (round 1). */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_improve_cpu(FIT_ARGUMENTS, uint round)
-{
-    const uint step = shape[GEAR_SIDE(is_v) + GEAR__SIDE_ITERATIONS] + round;
-    FIT_STEPS(step, step + 1u);
-}
-
-/* Step p + 2. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_store_cpu(FIT_ARGUMENTS)
-{
-    const uint step = shape[GEAR_SIDE(is_v) + GEAR__SIDE_ITERATIONS] + 2u;
-    FIT_STEPS(step, step + 1u);
+    gear_lowrank_cpu(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, step, end,
+                     (uint)get_group_id(0), (uint)get_group_id(1));
 }

@@ -81,8 +81,8 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_co
     }
 }
 
-/* Turns the totals of a segment into exclusive sums, head after head, and writes the segment header. Range: 64 work-items for each
- * job, of which each takes a run of (head, block) pairs. */
+/* Turns the totals of a segment into exclusive sums, head after head, and writes the segment header. Range: 64 work-items for
+ * each job, of which each takes a run of (head, block) pairs. */
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_bases(__global const uint *shape,
                                                                                     __global uchar *pool,
                                                                                     __global const uint *table,
@@ -141,8 +141,8 @@ GEAR__INLINE float gear_rest(const gear_block_view *view, __local const float *f
     return gear_float_from_half(x) - gear_backbone(view, IS_V, BITS, HEAD_DIM, token, channel) - sum;
 }
 
-/* Writes the entries. Range: 256 work-items for each (staging block, KV head). A work-item has the words of bits lid, lid + 256 of
- * the block's lists. */
+/* Writes the entries. Range: 256 work-items for each (staging block, KV head). A work-item has the words of bits lid, lid +
+ * 256 of the block's lists. */
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_5_store(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
     __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask)

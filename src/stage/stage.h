@@ -57,7 +57,8 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
                                  gear_error *error);
 
 /* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side;
- * is_cpu: the form for CPU devices, where there is one; tile only for GEAR__KERNEL_PARTIAL, which is the kernel of tile->kernel. */
+ * is_cpu: the form for CPU devices, where there is one; tile only for GEAR__KERNEL_PARTIAL, which is the kernel of
+ * tile->kernel. */
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, int is_cpu, const gear__attend_tile *tile,
                         const char **stem, const char **name, gear__options *options);
 /* Work-items of a work-group of a kernel other than GEAR__KERNEL_PARTIAL. */

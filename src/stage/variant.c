@@ -14,12 +14,14 @@
 #define OPT_SIDE   2u /* IS_V */
 #define OPT_BITS   4u /* BITS of the side */
 #define OPT_ATTEND 8u
+#define OPTIONS    15u
 #define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
+#define NOT_ON_CPU 32u /* the form of another kernel for CPU devices does its work too */
 
 #define STEMS_BYTES 256u
 
-/* cpu_stem, cpu_name: the form for CPU devices, of one work-item a work-group; NULL: one form serves all. items: work-items of a
- * work-group of the other form, 0 for GEAR__WORK_GROUP. */
+/* cpu_stem, cpu_name: the form for CPU devices, of one work-item a work-group; NULL: one form serves all. items: work-items
+ * of a work-group of the other form, 0 for GEAR__WORK_GROUP. */
 static const struct {
     const char *stem, *name;
     unsigned uses;
@@ -43,12 +45,12 @@ static const struct {
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | PER_SIDE, 256, "append_4_lowrank_cpu",
                               "gear_k_append_4_lowrank_cpu"},
-    [GEAR__KERNEL_LOWRANK_PASS] = {"append_4_lowrank", "gear_k_append_4_lowrank_pass", OPT_DIM | PER_SIDE, 256,
-                                   "append_4_lowrank_cpu", "gear_k_append_4_lowrank_pass_cpu"},
-    [GEAR__KERNEL_LOWRANK_IMPROVE] = {"append_4_lowrank", "gear_k_append_4_lowrank_improve", OPT_DIM | PER_SIDE, 256,
-                                      "append_4_lowrank_cpu", "gear_k_append_4_lowrank_improve_cpu"},
-    [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store", OPT_DIM | PER_SIDE, 256,
-                                    "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
+    [GEAR__KERNEL_LOWRANK_PASS] = {"append_4_lowrank", "gear_k_append_4_lowrank_pass", OPT_DIM | PER_SIDE | NOT_ON_CPU, 256,
+                                   NULL, NULL},
+    [GEAR__KERNEL_LOWRANK_IMPROVE] = {"append_4_lowrank", "gear_k_append_4_lowrank_improve", OPT_DIM | PER_SIDE | NOT_ON_CPU,
+                                      256, NULL, NULL},
+    [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store", OPT_DIM | PER_SIDE | NOT_ON_CPU, 256,
+                                    NULL, NULL},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS, 256, NULL, NULL},
@@ -180,7 +182,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 {
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
-    if (!has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
+    if (!has_use(id, side) || (is_cpu && uses & NOT_ON_CPU) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
     *stem = stem_of((int)id, is_cpu);
@@ -217,7 +219,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
  * options shares. Other compilers translate every kernel when a program is built: there each file is a program. */
 static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, int is_cpu, char stems[STEMS_BYTES])
 {
-    unsigned options = kernels[id].uses & ~PER_SIDE;
+    unsigned options = kernels[id].uses & OPTIONS;
     size_t length = 0;
     if (options & OPT_ATTEND) {
         (void)snprintf(stems, STEMS_BYTES, "%s", stem);
@@ -225,7 +227,7 @@ static void program_stems(gear__kernel_id id, const char *stem, int is_pocl, int
     }
     for (int i = 0; i < GEAR__NUM_KERNELS; i++) {
         int first_of_file = i == 0 || strcmp(kernels[i].stem, kernels[i - 1].stem) != 0;
-        int joined = is_pocl && (kernels[i].uses & ~PER_SIDE) == options;
+        int joined = is_pocl && (kernels[i].uses & OPTIONS) == options;
         const char *file = stem_of(i, is_cpu);
         if (first_of_file && (joined || !strcmp(file, stem))) {
             length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", file);

@@ -27,7 +27,6 @@ void stage_open(stage_bench *bench)
     gear_context_desc desc;
     gear_error error;
     memset(bench, 0, sizeof *bench);
-    bench->portable = getenv("DBGP") != NULL;
     test_cl_open(&bench->cl);
     gear_context_desc_init(&desc);
     desc.context = bench->cl.context;

@@ -67,7 +67,8 @@ void stage_world_count(stage_world *world, uint64_t start);
 /* Bytes of the scratch of the low-rank fit for a round of `rows` rows. */
 size_t stage_fit_bytes(const stage_world *world, uint32_t rows);
 
-/* stage_run.c. Whether the cases are to be run once more because one of the kernels has another form; makes bench->portable so. */
+/* stage_run.c. Whether the cases are to be run once more because one of the kernels has another form; makes bench->portable
+ * so. */
 int stage_other_form(stage_bench *bench, uint32_t kernels);
 /* Every case with every kind of data. */
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check);
