@@ -234,47 +234,66 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_ou
     __global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table, __global const uint *jobs,
     __global const uint *row_jobs, uint budget, uint num_rows, __global const ushort *x, __global uchar *mask)
 {
-    __local uint part[64];
-    uint token = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
+    __local uint part[64], bins[256], prefix, rest;
+    const uint token = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     __global const uint *entry = gear_entry_of(table, job, row_block);
     const gear_groups g = gear_groups_of(pool, shape, is_v, HEAD_DIM, entry, job[GEAR__JOB_CLASS], head);
-    ulong at = ((ulong)head * num_rows + row_block * 64u + token) * HEAD_DIM;
+    const ulong at = ((ulong)head * num_rows + row_block * 64u + token) * HEAD_DIM;
     __global const ushort *values = x + at;
     __global uchar *marks = mask + at;
 
-    uint available = gear_count_64(part, token, marks[0] == 0 ? HEAD_DIM : 0u), k = min(budget, available);
-    uint threshold = 0u, above = 0u, bit = 0x40000000u;
-    do {
-        uint candidate = threshold | bit, count = 0u;
-        for (uint c = 0; c < HEAD_DIM; c++) {
-            count += marks[c] == 0 && gear_distance_key(&g, values[c], token, c) >= candidate;
-        }
-        count = gear_count_64(part, token, count);
-        if (count >= k) {
-            threshold = candidate;
-        } else {
-            above = max(above, count);
-        }
-        bit >>= 1;
-    } while (bit);
-    uint equal = 0u;
-    for (uint c = 0; c < HEAD_DIM; c++) {
-        equal += marks[c] == 0 && gear_distance_key(&g, values[c], token, c) == threshold;
+    const uint places = marks[0] == 0 ? HEAD_DIM : 0u; /* exact and padding tokens have none */
+    const uint k = min(budget, gear_count_64(part, token, places));
+    if (token == 0u) {
+        prefix = 0u;
+        rest = k;
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    uint shift = 32u;
+    do { /* 8 bits of the key of the k-th largest */
+        shift -= 8u;
+        for (uint i = token; i < 256u; i += 64u) {
+            bins[i] = 0u;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        const uint found = prefix, need = rest;
+        for (uint c = 0; c < places; c++) {
+            const uint key = gear_distance_key(&g, values[c], token, c);
+            if (key >> shift >> 8 == found) {
+                (void)atomic_inc(bins + (key >> shift & 255u));
+            }
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        uint bin = 255u - 4u * token; /* of 4 that this work-item looks at, the largest first */
+        const uint own = bins[bin] + bins[bin - 1u] + bins[bin - 2u] + bins[bin - 3u];
+        part[token] = own;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        uint before = 0u;
+        for (uint i = 0; i < token; i++) {
+            before += part[i];
+        }
+        if (before < need && before + own >= need) {
+            while (before + bins[bin] < need) {
+                before += bins[bin--];
+            }
+            prefix = found << 8 | bin;
+            rest = need - before;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    } while (shift);
+    const uint threshold = prefix, ties = rest; /* of the whole block, lower index first */
+    uint equal = 0u;
+    for (uint c = 0; c < places; c++) {
+        equal += gear_distance_key(&g, values[c], token, c) == threshold;
+    }
     part[token] = equal;
     barrier(CLK_LOCAL_MEM_FENCE);
     uint before = 0u;
-    for (uint t = 0; t < token; t++) {
-        before += part[t];
+    for (uint i = 0; i < token; i++) {
+        before += part[i];
     }
-    uint ties = k - above; /* of the whole block, lower index first */
-    for (uint c = 0; c < HEAD_DIM; c++) {
-        if (marks[c] != 0 || !k) {
-            continue;
-        }
-        uint key = gear_distance_key(&g, values[c], token, c);
+    for (uint c = 0; c < (k ? places : 0u); c++) {
+        const uint key = gear_distance_key(&g, values[c], token, c);
         if (key > threshold || (key == threshold && before < ties)) {
             marks[c] = GEAR__MASK_OUTLIER;
         }

@@ -196,7 +196,7 @@ GEAR__INLINE void gear_fit_a_gram(const gear_fit *f, __global float *gram)
 #pragma unroll 1
         for (uint j = i; j < f->rank; j++) {
             float8 even = 0.0f, odd = 0.0f;
-#pragma unroll 4
+#pragma unroll 1
             for (uint n = 0; n < f->rows / 8u; n += 2u) {
                 even = fma(vload8(n, f->a + i * f->a_stride), vload8(n, f->a + j * f->a_stride), even);
                 odd = fma(vload8(n + 1u, f->a + i * f->a_stride), vload8(n + 1u, f->a + j * f->a_stride), odd);
@@ -236,7 +236,7 @@ GEAR__INLINE void gear_fit_improve(const gear_fit *f, uint round)
 #pragma unroll 1
         for (uint k = 0; k < j; k++) {
             const float share = -p.gram[8u * k + j] * p.inverse[k];
-#pragma unroll 4
+#pragma unroll 1
             for (uint n = 0; n < f->rows / 8u; n++) {
                 vstore8(fma((float8)(share), vload8(n, f->a + k * f->a_stride), vload8(n, column)), n, column);
             }
@@ -246,7 +246,7 @@ GEAR__INLINE void gear_fit_improve(const gear_fit *f, uint round)
         __global float *column = f->a + j * f->a_stride;
         const float unit = gear_fit_unit(p.gram[9u * j], p.own[j], first[j]);
         float8 largest = 0.0f;
-#pragma unroll 4
+#pragma unroll 1
         for (uint n = 0; n < f->rows / 8u; n++) {
             const float8 value = vload8(n, column) * unit;
             vstore8(value, n, column);
