@@ -50,6 +50,15 @@ GEAR__INLINE void gear_count_key(const gear_select *s, uint vector, uint key, ui
     }
 }
 
+/* Reads SELECT_AHEAD pairs, `step` apart; those beyond the last repeat it. */
+GEAR__INLINE void gear_read_pairs(const gear_select *s, uint pair, uint step, uint values[SELECT_AHEAD])
+{
+#pragma unroll
+    for (uint i = 0; i < SELECT_AHEAD; i++) {
+        values[i] = *(__global const uint *)(s->x + gear_pair_at(s, min(pair + i * step, s->pairs - 1u)));
+    }
+}
+
 GEAR__INLINE void gear_count_keys(const gear_select *s, uint round, uint shift)
 {
     const uint second = s->first + (s->by_token ? 0u : 1u);
@@ -57,10 +66,7 @@ GEAR__INLINE void gear_count_keys(const gear_select *s, uint round, uint shift)
     const uint top1 = s->prefix[second], bottom1 = s->prefix[SELECT_VECTORS + second];
     for (uint pair = s->slot; pair < s->pairs; pair += SELECT_AHEAD * s->slots) {
         uint values[SELECT_AHEAD];
-#pragma unroll
-        for (uint i = 0; i < SELECT_AHEAD; i++) {
-            values[i] = *(__global const uint *)(s->x + gear_pair_at(s, min(pair + i * s->slots, s->pairs - 1u)));
-        }
+        gear_read_pairs(s, pair, s->slots, values);
 #pragma unroll
         for (uint i = 0; i < SELECT_AHEAD; i++) {
             if (pair + i * s->slots < s->pairs) {
@@ -88,63 +94,78 @@ GEAR__INLINE void gear_find_bin(const gear_select *s, uint vector, uint end, uin
     s->rest[at] = need - before;
 }
 
-/* Whether a key is an outlier; *top, *bottom: how many equal to the limit of that end went before it in the vector. */
-GEAR__INLINE uint gear_is_extreme(const gear_select *s, uint vector, uint key, uint *top, uint *bottom)
+/* The limits of a vector: keys beyond them are outliers, and `of_most` and `of_least` of those equal to them, by lower index;
+ * `skip` equals of the least are taken as the largest. seen_*: equals that went before. */
+typedef struct gear_cut {
+    uint most, least, of_most, of_least, skip, seen_most, seen_least;
+} gear_cut;
+
+GEAR__INLINE gear_cut gear_cut_of(const gear_select *s, uint vector)
 {
-    const uint most = s->prefix[vector], least = s->prefix[SELECT_VECTORS + vector];
-    const uint of_most = s->rest[vector], of_least = s->rest[SELECT_VECTORS + vector];
-    const uint skip = most == least ? of_most : 0u; /* taken as the largest */
-    uint taken = key > most || key < least;
-    taken |= key == most && *top < of_most;
-    taken |= key == least && *bottom >= skip && *bottom - skip < of_least;
-    *top += key == most;
-    *bottom += key == least;
+    const uint other = SELECT_VECTORS + vector, equal = s->prefix[vector] == s->prefix[other];
+    const gear_cut c = {
+        s->prefix[vector], s->prefix[other], s->rest[vector], s->rest[other], equal ? s->rest[vector] : 0u, 0u, 0u};
+    return c;
+}
+
+/* Whether a key is an outlier. */
+GEAR__INLINE uint gear_is_extreme(gear_cut *c, uint key)
+{
+    const uint is_most = key == c->most, is_least = key == c->least;
+    const uint taken = key > c->most || key < c->least || (is_most && c->seen_most < c->of_most) ||
+                       (is_least && c->seen_least >= c->skip && c->seen_least - c->skip < c->of_least);
+    c->seen_most += is_most;
+    c->seen_least += is_least;
     return taken;
+}
+
+/* Goes through the run of a work-item; marks, or only counts the equals. by token both cuts are of one vector: the second value
+ * of a pair follows the first. */
+GEAR__INLINE void gear_walk_run(const gear_select *s, gear_cut *first, gear_cut *second, uint marks)
+{
+    const uint begin = s->slot * s->run, end = min(begin + s->run, s->pairs);
+    for (uint pair = begin; pair < end; pair += SELECT_AHEAD) {
+        uint values[SELECT_AHEAD];
+        gear_read_pairs(s, pair, 1u, values);
+#pragma unroll
+        for (uint i = 0; i < SELECT_AHEAD; i++) {
+            if (pair + i < end) {
+                const uint low = gear_is_extreme(first, gear_key(values[i] & 0xffffu));
+                const uint high = gear_is_extreme(s->by_token ? first : second, gear_key(values[i] >> 16));
+                const ulong at = gear_pair_at(s, pair + i);
+                if (marks && low) {
+                    s->mask[at] = GEAR__MASK_OUTLIER;
+                }
+                if (marks && high) {
+                    s->mask[at + 1u] = GEAR__MASK_OUTLIER;
+                }
+            }
+        }
+    }
 }
 
 /* Marks what was found. The limits' equals go by lower index: each work-item counts those of its run, then goes through it
  * again with the number of those in the runs before. */
 GEAR__INLINE void gear_mark_extremes(const gear_select *s)
 {
-    const uint second = s->first + (s->by_token ? 0u : 1u), begin = s->slot * s->run, end = min(begin + s->run, s->pairs);
-    uint top0 = 0u, bottom0 = 0u, top1 = 0u, bottom1 = 0u;
-    for (uint pair = begin; pair < end; pair++) {
-        const uint value = *(__global const uint *)(s->x + gear_pair_at(s, pair));
-        (void)gear_is_extreme(s, s->first, gear_key(value & 0xffffu), &top0, &bottom0);
-        (void)gear_is_extreme(s, second, gear_key(value >> 16), &top1, &bottom1);
-    }
-    s->words[s->slot * SELECT_VECTORS + s->first] = top0 + (s->by_token ? top1 : 0u);
-    s->words[(s->slots + s->slot) * SELECT_VECTORS + s->first] = bottom0 + (s->by_token ? bottom1 : 0u);
+    const uint second = s->first + (s->by_token ? 0u : 1u), others = s->slots * SELECT_VECTORS;
+    gear_cut cut0 = gear_cut_of(s, s->first), cut1 = gear_cut_of(s, second);
+    gear_walk_run(s, &cut0, &cut1, 0u);
     if (!s->by_token) {
-        s->words[s->slot * SELECT_VECTORS + second] = top1;
-        s->words[(s->slots + s->slot) * SELECT_VECTORS + second] = bottom1;
+        s->words[s->slot * SELECT_VECTORS + second] = cut1.seen_most;
+        s->words[others + s->slot * SELECT_VECTORS + second] = cut1.seen_least;
     }
+    s->words[s->slot * SELECT_VECTORS + s->first] = cut0.seen_most;
+    s->words[others + s->slot * SELECT_VECTORS + s->first] = cut0.seen_least;
     barrier(CLK_LOCAL_MEM_FENCE);
-    top0 = bottom0 = top1 = bottom1 = 0u;
+    cut0.seen_most = cut0.seen_least = cut1.seen_most = cut1.seen_least = 0u;
     for (uint i = 0; i < s->slot; i++) {
-        top0 += s->words[i * SELECT_VECTORS + s->first];
-        bottom0 += s->words[(s->slots + i) * SELECT_VECTORS + s->first];
-        top1 += s->words[i * SELECT_VECTORS + second];
-        bottom1 += s->words[(s->slots + i) * SELECT_VECTORS + second];
+        cut0.seen_most += s->words[i * SELECT_VECTORS + s->first];
+        cut0.seen_least += s->words[others + i * SELECT_VECTORS + s->first];
+        cut1.seen_most += s->words[i * SELECT_VECTORS + second];
+        cut1.seen_least += s->words[others + i * SELECT_VECTORS + second];
     }
-    for (uint pair = begin; pair < end; pair++) {
-        const ulong at = gear_pair_at(s, pair);
-        const uint value = *(__global const uint *)(s->x + at);
-        if (gear_is_extreme(s, s->first, gear_key(value & 0xffffu), &top0, &bottom0)) {
-            s->mask[at] = GEAR__MASK_OUTLIER;
-        }
-        if (s->by_token) {
-            top1 = top0;
-            bottom1 = bottom0;
-        }
-        if (gear_is_extreme(s, second, gear_key(value >> 16), &top1, &bottom1)) {
-            s->mask[at + 1u] = GEAR__MASK_OUTLIER;
-        }
-        if (s->by_token) {
-            top0 = top1;
-            bottom0 = bottom1;
-        }
-    }
+    gear_walk_run(s, &cut0, &cut1, 1u);
 }
 
 /* Selects and marks per_end values of each end; rest[..] holds their number. */
@@ -188,7 +209,7 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_1_o
         prefix[lid] = 0u;
         rest[lid] = job[GEAR__JOB_PER_END + is_v];
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE); /* the mask was read, and will be written */
     const uint pairs = tokens - exact, slots = SELECT_ITEMS / (SELECT_VECTORS / 2u);
     const gear_select s = {x + at + exact * HEAD_DIM + 2u * (lid % 8u),
                            mask + at + exact * HEAD_DIM + 2u * (lid % 8u),
@@ -219,7 +240,7 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_1_o
         prefix[lid] = 0u;
         rest[lid] = mask[(ulong)(row0 + lid % SELECT_VECTORS) * HEAD_DIM] ? 0u : per_end; /* exact and padding: none */
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE); /* the mask was read, and will be written */
     const gear_select s = {
         x + at, mask + at, (ulong)num_rows * HEAD_DIM, 1u, pairs, slots, (pairs + slots - 1u) / slots, lid % 16u, vector, words,
         prefix, rest};
@@ -238,7 +259,8 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_ou
     const uint token = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     __global const uint *entry = gear_entry_of(table, job, row_block);
-    const gear_groups g = gear_groups_of(pool, shape, is_v, HEAD_DIM, entry, job[GEAR__JOB_CLASS], head);
+    gear_groups g;
+    gear_find_groups(&g, pool, shape, is_v, HEAD_DIM, entry, job[GEAR__JOB_CLASS], head);
     const ulong at = ((ulong)head * num_rows + row_block * 64u + token) * HEAD_DIM;
     __global const ushort *values = x + at;
     __global uchar *marks = mask + at;

@@ -191,13 +191,10 @@ static __attribute__((noinline)) void gear_select_block(const gear_groups *g, __
     const uint k = min(budget, available);
 #pragma unroll 1
     for (uint bit = 0x80000000u; bit; bit >>= 1) {
-        const uint8 candidate = limit | bit;
-        uint8 reach = 0u;
-        for (uint i = 0; i < 8u * HEAD_DIM; i++) {
-            reach -= as_uint8(vload8(i, key) >= candidate);
+        uint count = 0u;
+        for (uint i = 0; i < 64u * HEAD_DIM; i++) { /* which compilers turn into vectors themselves */
+            count += key[i] >= (limit | bit);
         }
-        const uint4 half_sum = reach.lo + reach.hi;
-        const uint count = (half_sum.x + half_sum.y) + (half_sum.z + half_sum.w);
         above = count >= k ? above : max(above, count);
         limit |= count >= k ? bit : 0u;
     }
@@ -219,8 +216,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_1_out
 {
     const uint row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
-    const gear_groups g =
-        gear_groups_of(pool, shape, is_v, HEAD_DIM, gear_entry_of(table, job, row_block), job[GEAR__JOB_CLASS], head);
+    gear_groups g;
+    gear_find_groups(&g, pool, shape, is_v, HEAD_DIM, gear_entry_of(table, job, row_block), job[GEAR__JOB_CLASS], head);
     const ulong at = ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
     gear_select_block(&g, x + at, mask + at, budget);
 }

@@ -11,6 +11,7 @@
 #define FIT_QUADS (GEAR__MAX_RANK / 4u)
 #define FIT_LANES 8u  /* that share a row of R */
 #define FIT_BATCH 64u /* rows whose partial products are summed at once, two by each 8 work-items */
+#define FIT_AHEAD 8u  /* values of R read before the first is used */
 #define FIT_PITCH 9u  /* float4s of a row of them, one more than lanes so that rows start in different banks */
 
 /* Local memory: 8 columns of up to 256 values, [quad][256], of B and of Y or A; room for partial sums; a Gram matrix, its
@@ -118,7 +119,7 @@ GEAR__INLINE void gear_fit_multiply(const gear_fit *f, const gear_fit_desk *d, u
             __global const float *row0 = f->residual + (batch + slot) * HEAD_DIM + lane,
                                  *row1 = row0 + FIT_BATCH / 2u * HEAD_DIM;
             float4 sum0 = 0.0f, sum1 = 0.0f;
-#pragma unroll 4
+#pragma unroll 8
             for (uint i = 0; i < HEAD_DIM; i += FIT_LANES) {
                 sum0 = fma((float4)(row0[i]), b[i], sum0);
                 sum1 = fma((float4)(row1[i]), b[i], sum1);
@@ -146,8 +147,18 @@ GEAR__INLINE void gear_fit_multiply_transposed(const gear_fit *f, const gear_fit
     uint quad = 0;
     do {
         float4 sum = 0.0f;
-        for (uint row = slice < slices ? slice : rows; row < rows; row += slices) {
-            sum = fma((float4)(f->residual[row * HEAD_DIM + channel]), d->rows[quad * FIT_ITEMS + row], sum);
+        for (uint first = slice < slices ? slice : rows; first < rows; first += FIT_AHEAD * slices) {
+            float values[FIT_AHEAD];
+#pragma unroll
+            for (uint i = 0; i < FIT_AHEAD; i++) {
+                values[i] = f->residual[min(first + i * slices, rows - 1u) * HEAD_DIM + channel];
+            }
+#pragma unroll
+            for (uint i = 0; i < FIT_AHEAD; i++) {
+                if (first + i * slices < rows) {
+                    sum = fma((float4)(values[i]), d->rows[quad * FIT_ITEMS + first + i * slices], sum);
+                }
+            }
         }
         d->room[lid] = sum;
         FIT_SYNC();
@@ -298,7 +309,7 @@ GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint
   }
 
 /* All steps of a fit that is one part. Barriers are not conditional: PoCL 3.1 leads some work-items astray then. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_4_lowrank(FIT_ARGUMENTS)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_4_lowrank_whole(FIT_ARGUMENTS)
 {
     FIT_BEGIN()
     uint step = 0;

@@ -24,41 +24,63 @@
 
 GEAR_REDUCE_64(gear_entries_64, uint, GEAR_ADD)
 
-#if !IS_V
-/* Bit i: mask byte i of 4 is that of an outlier, whose bit no other mark has. */
+/* Words of bits of a block's lists: bit i of bits[LIST_WORDS * list + word] is place 32 * word + i. No other mark has the bit
+ * of an outlier. Called by `items` work-items. */
+#define MARKS (0x01010101u * GEAR__MASK_OUTLIER)
+
+#if IS_V
+/* Four channels at a time: their marks of 8 tokens make 4 bytes of a word. */
+GEAR__INLINE void gear_form_words(__global const uchar *mask, __local uint *bits, uint lid, uint items)
+{
+    for (uint i = lid; i < HEAD_DIM / 4u * LIST_WORDS; i += items) {
+        const uint channel = i % (HEAD_DIM / 4u) * 4u, word = i / (HEAD_DIM / 4u);
+        __global const uint *at = (__global const uint *)(mask + 32u * word * HEAD_DIM + channel);
+        uint bytes[4];
+#  pragma unroll
+        for (uint n = 0; n < 4u; n++) {
+            bytes[n] = 0u;
+#  pragma unroll
+            for (uint t = 0; t < 8u; t++) {
+                bytes[n] |= (at[(8u * n + t) * (HEAD_DIM / 4u)] & MARKS) << t;
+            }
+        }
+#  pragma unroll
+        for (uint n = 0; n < 4u; n++) {
+            bits[(channel + n) * LIST_WORDS + word] = (bytes[0] >> 8u * n & 255u) | (bytes[1] >> 8u * n & 255u) << 8 |
+                                                      (bytes[2] >> 8u * n & 255u) << 16 | (bytes[3] >> 8u * n & 255u) << 24;
+        }
+    }
+}
+#else
+/* The marks of 4 bytes as 4 bits. */
 GEAR__INLINE uint gear_mark_bits(uint marks)
 {
-    return (marks & 0x01010101u * GEAR__MASK_OUTLIER) * 0x01020408u >> 24 & 15u;
+    return (marks & MARKS) * 0x01020408u >> 24 & 15u;
 }
-#endif
 
-/* Word `word` of list `list`: bit i is place 32 * word + i. `mask`: of the block. */
-GEAR__INLINE uint gear_list_word(__global const uchar *mask, uint list, uint word)
+GEAR__INLINE void gear_form_words(__global const uchar *mask, __local uint *bits, uint lid, uint items)
 {
-    uint bits = 0u;
-#if IS_V
-    for (uint i = 0; i < 32u; i++) {
-        bits |= (mask[(32u * word + i) * HEAD_DIM + list] & GEAR__MASK_OUTLIER) << i;
+    for (uint i = lid; i < LISTS * LIST_WORDS; i += items) {
+        const uint list = i / LIST_WORDS, first = i % LIST_WORDS * 32u, places = min(LIST_PLACES - first, 32u); /* 32 or 16 */
+        __global const uchar *at = mask + list / LISTS_PER_TOKEN * HEAD_DIM + list % LISTS_PER_TOKEN * LIST_PLACES + first;
+        uint word = 0u;
+        for (uint n = 0; n < places; n += 16u) {
+            const uint4 marks = *(__global const uint4 *)(at + n);
+            word |= (gear_mark_bits(marks.x) | gear_mark_bits(marks.y) << 4 | gear_mark_bits(marks.z) << 8 |
+                     gear_mark_bits(marks.w) << 12)
+                    << n;
+        }
+        bits[i] = word;
     }
-#else
-    const uint first = 32u * word, places = min(LIST_PLACES - first, 32u); /* a multiple of 16 */
-    __global const uchar *at = mask + list / LISTS_PER_TOKEN * HEAD_DIM + list % LISTS_PER_TOKEN * LIST_PLACES + first;
-    for (uint i = 0; i < places; i += 16u) {
-        const uint4 marks = *(__global const uint4 *)(at + i);
-        bits |= (gear_mark_bits(marks.x) | gear_mark_bits(marks.y) << 4 | gear_mark_bits(marks.z) << 8 |
-                 gear_mark_bits(marks.w) << 12)
-                << i;
-    }
-#endif
-    return bits;
 }
+#endif
 
 /* Counts the entries of each list. Range: 64 work-items for each (staging block, KV head). The total goes to the base word. */
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_count(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
     __global const uint *row_jobs, uint num_rows, __global const uchar *mask)
 {
-    __local uint part[64];
+    __local uint bits[LISTS * LIST_WORDS], part[64];
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     __global const uint *entry = gear_entry_of(table, job, row_block);
@@ -66,11 +88,12 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_co
     __global uchar *counts =
         gear_block_head(pool, shape, block, job[GEAR__JOB_CLASS], head) + shape[GEAR_SIDE(IS_V) + GEAR__SIDE_COUNTS];
     uint total = 0u;
-    mask += ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
+    gear_form_words(mask + ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM, bits, lid, 64u);
+    barrier(CLK_LOCAL_MEM_FENCE);
     for (uint list = lid; list < LISTS; list += 64u) {
         uint count = 0u;
         for (uint word = 0; word < LIST_WORDS; word++) {
-            count += popcount(gear_list_word(mask, list, word));
+            count += popcount(bits[list * LIST_WORDS + word]);
         }
         counts[list] = (uchar)count;
         total += count;
@@ -159,13 +182,12 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_5_s
     const gear_block_view view = gear_view_block(pool, shape, IS_V, HEAD_DIM, block, segment, cls, head);
     const uint base = ((__global const uint *)(gear_record(pool, block) + shape[GEAR__SHAPE_BASES]))[2u * head + IS_V];
     x += ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
-    mask += ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
-    for (uint i = lid; i < LISTS * LIST_WORDS; i += STORE_ITEMS) {
-        bits[i] = gear_list_word(mask, i / LIST_WORDS, i % LIST_WORDS);
+    gear_form_words(mask + ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM, bits, lid, STORE_ITEMS);
+    for (uint i = lid; i < view.rank * 64u; i += STORE_ITEMS) {
+        factors[i / 64u * FACTORS + i % 64u] = gear_factor_a(&view, i / 64u, i % 64u);
     }
-    for (uint i = lid; i < view.rank * FACTORS; i += STORE_ITEMS) {
-        const uint j = i / FACTORS, n = i % FACTORS;
-        factors[i] = n < 64u ? gear_factor_a(&view, j, n) : gear_factor_b(&view, j, n - 64u, HEAD_DIM);
+    for (uint i = lid; i < view.rank * HEAD_DIM; i += STORE_ITEMS) {
+        factors[i / HEAD_DIM * FACTORS + 64u + i % HEAD_DIM] = gear_factor_b(&view, i / HEAD_DIM, i % HEAD_DIM, HEAD_DIM);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     if (lid < 16u) {
@@ -193,9 +215,14 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_5_s
         part[lid] = largest;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (uint i = 0; i < 16u; i++) {
-        largest = fmax(largest, part[i]);
+    if (lid == 0u) {
+        for (uint i = 1; i < 16u; i++) {
+            largest = fmax(largest, part[i]);
+        }
+        part[0] = largest;
     }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    largest = part[0];
     const uint scale_bits = gear_half_saturate(largest * 0x1.020408p-7f);
     const float scale = gear_float_from_half(scale_bits), inverse = scale_bits ? gear_inverse(scale_bits) : 0.0f;
     if (is_short && lid == 0u) {
