@@ -151,18 +151,24 @@ tally()
     echo "$name: $p passed, $f failed, $s skipped in $((SECONDS - start)) s"
 }
 
+# The tool list_options of the build tree; nothing without a build.
+options_tool()
+{
+    find "$BUILD" -type f -name list_options -perm -u+x -print -quit 2>/dev/null
+}
+
 # The kernels to look at, one a line: STEM<TAB>OPTIONS[<TAB>GATES]. The library itself says which option strings it uses,
-# through the tool list_options of the build tree; without a build the examples in kernel_options.txt serve. GATES is a comma
-# list out of lint, amd, intel, nvidia; absent: all.
+# through list_options; without a build what it once printed serves, kernel_options.txt. GATES is a comma list out of lint,
+# amd, intel, nvidia; absent: all.
 kernel_list()
 {
     local tool
-    tool=$(find "$BUILD" -type f -name list_options -perm -u+x -print -quit 2>/dev/null)
+    tool=$(options_tool)
     if [ -n "$tool" ]; then
         "$tool"
     else
-        grep -v '^#' ci/kernel_options.txt
-    fi | grep -v '^[[:space:]]*$' | sort -u
+        cat ci/kernel_options.txt
+    fi | grep -v -e '^[[:space:]]*$' -e '^#' | sort -u
 }
 
 # kernels_for GATE: the lines of kernel_list for one gate, without the third column.

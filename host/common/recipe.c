@@ -44,16 +44,22 @@ static uint32_t or_default(uint32_t field, uint32_t value)
     return field ? field : value;
 }
 
+/* Values that share a scale; 0 where the codec has no choice of them: of 16 bits, KCVT and mixed. */
+static uint32_t group_of(const gear_codec *codec)
+{
+    bool chosen = codec->backbone == GEAR_BACKBONE_KIVI || codec->backbone == GEAR_BACKBONE_TOKEN;
+    return chosen && codec->bits != 16 ? or_default(codec->group, 64) : 0;
+}
+
 static bool same_codec(const gear_codec *a, const gear_codec *b)
 {
-    return a->backbone == b->backbone && or_default(a->bits, 2) == or_default(b->bits, 2) &&
-           or_default(a->group, 64) == or_default(b->group, 64) && a->rank_prompt == b->rank_prompt &&
-           a->rank_decode == b->rank_decode && or_default(a->power_iterations, 3) == or_default(b->power_iterations, 3) &&
+    return a->backbone == b->backbone && or_default(a->bits, 2) == or_default(b->bits, 2) && group_of(a) == group_of(b) &&
+           a->rank_prompt == b->rank_prompt && a->rank_decode == b->rank_decode &&
+           or_default(a->power_iterations, 3) == or_default(b->power_iterations, 3) &&
            or_default(a->factor_bits, 16) == or_default(b->factor_bits, 16) &&
-           or_default(a->delta_bits, 16) == or_default(b->delta_bits, 16) &&
-           !(a->outlier_fraction < b->outlier_fraction) && !(a->outlier_fraction > b->outlier_fraction) &&
-           a->outlier_rule == b->outlier_rule && !memcmp(a->segments, b->segments, sizeof a->segments) &&
-           a->rotate == b->rotate && a->levels == b->levels;
+           or_default(a->delta_bits, 16) == or_default(b->delta_bits, 16) && !(a->outlier_fraction < b->outlier_fraction) &&
+           !(a->outlier_fraction > b->outlier_fraction) && a->outlier_rule == b->outlier_rule &&
+           !memcmp(a->segments, b->segments, sizeof a->segments) && a->rotate == b->rotate && a->levels == b->levels;
 }
 
 bool recipe_same(const recipe *a, const recipe *b)

@@ -99,15 +99,15 @@ typedef struct gear_log {
 
 typedef struct gear_context_desc {
     size_t struct_size;
-    cl_context context;            /* adopted: retained until the context and all its caches are gone */
-    cl_device_id device;           /* a device of that context */
-    gear_allocator allocator;      /* all zero: malloc and free */
-    gear_log log;                  /* write NULL: silent */
+    cl_context context;       /* adopted: retained until the context and all its caches are gone */
+    cl_device_id device;      /* a device of that context */
+    gear_allocator allocator; /* all zero: malloc and free */
+    gear_log log;             /* write NULL: silent */
     /* NULL: compiled programs are kept in memory only. Else a directory that exists; copied. Not used with PoCL, which keeps
      * its own (its variable POCL_CACHE_DIR). */
     const char *program_cache_dir;
     const char *kernel_source_dir; /* NULL: the embedded kernels. Else the tree's cl/, for kernel development; copied */
-    uintptr_t reserved[8];
+    uintptr_t reserved[8];         /* must be zero */
 } gear_context_desc;
 
 GEAR_API void gear_context_desc_init(gear_context_desc *desc);
@@ -197,7 +197,7 @@ typedef enum gear_attend_kernel {
     GEAR_ATTEND_AUTO = 0,     /* the fastest that the device and the codec allow; may differ between layers */
     GEAR_ATTEND_PORTABLE = 1, /* any device, float32 */
     GEAR_ATTEND_CPU = 2,      /* CPU devices: a work-item a head and split, 16-wide float32 vectors */
-    GEAR_ATTEND_NVIDIA = 3    /* NVIDIA GPUs from sm_80 on, only where asked for: tensor cores, 16-bit operands, float32 sums */
+    GEAR_ATTEND_NVIDIA = 3    /* NVIDIA GPUs from sm_80 on: tensor cores, 16-bit operands, float32 sums */
 } gear_attend_kernel;
 
 typedef struct gear_cache_desc {
@@ -297,7 +297,7 @@ typedef struct gear_append_desc {
      * the batch][KV head][head_dim]: weighs the channel order of the mixed backbone in the sequences that this call opens. */
     cl_mem query_squares;
     size_t query_squares_offset; /* bytes, a multiple of 4 */
-    uintptr_t reserved[6];
+    uintptr_t reserved[6];       /* must be zero */
 } gear_append_desc;
 
 GEAR_API void gear_append_desc_init(gear_append_desc *desc);
@@ -322,8 +322,8 @@ typedef struct gear_attend_desc {
     /* NULL, or receives the natural log-sum-exp of the scores as float [sequence][query head][token], where a sequence's part
      * starts query heads x (query tokens of those before it) floats later. */
     cl_mem lse;
-    size_t lse_offset; /* bytes, a multiple of 4 */
-    uintptr_t reserved[6];
+    size_t lse_offset;     /* bytes, a multiple of 4 */
+    uintptr_t reserved[6]; /* must be zero */
 } gear_attend_desc;
 
 GEAR_API void gear_attend_desc_init(gear_attend_desc *desc);

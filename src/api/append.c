@@ -366,8 +366,9 @@ static gear_status check_weights(const gear_cache *cache, const gear_batch *batc
         return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
                           "desc.struct_size is %zu, not %zu (gear_append_desc_init sets it)", desc->struct_size, sizeof *desc);
     }
-    if (!desc->query_squares) {
-        return GEAR_OK;
+    gear_status status = gear__reserved_check(desc->reserved, sizeof desc->reserved / sizeof *desc->reserved, where, error);
+    if (status || !desc->query_squares) {
+        return status;
     }
     uint64_t bytes = (uint64_t)batch->count * cache->desc.num_kv_heads * cache->desc.head_dim * sizeof(cl_float);
     const gear__region region = {

@@ -30,12 +30,7 @@ static gear_status check_desc(const gear_attend_desc *desc, gear_error *error)
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.%s is NULL and the other tail is not",
                           desc->tail_k ? "tail_v" : "tail_k");
     }
-    for (size_t i = 0; i < sizeof desc->reserved / sizeof *desc->reserved; i++) {
-        if (desc->reserved[i]) {
-            return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.reserved[%zu] is not 0", i);
-        }
-    }
-    return GEAR_OK;
+    return gear__reserved_check(desc->reserved, sizeof desc->reserved / sizeof *desc->reserved, where, error);
 }
 
 /* Checks lengths and writes the batch list; *tiles is the longest sequence's. */
@@ -94,6 +89,7 @@ static uint32_t choose_splits(const gear_cache *cache, const gear__variant *vari
     const gear__attend_tile *tile = &variant->tile;
     uint64_t groups = (uint64_t)count * heads * ((rows + tile->rows - 1) / tile->rows);
     uint64_t splits = (uint64_t)cache->context->device.caps.compute_units * tile->groups_per_unit / groups;
+    tiles = (tiles + tile->tiles - 1) / tile->tiles;
     splits = splits < tiles ? splits : tiles;
     return splits ? (uint32_t)splits : 1;
 }
@@ -157,6 +153,7 @@ gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batc
                               .soft_cap = desc->soft_cap,
                               .partial = cache->partial,
                               .softmax = cache->softmax,
+                              .counters = cache->counters,
                               .lse = desc->lse ? desc->lse : cache->dummy,
                               .lse_offset = desc->lse_offset / 4,
                               .has_lse = desc->lse != NULL};
@@ -176,6 +173,8 @@ gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batc
     status = gear__list_update(cache, &stream, layer, &cache->attend_list, batch->count, &call.advance, error);
     status = status ? status : update_tensors(cache, &stream, &call, error);
     status = status ? status : gear__attend_1_partial(&stream, &call, error);
-    status = status ? status : gear__attend_2_merge(&stream, &call, error);
+    if (!status && !gear__attend_merges(layer->memory.variant->tile.kernel)) {
+        status = gear__attend_2_merge(&stream, &call, error);
+    }
     return gear__stream_end(&stream, status, error);
 }

@@ -99,6 +99,21 @@ static gear_status create_layer(gear_cache *cache, uint32_t index, const gear__s
     return status ? status : gear__buffer_create(device, sizes->window_bytes, "window", &layer->memory.window, error);
 }
 
+/* A buffer of zeros that the device counts in. */
+static gear_status create_zeros(gear_cache *cache, uint64_t bytes, cl_mem *mem, gear_error *error)
+{
+    const gear_allocator *allocator = &cache->context->device.allocator;
+    void *zeros = gear__alloc(allocator, (size_t)bytes);
+    cl_int code;
+    if (!zeros) {
+        return gear__fail_memory(error, where, (size_t)bytes);
+    }
+    *mem =
+        clCreateBuffer(cache->context->device.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, (size_t)bytes, zeros, &code);
+    gear__free(allocator, zeros);
+    return *mem ? GEAR_OK : gear__fail_cl(error, code, "clCreateBuffer");
+}
+
 static gear_status create_scratch(gear_cache *cache, const gear__sizes *s, gear_error *error)
 {
     const struct {
@@ -126,11 +141,8 @@ static gear_status create_scratch(gear_cache *cache, const gear__sizes *s, gear_
             return status;
         }
     }
-    cl_int code;
-    cl_uint zeros[GEAR__HEALTH_WORDS] = {0};
-    cache->health =
-        clCreateBuffer(cache->context->device.context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, sizeof zeros, zeros, &code);
-    return cache->health ? GEAR_OK : gear__fail_cl(error, code, "clCreateBuffer");
+    gear_status status = create_zeros(cache, GEAR__HEALTH_WORDS * sizeof(cl_uint), &cache->health, error);
+    return status ? status : create_zeros(cache, s->counter_bytes, &cache->counters, error);
 }
 
 gear_status gear_cache_create(gear_context *context, const gear_cache_desc *desc, gear_cache **cache_out, gear_error *error)
@@ -199,9 +211,9 @@ void gear_cache_destroy(gear_cache *cache)
         gear__variant_close(&cache->variants[i]);
     }
     cl_mem *buffers[] = {
-        &cache->x,      &cache->mask,     &cache->r,     &cache->a,      &cache->partial,         &cache->softmax,
-        &cache->jobs,   &cache->row_jobs, &cache->dummy, &cache->health, &cache->append_list.mem, &cache->attend_list.mem,
-        &cache->tensors};
+        &cache->x,       &cache->mask,     &cache->r,     &cache->a,      &cache->partial,         &cache->softmax,
+        &cache->jobs,    &cache->row_jobs, &cache->dummy, &cache->health, &cache->append_list.mem, &cache->attend_list.mem,
+        &cache->tensors, &cache->counters};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         gear__buffer_release(buffers[i]);
     }

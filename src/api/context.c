@@ -11,6 +11,10 @@ gear_status gear_context_create(const gear_context_desc *desc, gear_context **co
         return gear__fail(error, GEAR_ERROR_STRUCT_SIZE, where,
                           "desc.struct_size is %zu, not %zu (gear_context_desc_init sets it)", desc->struct_size, sizeof *desc);
     }
+    gear_status status = gear__reserved_check(desc->reserved, sizeof desc->reserved / sizeof *desc->reserved, where, error);
+    if (status) {
+        return status;
+    }
     if (!desc->allocator.allocate != !desc->allocator.release) {
         return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "allocator needs both allocate and release, or neither");
     }
@@ -18,7 +22,7 @@ gear_status gear_context_create(const gear_context_desc *desc, gear_context **co
     if (!created) {
         return gear__fail_memory(error, where, sizeof *created);
     }
-    gear_status status = gear__device_init(&created->device, desc, error);
+    status = gear__device_init(&created->device, desc, error);
     if (status) {
         gear__free(&desc->allocator, created);
         return status;

@@ -1,4 +1,5 @@
-/* defaults.c: the *_init functions: what a descriptor says before the caller sets what differs. */
+/* defaults.c: the *_init functions: what a descriptor says before the caller sets what differs; and the check of what no caller
+ * sets. */
 #include <string.h>
 
 #include "api/internal.h"
@@ -54,4 +55,14 @@ void gear_attend_desc_init(gear_attend_desc *desc)
 void gear_cache_plan_init(gear_cache_plan *plan)
 {
     (void)begin(plan, sizeof *plan);
+}
+
+gear_status gear__reserved_check(const uintptr_t *reserved, size_t count, const char *where, gear_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (reserved[i]) {
+            return gear__fail(error, GEAR_ERROR_ARGUMENT, where, "desc.reserved[%zu] is not 0", i);
+        }
+    }
+    return GEAR_OK;
 }

@@ -76,10 +76,13 @@ struct gear_cache {
     uint32_t batch_mark;
     uint32_t tensor_words[GEAR__CALL_WORDS]; /* what `tensors` holds; all ones: unknown */
     cl_mem tensors;
-    cl_mem jobs, row_jobs, x, mask, r, a, health, partial, softmax, dummy;
+    cl_mem jobs, row_jobs, x, mask, r, a, health, partial, softmax, counters, dummy;
     uint32_t staging_rows;
     gear_bytes scratch_bytes; /* scratch and tables, for the accounting */
 };
+
+/* Reserved words of a descriptor `desc` must be zero. */
+gear_status gear__reserved_check(const uintptr_t *reserved, size_t count, const char *where, gear_error *error);
 
 /* The checked form of a batch: cache->slots[i] is the slot of sequence i. */
 gear_status gear__batch_check(gear_cache *cache, const gear_batch *batch, int needs_tokens, const char *where,
@@ -124,7 +127,7 @@ typedef struct gear__sizes {
     uint64_t scratch_bytes; /* staging, mask, residual, factors, partials */
     uint64_t list_bytes;    /* work lists, shape words, counters */
     uint64_t staging_rows;
-    uint64_t x_bytes, mask_bytes, r_bytes, a_bytes, partial_bytes, softmax_bytes;
+    uint64_t x_bytes, mask_bytes, r_bytes, a_bytes, partial_bytes, softmax_bytes, counter_bytes;
 } gear__sizes;
 
 /* desc complete. shape: the layer's, for the pool; `any_rank`: some layer has a low-rank part. */

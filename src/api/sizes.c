@@ -60,8 +60,11 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     uint64_t entries = query_rows > split_rows ? query_rows : split_rows;
     sizes->partial_bytes = entries * desc->head_dim * 4;
     sizes->softmax_bytes = entries * 2 * 4;
+    uint64_t group_rows = (uint64_t)desc->max_query_tokens * (desc->num_query_heads / desc->num_kv_heads);
+    sizes->counter_bytes =
+        sequences * desc->num_kv_heads * ((group_rows + GEAR__ATTEND_LEAST_ROWS - 1) / GEAR__ATTEND_LEAST_ROWS) * 4;
     sizes->scratch_bytes =
         sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->partial_bytes + sizes->softmax_bytes;
     sizes->list_bytes = 2 * sequences * GEAR__SEQ_WORDS * 4 + rows / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 +
-                        GEAR__HEALTH_WORDS * 4 + 4;
+                        GEAR__HEALTH_WORDS * 4 + sizes->counter_bytes + 4;
 }

@@ -13,6 +13,12 @@ void gear__options_begin(gear__options *options)
     options->overflow = 0;
 }
 
+void gear__options_registers(gear__options *options, unsigned most)
+{
+    size_t room = sizeof options->text - options->length;
+    options->length += (size_t)snprintf(options->text + options->length, room, " -cl-nv-maxrregcount=%u", most);
+}
+
 static int is_identifier(const char *name)
 {
     size_t i;

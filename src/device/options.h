@@ -16,6 +16,8 @@ typedef struct gear__options {
 
 /* Starts over with what every kernel needs: OpenCL C 1.2, and no option that relaxes arithmetic. */
 void gear__options_begin(gear__options *options);
+/* Limits the registers of a work-item, for NVIDIA's compiler alone; before the first gear__options_int. */
+void gear__options_registers(gear__options *options, unsigned most);
 /* Appends " -D NAME=value". */
 void gear__options_int(gear__options *options, const char *name, long value);
 

@@ -1,5 +1,5 @@
 /* attend_1_partial.c: launcher of cl/attend_1_partial.cl and of its variants for one kind of device, which take
- * the same arguments. */
+ * the same arguments, and where it merges as well those of the output. */
 #include <string.h>
 
 #include "stage/launch_args.h"
@@ -12,15 +12,20 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
     cl_uint query_heads = shape->query_heads, rows = call->max_queries * (query_heads / shape->kv_heads);
     cl_uint row_tiles = (rows + variant->tile.rows - 1) / variant->tile.rows;
     const gear__tensor *q = &call->q, *k = &call->tail_k, *v = &call->tail_v;
+    const gear__tensor *out = &call->out;
     const gear__arg args[] = {
-        GEAR__ARG(variant->words), GEAR__ARG(m->pool),       GEAR__ARG(m->table),       GEAR__ARG(call->seqs),
-        GEAR__ARG(call->advance),  GEAR__ARG(m->window),     GEAR__ARG(call->tensors),  GEAR__ARG(q->mem),
-        GEAR__ARG(q->offset),      GEAR__ARG(k->mem),        GEAR__ARG(k->offset),      GEAR__ARG(v->mem),
-        GEAR__ARG(v->offset),      GEAR__ARG(call->scale),   GEAR__ARG(call->soft_cap), GEAR__ARG(query_heads),
-        GEAR__ARG(row_tiles),      GEAR__ARG(call->partial), GEAR__ARG(call->softmax)};
+        GEAR__ARG(variant->words), GEAR__ARG(m->pool), GEAR__ARG(m->table), GEAR__ARG(call->seqs), GEAR__ARG(call->advance),
+        GEAR__ARG(m->window), GEAR__ARG(call->tensors), GEAR__ARG(q->mem), GEAR__ARG(q->offset), GEAR__ARG(k->mem),
+        GEAR__ARG(k->offset), GEAR__ARG(v->mem), GEAR__ARG(v->offset), GEAR__ARG(call->scale), GEAR__ARG(call->soft_cap),
+        GEAR__ARG(query_heads), GEAR__ARG(row_tiles), GEAR__ARG(call->partial), GEAR__ARG(call->softmax),
+        /* of a kernel that merges */
+        GEAR__ARG(out->mem), GEAR__ARG(out->offset), GEAR__ARG(out->stride_seq), GEAR__ARG(out->stride_head),
+        GEAR__ARG(out->stride_token), GEAR__ARG(out->type), GEAR__ARG(call->lse), GEAR__ARG(call->lse_offset),
+        GEAR__ARG(call->has_lse), GEAR__ARG(call->counters)};
+    const size_t num_args = GEAR__COUNT_OF(args) - (gear__attend_merges(variant->tile.kernel) ? 0 : 10);
     const size_t items = variant->tile.work_items;
     const size_t global[3] = {items * call->splits, (size_t)shape->kv_heads * row_tiles, call->num_seqs};
-    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, GEAR__COUNT_OF(args), global, items, error);
+    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, num_args, global, items, error);
 }
 
 void gear__attend_tensors(const gear__attend_call *call, uint32_t words[GEAR__CALL_WORDS])

@@ -12,9 +12,14 @@ typedef struct gear__attend_tile {
     uint32_t rows;             /* query rows of one KV head that a work-group serves */
     uint32_t work_items;       /* of a work-group */
     uint32_t groups_per_unit;  /* work-groups that fill a compute unit */
+    uint32_t tiles;            /* tiles that a work-group takes at a time: more splits than that would leave some idle */
+    uint32_t registers;        /* NVIDIA: most of a work-item, so that so many work-groups fit; 0: the compiler decides */
+    uint32_t stages;           /* NVIDIA: blocks of a warp in local memory */
     int direct; /* NVIDIA: codes are read from global memory, because blocks are too large to pass through local memory */
 } gear__attend_tile;
 
+/* Query rows of a row tile of the kernels that merge: bounds the number of their counters. */
+#define GEAR__ATTEND_LEAST_ROWS 8u
 /* Most query rows that the work-groups filling a compute unit serve together: bounds the scratch of the splits. */
 #define GEAR__ATTEND_ROWS_PER_UNIT 128u
 
@@ -26,6 +31,9 @@ const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *ca
 
 /* `wanted`, or for AUTO the fastest kernel that can run. */
 gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__caps *caps, const gear__shape *shape);
+
+/* Whether the kernel joins the splits and writes the output itself; else attend_2_merge has to follow. */
+int gear__attend_merges(gear_attend_kernel kernel);
 
 /* Channels of V that share a scale, as the kernels count them: head_dim where a token has one scale or none. */
 uint32_t gear__attend_v_group(const gear__shape *shape);

@@ -121,6 +121,7 @@ typedef struct gear__attend_call {
     gear__tensor q, tail_k, tail_v, out;
     float scale, soft_cap;
     cl_mem partial, softmax, lse;
+    cl_mem counters; /* zeros, one for each (sequence, KV head, row tile); left as zeros */
     cl_ulong lse_offset; /* floats */
     cl_uint has_lse;
 } gear__attend_call;

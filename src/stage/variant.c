@@ -155,8 +155,11 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
     gear__options_int(options, "NV_WARPS", (long)tile->work_items / 32);
+    gear__options_int(options, "NV_STAGES", (long)tile->stages);
     gear__options_int(options, "NV_DIRECT", tile->direct);
     gear__options_int(options, "HEAD_SKIP", tile->direct ? (long)(v->codes + v->codes_bytes) : 0);
+    gear__options_int(options, "HEAD_FIRST", (long)shape->head_first);
+    gear__options_int(options, "SEGMENT_FIRST", (long)shape->seg_head_first);
     gear__options_int(options, "HEAD_BYTES_0", (long)shape->head_stride[0]);
     gear__options_int(options, "HEAD_BYTES_1", (long)shape->head_stride[1]);
     gear__options_int(options, "SEGMENT_BYTES_0", (long)shape->seg_head_stride[0]);
@@ -192,6 +195,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
         *name = "gear_k_attend_1_partial_cpu";
     }
     gear__options_begin(options);
+    if (id == GEAR__KERNEL_PARTIAL && tile->registers) {
+        gear__options_registers(options, tile->registers);
+    }
     if (uses & OPT_DIM) {
         gear__options_int(options, "HEAD_DIM", (long)shape->head_dim);
     }

@@ -100,6 +100,24 @@ Test(codec_flags, widths_of_deltas_are_different_recipes)
     cr_assert_eq(c.codecs.v.delta_bits, 8);
 }
 
+Test(codec_flags, groups_are_compared_where_there_are_any)
+{
+    static const struct {
+        const char *flags;
+        uint32_t other;
+        bool same;
+    } cases[] = {{"--k-bits 2", 32, false},
+                 {"--k-bits 16", 32, true},
+                 {"--k-bits 2 --backbone kcvt", 32, true},
+                 {"--k-bits 2 --backbone token", 32, false},
+                 {"--k-bits 2", 0, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        recipe a = parse_recipe(cases[i].flags, 64), b = a;
+        b.codecs.k.group = cases[i].other;
+        cr_assert_eq(recipe_same(&a, &b), cases[i].same, "%s", cases[i].flags);
+    }
+}
+
 Test(codec_flags, a_preset_made_of_flags_is_the_same_recipe)
 {
     recipe a = parse_recipe("--preset gear_2_6 --exact-first 4", 64);
@@ -156,11 +174,11 @@ Test(codec_flags, a_name_is_cut_to_its_room)
     cr_assert_str_eq(text, "mixed-1");
 }
 
-#define REFUSES(name, line)                       \
-    Test(codec_flags_refuse, name, .exit_code = 2) \
-    {                                             \
-        parse_flags(line);                        \
-    }
+#define REFUSES(name, line)                                                                                                    \
+  Test(codec_flags_refuse, name, .exit_code = 2)                                                                               \
+  {                                                                                                                            \
+    parse_flags(line);                                                                                                         \
+  }
 REFUSES(preset_with_codec_flag, "--preset mix_2_5 --rank 4")
 REFUSES(preset_without_a_meaning, "--preset mix_9_9")
 REFUSES(scale_bits_6_of_plain, "--scale-bits 6")

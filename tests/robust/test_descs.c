@@ -203,6 +203,9 @@ Test(descs, context)
     desc = good;
     desc.kernel_source_dir = "";
     TRY(ARGUMENT, "kernel_source_dir is empty");
+    desc = good;
+    desc.reserved[7] = 1;
+    TRY(ARGUMENT, "desc.reserved[7]");
     refused(&rig, gear_context_create(NULL, &context, &rig.error), GEAR_ERROR_ARGUMENT, "desc is NULL");
     refused(&rig, gear_context_create(&good, NULL, &rig.error), GEAR_ERROR_ARGUMENT, "context is NULL");
     cr_assert_null(context);

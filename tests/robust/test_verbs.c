@@ -197,6 +197,8 @@ Test(verbs, append)
     common_arguments(&r, APPEND);
     tensors(&r, APPEND, "k", "v");
     BAD(APPEND, c.append.struct_size = 1, STRUCT_SIZE, "desc.struct_size is 1");
+    BAD(APPEND, c.append.reserved[5] = 1, ARGUMENT, "desc.reserved[5]");
+    BAD(APPEND, (c.append.query_squares = NULL, c.append.reserved[0] = 1), ARGUMENT, "desc.reserved[0]");
     LENT(APPEND, append.query_squares, append.query_squares_offset, "desc.query_squares");
     rig_cache_close(&r);
 }

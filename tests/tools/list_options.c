@@ -140,6 +140,10 @@ int main(void)
     if (!add_preset("gear_2_6", 128, 8) || !add_preset("mix_3_1", 64, 4) || !add_preset("mix_2_2", 80, 1)) {
         return 1;
     }
+    puts("# kernel_options.txt: what list_options prints, for the kernel checks where nothing is built: "
+         "STEM<TAB>OPTIONS[<TAB>GATES];\n"
+         "# common.sh explains the columns, check_lint.sh looks whether this is still so. Anew: build/bin/list_options >\n"
+         "# ci/kernel_options.txt");
     for (uint32_t i = 0; i < num_lines; i++) {
         puts(lines[i]);
     }
