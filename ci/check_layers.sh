@@ -104,8 +104,9 @@ stem_offences()
     for file in cl/*.cl; do
         [ -e "$file" ] || continue
         stem=$(basename "$file" .cl)
-        # A variant for one kind of device shares all three with the portable kernel.
-        [[ $stem == attend_1_partial_* ]] && stem=attend_1_partial
+        # A form for one kind of device shares all three with the portable kernel.
+        stem=${stem%_cpu}
+        stem=${stem%_nvidia}
         [ -e "src/stage/$stem.c" ] || echo "src/stage/$stem.c is missing"
         # upload moves work lists and computes nothing.
         [ "$stem" = upload ] && continue

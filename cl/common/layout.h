@@ -161,6 +161,10 @@ typedef uint32_t gear__u32;
 #define GEAR__MASK_EXACT   2u
 #define GEAR__MASK_PADDING 4u
 
+/* Scratch of the low-rank fit: rows of a part of it, and floats of a part's slot. */
+#define GEAR__FIT_ROWS           256u
+#define GEAR__FIT_SLOT(head_dim) (2u * GEAR__MAX_RANK * (head_dim) + 2u * GEAR__MAX_RANK * GEAR__MAX_RANK + 2u * GEAR__MAX_RANK)
+
 /* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
 #define GEAR__HEALTH_NAN   0u
 #define GEAR__HEALTH_INF   2u

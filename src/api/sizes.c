@@ -76,8 +76,9 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->x_bytes = needs->staged ? rows * values * 2 : 4;
     sizes->mask_bytes = needs->staged ? rows * values : 4;
     sizes->r_bytes = needs->staged || needs->ranked ? rows * values * 4 : 4;
-    /* A of every row, B of every job; a round has at most one job a block */
-    sizes->a_bytes = needs->ranked ? desc->num_kv_heads * GEAR__MAX_RANK * 4 * (rows + rows / 64 * desc->head_dim) : 4;
+    /* A of every row, a slot for every part of a fit; a round has at most one part a block */
+    sizes->a_bytes =
+        needs->ranked ? desc->num_kv_heads * 4 * (rows * GEAR__MAX_RANK + rows / 64 * GEAR__FIT_SLOT(desc->head_dim)) : 4;
     sizes->sums_bytes = needs->ordered ? listed / 64 * values * 2 * 4 : 4;
 
     uint64_t query_rows = sequences * desc->max_query_tokens * desc->num_query_heads;

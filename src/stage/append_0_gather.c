@@ -7,11 +7,11 @@ gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round
     const gear__layer_memory *m = round->layer;
     const gear__variant *variant = m->variant;
     const gear__arg args[] = {
-        GEAR__ARG(variant->words),    GEAR__ARG(is_v),              GEAR__ARG(m->pool),       GEAR__ARG(m->table),
-        GEAR__ARG(round->seqs),       GEAR__ARG(round->jobs),       GEAR__ARG(round->row_jobs), GEAR__ARG(m->window),
-        GEAR__ARG(input->mem),        GEAR__ARG(input->offset),     GEAR__ARG(input->stride_seq), GEAR__ARG(input->stride_head),
-        GEAR__ARG(input->stride_token), GEAR__ARG(input->type),     GEAR__ARG(round->num_rows), GEAR__ARG(round->x),
-        GEAR__ARG(round->mask),       GEAR__ARG(round->health)};
+        GEAR__ARG(variant->words),      GEAR__ARG(is_v),          GEAR__ARG(m->pool),           GEAR__ARG(m->table),
+        GEAR__ARG(round->seqs),         GEAR__ARG(round->jobs),   GEAR__ARG(round->row_jobs),   GEAR__ARG(m->window),
+        GEAR__ARG(input->mem),          GEAR__ARG(input->offset), GEAR__ARG(input->stride_seq), GEAR__ARG(input->stride_head),
+        GEAR__ARG(input->stride_token), GEAR__ARG(input->type),   GEAR__ARG(round->num_rows),   GEAR__ARG(round->x),
+        GEAR__ARG(round->mask),         GEAR__ARG(round->health)};
     const size_t global[3] = {gear__round_up_64(variant->shape.head_dim), round->num_rows, variant->shape.kv_heads};
     return gear__run(stream, variant->kernel[GEAR__KERNEL_GATHER][0], args, GEAR__COUNT_OF(args), global, error);
 }

@@ -1,14 +1,18 @@
 /* append_1_outliers.c: launchers of cl/append_1_outliers.cl: one of three kernels, by rule and axis. */
 #include "stage/launch_args.h"
 
+#define VECTORS 16 /* that a work-group of the vector rule selects from */
+
 static gear_status mark_channels(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error)
 {
     const gear__variant *variant = round->layer->variant;
     cl_uint heads = variant->shape.kv_heads;
-    const gear__arg args[] = {GEAR__ARG(round->jobs), GEAR__ARG(is_v),     GEAR__ARG(round->num_rows),
-                              GEAR__ARG(heads),       GEAR__ARG(round->x), GEAR__ARG(round->mask)};
-    const size_t global[3] = {gear__round_up_64(variant->shape.head_dim), heads, round->num_jobs};
-    return gear__run(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_CHANNELS][is_v], args, GEAR__COUNT_OF(args), global, error);
+    const gear__arg args[] = {GEAR__ARG(round->jobs), GEAR__ARG(is_v), GEAR__ARG(round->num_rows), GEAR__ARG(round->x),
+                              GEAR__ARG(round->mask)};
+    const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_CHANNELS, &variant->append);
+    const size_t global[3] = {items * variant->shape.head_dim / VECTORS, heads, round->num_jobs};
+    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_CHANNELS][is_v], args, GEAR__COUNT_OF(args), global,
+                           items, error);
 }
 
 static gear_status mark_tokens(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error)
@@ -19,8 +23,10 @@ static gear_status mark_tokens(gear__stream *stream, const gear__round *round, u
     cl_uint per_end = gear__outlier_per_end(side->outlier_fraction, length, length);
     const gear__arg args[] = {GEAR__ARG(per_end), GEAR__ARG(round->num_rows), GEAR__ARG(heads), GEAR__ARG(round->x),
                               GEAR__ARG(round->mask)};
-    const size_t global[3] = {round->num_rows, 1, 1};
-    return gear__run(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_TOKENS][is_v], args, GEAR__COUNT_OF(args), global, error);
+    const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_TOKENS, &variant->append);
+    const size_t global[3] = {items * round->num_rows / VECTORS, 1, 1};
+    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_TOKENS][is_v], args, GEAR__COUNT_OF(args), global,
+                           items, error);
 }
 
 static gear_status mark_blocks(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error)
@@ -32,8 +38,10 @@ static gear_status mark_blocks(gear__stream *stream, const gear__round *round, u
     const gear__arg args[] = {
         GEAR__ARG(variant->words),  GEAR__ARG(is_v),   GEAR__ARG(m->pool),         GEAR__ARG(m->table), GEAR__ARG(round->jobs),
         GEAR__ARG(round->row_jobs), GEAR__ARG(budget), GEAR__ARG(round->num_rows), GEAR__ARG(round->x), GEAR__ARG(round->mask)};
-    const size_t global[3] = {round->num_rows, variant->shape.kv_heads, 1};
-    return gear__run(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_BLOCK][is_v], args, GEAR__COUNT_OF(args), global, error);
+    const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_BLOCK, &variant->append);
+    const size_t global[3] = {items * round->num_rows / GEAR__BLOCK, variant->shape.kv_heads, 1};
+    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_BLOCK][is_v], args, GEAR__COUNT_OF(args), global,
+                           items, error);
 }
 
 gear_status gear__append_1_outliers(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error)

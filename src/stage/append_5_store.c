@@ -6,7 +6,9 @@ gear_status gear__append_5_store(gear__stream *stream, const gear__round *round,
     const gear__layer_memory *m = round->layer;
     const gear__variant *variant = m->variant;
     const size_t blocks[3] = {round->num_rows, variant->shape.kv_heads, 1};
-    const size_t jobs[3] = {gear__round_up_64(round->num_jobs), 1, 1};
+    const size_t jobs[3] = {GEAR__WORK_GROUP * (size_t)round->num_jobs, 1, 1};
+    const size_t store_items = gear__kernel_items(GEAR__KERNEL_STORE, &variant->append);
+    const size_t store_blocks[3] = {store_items * round->num_rows / GEAR__BLOCK, variant->shape.kv_heads, 1};
 
     const gear__arg count[] = {GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),
                                GEAR__ARG(round->jobs),    GEAR__ARG(round->row_jobs), GEAR__ARG(round->num_rows),
@@ -16,8 +18,7 @@ gear_status gear__append_5_store(gear__stream *stream, const gear__round *round,
     if (status) {
         return status;
     }
-    const gear__arg bases[] = {GEAR__ARG(variant->words), GEAR__ARG(m->pool), GEAR__ARG(m->table), GEAR__ARG(round->jobs),
-                               GEAR__ARG(round->num_jobs)};
+    const gear__arg bases[] = {GEAR__ARG(variant->words), GEAR__ARG(m->pool), GEAR__ARG(m->table), GEAR__ARG(round->jobs)};
     status = gear__run(stream, variant->kernel[GEAR__KERNEL_BASES][is_v], bases, GEAR__COUNT_OF(bases), jobs, error);
     if (status) {
         return status;
@@ -25,5 +26,6 @@ gear_status gear__append_5_store(gear__stream *stream, const gear__round *round,
     const gear__arg store[] = {GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),
                                GEAR__ARG(round->jobs),    GEAR__ARG(round->row_jobs), GEAR__ARG(round->num_rows),
                                GEAR__ARG(round->x),       GEAR__ARG(round->mask)};
-    return gear__run(stream, variant->kernel[GEAR__KERNEL_STORE][is_v], store, GEAR__COUNT_OF(store), blocks, error);
+    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_STORE][is_v], store, GEAR__COUNT_OF(store), store_blocks,
+                           store_items, error);
 }

@@ -28,6 +28,9 @@ typedef enum gear__kernel_id {
     GEAR__KERNEL_QUANTIZE,
     GEAR__KERNEL_BLOCK,
     GEAR__KERNEL_LOWRANK,
+    GEAR__KERNEL_LOWRANK_PASS,
+    GEAR__KERNEL_LOWRANK_IMPROVE,
+    GEAR__KERNEL_LOWRANK_STORE,
     GEAR__KERNEL_COUNT_OUTLIERS,
     GEAR__KERNEL_BASES,
     GEAR__KERNEL_STORE,
@@ -38,7 +41,7 @@ typedef enum gear__kernel_id {
     GEAR__NUM_KERNELS
 } gear__kernel_id;
 
-#define GEAR__WORK_GROUP 64u /* work-items of every work-group */
+#define GEAR__WORK_GROUP 64u /* work-items of a work-group, where gear__kernel_items says nothing else */
 
 /* One distinct shape of a cache's layers: its kernels and its shape words on the device. */
 typedef struct gear__variant {
@@ -59,9 +62,11 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
                                  gear_error *error);
 
 /* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side;
- * tile only for GEAR__KERNEL_PARTIAL, which is the kernel of tile->kernel. */
+ * tile only for GEAR__KERNEL_PARTIAL, which is the kernel of tile->kernel; append for the others. */
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
                         const gear__append_tile *append, const char **stem, const char **name, gear__options *options);
+/* Work-items of a work-group of a kernel other than GEAR__KERNEL_PARTIAL. */
+uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append);
 
 /* One layer's device memory. */
 typedef struct gear__layer_memory {
@@ -88,6 +93,7 @@ typedef struct gear__round {
     cl_uint has_weights;
     uint32_t opens; /* some job opens its sequence */
     uint32_t num_jobs, num_rows;
+    uint32_t longest; /* blocks of the longest job */
 } gear__round;
 
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,

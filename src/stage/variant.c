@@ -16,13 +16,19 @@
 #define OPT_ATTEND 8u
 #define OPT_ITEMS  32u /* work-items of a work-group of the compressor; also where none are, to share a program */
 #define OPT_BLOCK  64u /* both sides, for the fused kernel */
+#define OPTIONS    (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_ATTEND | OPT_ITEMS | OPT_BLOCK)
 #define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
+#define NOT_ON_CPU 128u /* the form of another kernel for CPU devices does its work too */
 
 #define STEMS_BYTES 256u
 
+/* cpu_stem, cpu_name: the form for CPU devices, of one work-item a work-group; NULL: one form serves all. items: work-items
+ * of a work-group of the other form, 0 for GEAR__WORK_GROUP. */
 static const struct {
     const char *stem, *name;
     unsigned uses;
+    uint32_t items;
+    const char *cpu_stem, *cpu_name;
 } kernels[GEAR__NUM_KERNELS] = {
     [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", OPT_DIM | OPT_ITEMS},
@@ -32,19 +38,28 @@ static const struct {
     [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | OPT_ITEMS | PER_SIDE},
     [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels",
-                                        OPT_DIM | OPT_ITEMS | PER_SIDE},
-    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE},
-    [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", OPT_DIM | OPT_ITEMS | PER_SIDE, 256,
+                                        "append_1_outliers_cpu", "gear_k_append_1_outliers_channels_cpu"},
+    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE, 256,
+                                      "append_1_outliers_cpu", "gear_k_append_1_outliers_tokens_cpu"},
+    [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | OPT_ITEMS | PER_SIDE, 0,
+                                     "append_1_outliers_cpu", "gear_k_append_1_outliers_block_cpu"},
     [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | OPT_ITEMS | PER_SIDE},
     [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE},
     [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK},
-    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank", OPT_DIM | OPT_ITEMS | PER_SIDE},
+    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", OPT_DIM | OPT_ITEMS | PER_SIDE, 256,
+                              "append_4_lowrank_cpu", "gear_k_append_4_lowrank_cpu"},
+    [GEAR__KERNEL_LOWRANK_PASS] = {"append_4_lowrank", "gear_k_append_4_lowrank_pass", OPT_DIM | OPT_ITEMS | PER_SIDE | NOT_ON_CPU,
+                                   256, NULL, NULL},
+    [GEAR__KERNEL_LOWRANK_IMPROVE] = {"append_4_lowrank", "gear_k_append_4_lowrank_improve",
+                                      OPT_DIM | OPT_ITEMS | PER_SIDE | NOT_ON_CPU, 256, NULL, NULL},
+    [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store",
+                                    OPT_DIM | OPT_ITEMS | PER_SIDE | NOT_ON_CPU, 256, NULL, NULL},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", OPT_DIM | OPT_SIDE | OPT_BITS},
-    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS},
+    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS, 256, NULL, NULL},
     [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_PARTIAL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
     [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", OPT_DIM | OPT_ITEMS},
@@ -77,7 +92,10 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_FIT: return gear__is_mixed(side);
     case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !gear__is_mixed(side);
     case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !gear__is_mixed(side);
-    case GEAR__KERNEL_LOWRANK: return side->rank[0] || side->rank[1];
+    case GEAR__KERNEL_LOWRANK:
+    case GEAR__KERNEL_LOWRANK_PASS:
+    case GEAR__KERNEL_LOWRANK_IMPROVE:
+    case GEAR__KERNEL_LOWRANK_STORE: return side->rank[0] || side->rank[1];
     case GEAR__KERNEL_COUNT_OUTLIERS:
     case GEAR__KERNEL_BASES:
     case GEAR__KERNEL_STORE: return outliers;
@@ -185,6 +203,25 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
     nvidia_side_options(options, v, "V");
 }
 
+/* CPU devices have work-groups of one work-item: of kernels with a form for that, that one. */
+static int is_cpu_form(const gear__append_tile *append)
+{
+    return append && append->work_items == 1;
+}
+
+static const char *stem_of(int id, const gear__append_tile *append)
+{
+    return is_cpu_form(append) && kernels[id].cpu_stem ? kernels[id].cpu_stem : kernels[id].stem;
+}
+
+uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append)
+{
+    if (id == GEAR__KERNEL_MOMENTS || id == GEAR__KERNEL_BLOCK) {
+        return append->work_items;
+    }
+    return is_cpu_form(append) && kernels[id].cpu_stem ? 1 : kernels[id].items ? kernels[id].items : GEAR__WORK_GROUP;
+}
+
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
                         const gear__append_tile *append, const char **stem, const char **name, gear__options *options)
 {
@@ -193,11 +230,11 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (append && (append->is_fused ? is_replaced(id) : id == GEAR__KERNEL_BLOCK)) {
         return 0;
     }
-    if (!has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
+    if (!has_use(id, side) || (is_cpu_form(append) && uses & NOT_ON_CPU) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
-    *stem = kernels[id].stem;
-    *name = kernels[id].name;
+    *stem = stem_of((int)id, append);
+    *name = is_cpu_form(append) && kernels[id].cpu_name ? kernels[id].cpu_name : kernels[id].name;
     if (id == GEAR__KERNEL_PARTIAL && tile->kernel == GEAR_ATTEND_CPU) {
         *stem = "attend_1_partial_cpu";
         *name = "gear_k_attend_1_partial_cpu";
@@ -240,7 +277,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 static void program_stems(gear__kernel_id id, const char *stem, const gear__append_tile *append, int is_pocl,
                           char stems[STEMS_BYTES])
 {
-    unsigned options = kernels[id].uses & ~PER_SIDE;
+    unsigned options = kernels[id].uses & OPTIONS;
     size_t length = 0;
     if (options & (OPT_ATTEND | OPT_BLOCK)) {
         (void)snprintf(stems, STEMS_BYTES, "%s", stem);
@@ -248,10 +285,11 @@ static void program_stems(gear__kernel_id id, const char *stem, const gear__appe
     }
     for (int i = 0; i < GEAR__NUM_KERNELS; i++) {
         int first_of_file = i == 0 || strcmp(kernels[i].stem, kernels[i - 1].stem) != 0;
-        int joined = is_pocl && (kernels[i].uses & ~PER_SIDE) == options;
+        int joined = is_pocl && (kernels[i].uses & OPTIONS) == options;
         joined = joined && !(append->is_fused && is_replaced((gear__kernel_id)i));
-        if (first_of_file && (joined || !strcmp(kernels[i].stem, stem))) {
-            length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", kernels[i].stem);
+        const char *file = stem_of(i, append);
+        if (first_of_file && (joined || !strcmp(file, stem))) {
+            length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", file);
         }
     }
 }
@@ -268,9 +306,7 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
     }
     program_stems(id, stem, &variant->append, device->caps.is_pocl, stems);
     gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
-    size_t items = id == GEAR__KERNEL_PARTIAL                               ? variant->tile.work_items
-                   : id == GEAR__KERNEL_MOMENTS || id == GEAR__KERNEL_BLOCK ? variant->append.work_items
-                                                                            : GEAR__WORK_GROUP;
+    size_t items = id == GEAR__KERNEL_PARTIAL ? variant->tile.work_items : gear__kernel_items(id, &variant->append);
     return status ? status : gear__kernel_check(device, *kernel, name, items, error);
 }
 

@@ -11,6 +11,21 @@ void stage_check_round(stage_world *w, uint32_t is_v, stage_step step, stage_lau
     stage_world_same(w, is_v ? "V" : "K");
 }
 
+int stage_other_form(stage_bench *bench, uint32_t kernels)
+{
+    const gear__append_tile one = {1, 0}, many = {128, 0};
+    int two_forms = 0;
+    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
+        two_forms |= kernels >> id & 1u && gear__kernel_items((gear__kernel_id)id, &one) == 1 &&
+                     gear__kernel_items((gear__kernel_id)id, &many) != many.work_items;
+    }
+    if (!two_forms || bench->append.work_items != 1) {
+        return 0;
+    }
+    bench->append.work_items = many.work_items;
+    return 1;
+}
+
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check)
 {
     stage_run_tiled(name, step, kernels, NULL, check);
@@ -23,17 +38,19 @@ void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const 
     const stage_case *cases = stage_cases(&count);
     stage_open(&bench);
     bench.append = tile ? *tile : bench.append;
-    for (uint32_t i = 0; i < count; i++) {
-        for (int data = 0; data < STAGE_DATA_KINDS; data++) {
-            if (stage_tiny() && data != (i ? STAGE_SMOOTH : STAGE_EXTREME)) {
-                continue;
+    do {
+        for (uint32_t i = 0; i < count; i++) {
+            for (int data = 0; data < STAGE_DATA_KINDS; data++) {
+                if (stage_tiny() && data != (i ? STAGE_SMOOTH : STAGE_EXTREME)) {
+                    continue;
+                }
+                stage_world world;
+                stage_world_open(&world, &bench, &cases[i], (stage_data)data, kernels);
+                stage_world_run(&world, step, check);
+                stage_world_close(&world);
             }
-            stage_world world;
-            stage_world_open(&world, &bench, &cases[i], (stage_data)data, kernels);
-            stage_world_run(&world, step, check);
-            stage_world_close(&world);
         }
-    }
+    } while (stage_other_form(&bench, kernels));
     stage_close(&bench, name);
 }
 

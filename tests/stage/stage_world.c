@@ -282,6 +282,12 @@ static void make_weights(stage_world *w)
     w->ref.weights = w->round.has_weights ? weights : NULL;
 }
 
+size_t stage_fit_bytes(const stage_world *w, uint32_t rows)
+{
+    const size_t floats = rows * GEAR__MAX_RANK + rows / GEAR__BLOCK * GEAR__FIT_SLOT(w->shape.head_dim);
+    return w->shape.kv_heads * floats * sizeof(float);
+}
+
 static void make_round(stage_world *w, const uint32_t *counts)
 {
     uint32_t jobs[64 * GEAR__JOB_WORDS], rows, opens = 0;
@@ -305,7 +311,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
     stage_buffer_make(w->bench, &w->x, values * 2);
     stage_buffer_make(w->bench, &w->mask, values);
     stage_buffer_make(w->bench, &w->r, values * 4);
-    stage_buffer_make(w->bench, &w->a, w->c->kv_heads * GEAR__MAX_RANK * 4ull * (rows + rows / 64 * w->c->head_dim));
+    stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows));
     stage_buffer_make(w->bench, &w->sums, values / 64 * 8);
     w->round = (gear__round){.layer = &w->layer,
                              .seqs = w->list.mem,
@@ -330,6 +336,10 @@ static void make_round(stage_world *w, const uint32_t *counts)
                                .x = (uint16_t *)(void *)w->x.host,
                                .mask = w->mask.host,
                                .r = (float *)(void *)w->r.host};
+    for (uint32_t j = 0; j < w->jobs_count; j++) {
+        const uint32_t *job = jobs + j * GEAR__JOB_WORDS;
+        w->round.longest = job[GEAR__JOB_BLOCKS] > w->round.longest ? job[GEAR__JOB_BLOCKS] : w->round.longest;
+    }
     make_weights(w);
 }
 

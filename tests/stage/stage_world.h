@@ -68,7 +68,13 @@ void stage_world_run(stage_world *world, stage_step step, stage_check check);
 /* Sets both counters of replaced values, on the host; stage_world_put brings them to the device. */
 void stage_world_count(stage_world *world, uint64_t start);
 
-/* stage_run.c. Every case with every kind of data. */
+/* Bytes of the scratch of the low-rank fit for a round of `rows` rows. */
+size_t stage_fit_bytes(const stage_world *world, uint32_t rows);
+
+/* stage_run.c. Whether the cases are to be run once more because one of the kernels has another form; makes bench->append that
+ * of GPUs. */
+int stage_other_form(stage_bench *bench, uint32_t kernels);
+/* Every case with every kind of data. */
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check);
 /* The same with another tiling of the compressor than the device's. */
 void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const gear__append_tile *tile, stage_check check);

@@ -19,6 +19,10 @@
 
 #define FLOAT_SHARE 0x1p-12
 
+#define KERNELS                                                                                                                \
+  (1u << GEAR__KERNEL_LOWRANK | 1u << GEAR__KERNEL_LOWRANK_PASS | 1u << GEAR__KERNEL_LOWRANK_IMPROVE |                         \
+   1u << GEAR__KERNEL_LOWRANK_STORE)
+
 /* The kernel's unrounded factors of one (job, head). */
 typedef struct factors {
     const float *a, *b;
@@ -30,8 +34,8 @@ static factors factors_of(const stage_world *w, const uint8_t *scratch, uint32_t
     const float *all = (const float *)(const void *)scratch;
     size_t rows = w->ref.num_rows, heads = w->shape.kv_heads, d = w->shape.head_dim;
     size_t row = gear__ref_job_at(&w->ref, j).row;
-    return (factors){all + head * GEAR__MAX_RANK * rows + row, all + (heads * rows + (j * heads + head) * d) * GEAR__MAX_RANK,
-                     rows, d};
+    size_t slot = GEAR__FIT_SLOT(d) * (row / GEAR__BLOCK * heads + head);
+    return (factors){all + head * GEAR__MAX_RANK * rows + row, all + (heads * rows + d) * GEAR__MAX_RANK + slot, rows, d};
 }
 
 static uint16_t scale_of(const float *column, uint32_t n, uint32_t bits)
@@ -162,15 +166,24 @@ static void check_fit(const stage_world *w, const uint8_t *scratch, uint32_t j)
     fit_close(&fit);
 }
 
-static void check(stage_world *w, uint32_t is_v)
+/* The second time step by step, as where a fit has several parts. */
+static void run_twice(stage_world *w, uint32_t is_v, uint8_t *pool[2], uint8_t *scratch[2])
 {
-    uint8_t *pool[2], *scratch[2];
+    const uint32_t longest = w->round.longest;
     for (int run = 0; run < 2; run++) {
         stage_world_put(w);
+        w->round.longest = run ? longest + GEAR__FIT_ROWS / GEAR__BLOCK : longest;
         STAGE_LAUNCH(w->bench, gear__append_4_lowrank(&stream, &w->round, is_v, &error));
         pool[run] = stage_get(w->bench, &w->pool);
         scratch[run] = stage_get(w->bench, &w->a);
     }
+    w->round.longest = longest;
+}
+
+static void check(stage_world *w, uint32_t is_v)
+{
+    uint8_t *pool[2], *scratch[2];
+    run_twice(w, is_v, pool, scratch);
     stage_same_bytes(pool[1], pool[0], w->pool.bytes, "second run");
     stage_same(w->bench, &w->r, "residual");
     stage_same(w->bench, &w->table, "table");
@@ -196,5 +209,99 @@ static void check(stage_world *w, uint32_t is_v)
 
 Test(append_4_lowrank, within_a_bound_of_the_reference)
 {
-    stage_run_all("append_4_lowrank", STAGE_LOWRANK, 1u << GEAR__KERNEL_LOWRANK, check);
+    stage_run_all("append_4_lowrank", STAGE_LOWRANK, KERNELS, check);
+}
+
+/* Residual of a job: three directions of falling strength, the last far below the first, and noise. */
+static void fill_residual(stage_world *w, const gear__ref_job *job, uint32_t head)
+{
+    static const float strength[3] = {9.0f, 1.0f, 0.01f};
+    const uint32_t d = w->shape.head_dim;
+    for (uint32_t t = 0; t < job->blocks * GEAR__BLOCK; t++) {
+        float *row = w->ref.r + gear__ref_row(&w->ref, head, job->row + t);
+        for (uint32_t c = 0; c < d; c++) {
+            row[c] = 0.003f * stage_normal(stage_hash(t, c, head));
+            for (uint32_t k = 0; k < 3; k++) {
+                row[c] += strength[k] * stage_normal(stage_hash(t, k, 77)) * stage_normal(stage_hash(c, k, 78 + head));
+            }
+            row[c] = t < job->tokens ? row[c] : 0;
+        }
+    }
+}
+
+/* A round of its own: fits of three parts, of one, and of one part and a block. */
+static void make_long_round(stage_world *w)
+{
+    static const uint32_t tokens[3] = {700, 70, 320};
+    uint32_t jobs[3 * GEAR__JOB_WORDS] = {0}, rows = 0, granules = 1;
+    for (uint32_t j = 0; j < 3; j++) {
+        uint32_t *job = jobs + j * GEAR__JOB_WORDS;
+        job[GEAR__JOB_TOKENS] = tokens[j];
+        job[GEAR__JOB_BLOCKS] = (tokens[j] + 63) / 64;
+        job[GEAR__JOB_ROW] = rows;
+        job[GEAR__JOB_TABLE] = rows / GEAR__BLOCK;
+        job[GEAR__JOB_CLASS] = j == 1 ? GEAR__DECODE : GEAR__PROMPT;
+        job[GEAR__JOB_SEGMENT] = granules;
+        granules += (uint32_t)gear__segment_granules(&w->shape, job[GEAR__JOB_CLASS], 0, 0);
+        rows += job[GEAR__JOB_BLOCKS] * GEAR__BLOCK;
+    }
+    const size_t values = (size_t)w->shape.kv_heads * rows * w->shape.head_dim;
+    stage_buffer_make(w->bench, &w->jobs, sizeof jobs);
+    memcpy(w->jobs.host, jobs, sizeof jobs);
+    stage_buffer_make(w->bench, &w->table, rows / GEAR__BLOCK * GEAR__BLOCK_WORDS * 4);
+    for (uint32_t j = 0; j < 3; j++) {
+        const uint32_t *job = jobs + j * GEAR__JOB_WORDS;
+        for (uint32_t b = 0; b < job[GEAR__JOB_BLOCKS]; b++) {
+            gear__ref_store_word(w->table.host, (job[GEAR__JOB_TABLE] + b) * GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET, granules);
+            granules += gear__block_granules(&w->shape, job[GEAR__JOB_CLASS]);
+        }
+    }
+    stage_buffer_make(w->bench, &w->pool, (size_t)granules * GEAR__GRANULE);
+    stage_buffer_make(w->bench, &w->r, values * 4);
+    stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows));
+    w->layer.pool = w->pool.mem;
+    w->layer.table = w->table.mem;
+    w->round = (gear__round){.layer = &w->layer,
+                             .jobs = w->jobs.mem,
+                             .r = w->r.mem,
+                             .a = w->a.mem,
+                             .num_jobs = 3,
+                             .num_rows = rows,
+                             .longest = jobs[GEAR__JOB_BLOCKS]};
+    w->ref = (gear__ref_round){.shape = &w->shape,
+                               .jobs = (uint32_t *)(void *)w->jobs.host,
+                               .num_jobs = 3,
+                               .num_rows = rows,
+                               .table = (uint32_t *)(void *)w->table.host,
+                               .pool = w->pool.host,
+                               .r = (float *)(void *)w->r.host};
+    w->jobs_count = 3;
+    for (uint32_t j = 0; j < 3; j++) {
+        gear__ref_job job = gear__ref_job_at(&w->ref, j);
+        for (uint32_t head = 0; head < w->shape.kv_heads; head++) {
+            fill_residual(w, &job, head);
+        }
+    }
+}
+
+Test(append_4_lowrank, segments_of_several_parts)
+{
+    stage_bench bench;
+    uint32_t count;
+    const stage_case *cases = stage_cases(&count);
+    stage_open(&bench);
+    do {
+        for (uint32_t i = 0; i < count; i++) {
+            for (uint32_t is_v = 0; is_v < 2; is_v++) {
+                stage_world world;
+                stage_world_open(&world, &bench, &cases[i], STAGE_SMOOTH, KERNELS);
+                if (world.shape.side[is_v].rank[GEAR__PROMPT]) {
+                    make_long_round(&world);
+                    check(&world, is_v);
+                }
+                stage_world_close(&world);
+            }
+        }
+    } while (stage_other_form(&bench, KERNELS));
+    stage_close(&bench, "append_4_lowrank, several parts");
 }

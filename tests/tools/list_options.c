@@ -92,7 +92,8 @@ static void add_append(const gear__shape *shape, const gear__append_tile *tile, 
             gear__options options;
             if (id != GEAR__KERNEL_PARTIAL &&
                 gear__kernel_recipe((gear__kernel_id)id, shape, is_v, NULL, tile, &stem, &name, &options)) {
-                int is_tiled = strstr(options.text, "ITEMS=") != NULL; /* others do not depend on the tile */
+                /* others do not depend on the tile */
+                int is_tiled = strstr(options.text, "ITEMS=") != NULL || strstr(stem, "_cpu") != NULL;
                 add(stem, without_language(options.text), is_tiled ? gates : "");
             }
         }
