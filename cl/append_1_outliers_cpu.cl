@@ -2,7 +2,7 @@
  * tokens, or a block of a KV head. A limit is found bit by bit: 16 values are compared at once, those of both ends in one
  * reading. Reference: src/ref/append_1_outliers.c. */
 #include "block_rule.clh"
-#include "vectors.clh"
+#include "lanes.clh"
 
 #ifndef HEAD_DIM
 #  error "HEAD_DIM is missing"

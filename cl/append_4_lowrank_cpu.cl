@@ -2,7 +2,7 @@
  * (part, KV head, job), vectors of 8 floats spelled out. Columns of B and of the sums over rows are [column][HEAD_DIM]; rows
  * go by tiles that stay in the first-level cache between Y = R B and R^T Y. Reference: src/ref/append_4_lowrank.c. */
 #include "lowrank.clh"
-#include "vectors.clh"
+#include "lanes.clh"
 
 #define FIT_VECTORS (HEAD_DIM / 8)
 #define FIT_TILE    32u /* rows */

@@ -14,9 +14,9 @@
 #define OPT_SIDE   2u /* IS_V */
 #define OPT_BITS   4u /* BITS of the side */
 #define OPT_ATTEND 8u
-#define OPTIONS    15u
-#define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
-#define NOT_ON_CPU 32u /* the form of another kernel for CPU devices does its work too */
+#define PER_SIDE   16u  /* one kernel for K and one for V, even when the options agree */
+#define NOT_ON_CPU 256u /* the form of another kernel for CPU devices does its work too */
+#define OPTIONS    (~(PER_SIDE | NOT_ON_CPU))
 
 #define STEMS_BYTES 256u
 
