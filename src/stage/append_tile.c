@@ -34,9 +34,14 @@ const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shap
     return local_bytes(shape) > caps->local_bytes ? "too little local memory" : NULL;
 }
 
+uint32_t gear__append_work_items(const gear__caps *caps)
+{
+    /* A CPU device wants no barriers and vectors of its own, a GPU two work-items a token of the block. The simulator takes
+     * what GPUs run: it is there to find races. */
+    return caps->is_cpu && !caps->is_oclgrind ? 1 : caps->max_work_group >= 128 ? 128 : 64;
+}
+
 gear__append_tile gear__append_tile_of(const gear__caps *caps, const gear__shape *shape)
 {
-    /* A CPU device wants no barriers and vectors of its own; a GPU two work-items a token of the block. */
-    uint32_t items = caps->is_cpu ? 1 : caps->max_work_group >= 128 ? 128 : 64;
-    return (gear__append_tile){items, !gear__append_why_not(caps, shape)};
+    return (gear__append_tile){gear__append_work_items(caps), !gear__append_why_not(caps, shape)};
 }

@@ -14,6 +14,7 @@ typedef struct gear__append_tile {
 /* Why append_block cannot serve a shape on a device, or NULL when it can. */
 const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shape);
 
+uint32_t gear__append_work_items(const gear__caps *caps);
 gear__append_tile gear__append_tile_of(const gear__caps *caps, const gear__shape *shape);
 
 #endif

@@ -34,7 +34,7 @@ void stage_open(stage_bench *bench)
     desc.allocator = wrap_allocator();
     desc.log.write = show;
     cr_assert_eq(gear__device_init(&bench->device, &desc, &error), GEAR_OK, "%s", error.message);
-    bench->append.work_items = bench->device.caps.is_cpu ? 1 : 128;
+    bench->append.work_items = gear__append_work_items(&bench->device.caps);
 }
 
 void stage_close(stage_bench *bench, const char *name)
