@@ -12,6 +12,8 @@
 
 #include "attend_nvidia_merge.clh"
 #include "attend_nvidia_outliers.clh"
+#include "attend_nvidia_scores.clh"
+#include "attend_nvidia_values.clh"
 
 /* No reqd_work_group_size: with it the compiler ignores the limit on registers (variant.c) and takes 224 where 167 do. */
 __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __global uchar *pool, __global const uint *table,

@@ -17,7 +17,7 @@
 #define OPT_ITEMS  32u /* work-items of a work-group of the compressor; also where none are, to share a program */
 #define OPT_BLOCK  64u /* both sides, for the fused kernel */
 #define OPTIONS    (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_ATTEND | OPT_ITEMS | OPT_BLOCK)
-#define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
+#define PER_SIDE   16u  /* one kernel for K and one for V, even when the options agree */
 #define NOT_ON_CPU 128u /* the form of another kernel for CPU devices does its work too */
 
 #define STEMS_BYTES 256u
@@ -38,10 +38,11 @@ static const struct {
     [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", OPT_DIM | OPT_ITEMS},
     [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | OPT_ITEMS | PER_SIDE},
     [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", OPT_DIM | OPT_ITEMS | PER_SIDE, 256,
-                                        "append_1_outliers_cpu", "gear_k_append_1_outliers_channels_cpu"},
-    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE, 256,
-                                      "append_1_outliers_cpu", "gear_k_append_1_outliers_tokens_cpu"},
+    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels",
+                                        OPT_DIM | OPT_ITEMS | PER_SIDE, 256, "append_1_outliers_cpu",
+                                        "gear_k_append_1_outliers_channels_cpu"},
+    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE,
+                                      256, "append_1_outliers_cpu", "gear_k_append_1_outliers_tokens_cpu"},
     [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | OPT_ITEMS | PER_SIDE, 0,
                                      "append_1_outliers_cpu", "gear_k_append_1_outliers_block_cpu"},
     [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | OPT_ITEMS | PER_SIDE},
@@ -51,8 +52,8 @@ static const struct {
     [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", OPT_DIM | OPT_ITEMS | PER_SIDE, 256,
                               "append_4_lowrank_cpu", "gear_k_append_4_lowrank_cpu"},
-    [GEAR__KERNEL_LOWRANK_PASS] = {"append_4_lowrank", "gear_k_append_4_lowrank_pass", OPT_DIM | OPT_ITEMS | PER_SIDE | NOT_ON_CPU,
-                                   256, NULL, NULL},
+    [GEAR__KERNEL_LOWRANK_PASS] = {"append_4_lowrank", "gear_k_append_4_lowrank_pass",
+                                   OPT_DIM | OPT_ITEMS | PER_SIDE | NOT_ON_CPU, 256, NULL, NULL},
     [GEAR__KERNEL_LOWRANK_IMPROVE] = {"append_4_lowrank", "gear_k_append_4_lowrank_improve",
                                       OPT_DIM | OPT_ITEMS | PER_SIDE | NOT_ON_CPU, 256, NULL, NULL},
     [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store",

@@ -79,7 +79,8 @@ Test(cost, commands_and_objects_of_the_verbs)
         E2E_OK(&rig, gear_attend(cache, 0, &next, &q.view, NULL, &o.view, &rig.sync, &rig.error));
         commands = wrap_calls(WRAP_ENQUEUE);
         check_calls("attend", i, commands);
-        cr_assert(commands == launches || (steady < 1 && commands <= launches + 2), "attend, step %u: %ld commands", i, commands);
+        cr_assert(commands == launches || (steady < 1 && commands <= launches + 2), "attend, step %u: %ld commands", i,
+                  commands);
         (void)clFinish(rig.cl.queue);
     }
     wrap_reset_calls();

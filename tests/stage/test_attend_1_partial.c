@@ -1,9 +1,8 @@
-/* test_attend_1_partial.c: partial results over the finished layers, joined on the host and on the device (by the kernel itself or
- * by attend_2_merge), against attention
- * in double precision on the reconstructed cache, for every attend kernel that the device and the layer allow, each within its
- * bound (attend_choice.h) of the largest output. Where no token is exact a split is a range of
- * positions, and each partial result is compared by itself. Ragged batches, tails, soft-cap, splits that get nothing, lists
- * some tokens old. */
+/* test_attend_1_partial.c: partial results over the finished layers, joined on the host and on the device (by the kernel itself
+ * or by attend_2_merge), against attention in double precision on the reconstructed cache, for every attend kernel that the
+ * device and the layer allow, each within its bound (attend_choice.h) of the largest output. Where no token is exact a split is
+ * a range of positions, and each partial result is compared by itself. Ragged batches, tails, soft-cap, splits that get
+ * nothing, lists some tokens old. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -233,8 +232,8 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
     for (size_t i = 0; i < values; i++) {
         largest = fmax(largest, fabs(want[i]));
     }
-    /* 16-bit kernels round each probability by up to 2^-12 of it: in the sum over a few tokens of a split that is up to 2^-12 of
-     * the sum of p |v|, however small the sum of p v. */
+    /* 16-bit kernels round each probability by up to 2^-12 of it: in the sum over a few tokens of a split that is up to 2^-12
+     * of the sum of p |v|, however small the sum of p v. */
     const double reach = t->bound > 1e-5 ? largest_value(ref) : 1;
     for (uint32_t split = 0; split < splits; split++) {
         uint32_t tiles = num_tiles(t, s), per = (tiles + splits - 1) / splits, lo = split * per, hi = lo + per;
