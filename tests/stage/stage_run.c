@@ -1,5 +1,6 @@
 /* stage_run.c: the loops of the stage tests over cases and data, and the check that most kernels share. */
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "stage_world.h"
 
@@ -70,4 +71,13 @@ void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32
         stage_world_close(&world);
     }
     stage_close(&bench, name);
+}
+
+void stage_seq_words(const stage_seq *seq, uint32_t words[GEAR__SEQ_WORDS])
+{
+    memset(words, 0, GEAR__SEQ_WORDS * sizeof *words);
+    words[GEAR__SEQ_SLOT] = seq->slot;
+    words[GEAR__SEQ_LENGTH] = seq->length;
+    words[GEAR__SEQ_FIRST] = seq->first;
+    words[GEAR__SEQ_BLOCKS] = seq->blocks;
 }

@@ -122,8 +122,8 @@ static void begin_again(stage_world *w)
 /* Sizes of pool and table. */
 static void dry_run(stage_world *w)
 {
-    const uint32_t *counts;
-    uint32_t rows;
+    const uint32_t *counts = NULL;
+    uint32_t rows = 0;
     begin_again(w);
     for (uint32_t round = 0; (counts = counts_of(round)); round++) {
         (void)plan_round(w, counts, NULL, &rows);
@@ -166,10 +166,7 @@ void stage_shape(const stage_case *c, gear__shape *shape)
 
 void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels)
 {
-    memset(w, 0, sizeof *w);
-    w->bench = bench;
-    w->c = c;
-    w->data = data;
+    *w = (stage_world){.bench = bench, .c = c, .data = data};
     stage_shape(c, &w->shape);
     w->rules = (gear__plan_rules){c->window, c->recent, w->shape.window_tokens, 128};
     dry_run(w);
@@ -498,13 +495,4 @@ gear__ref_store stage_ref_store(const stage_world *w)
 {
     return (gear__ref_store){&w->shape, words_of(&w->table), w->table_row, w->pool.host,
                              (const uint16_t *)(const void *)w->window.host};
-}
-
-void stage_seq_words(const stage_seq *seq, uint32_t words[GEAR__SEQ_WORDS])
-{
-    memset(words, 0, GEAR__SEQ_WORDS * sizeof *words);
-    words[GEAR__SEQ_SLOT] = seq->slot;
-    words[GEAR__SEQ_LENGTH] = seq->length;
-    words[GEAR__SEQ_FIRST] = seq->first;
-    words[GEAR__SEQ_BLOCKS] = seq->blocks;
 }
