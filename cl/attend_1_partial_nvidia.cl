@@ -1,9 +1,9 @@
-/* attend_1_partial_nvidia: attend_1_partial for NVIDIA's tensor cores (sm_80 and later): the same arguments and the same
- * partial results, with 16-bit operands and float32 sums. A warp owns a block at a time: 64 tokens x one KV head x up to 8
- * query rows. It copies the next block to local memory (cp.async) while it multiplies bare codes of the present one; scales of
- * K are folded into the queries, scales of V into the probabilities, zeros and the low-rank part take a few products more. A
- * work-group of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured: docs/kernels.md.
- * Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence). */
+/* attend_1_partial_nvidia: attend_1_partial and attend_2_merge for NVIDIA's tensor cores (sm_80 and later): the arguments of
+ * both and the same partial results, with 16-bit operands and float32 sums. A warp owns a block at a time: 64 tokens x one KV
+ * head x up to 8 query rows. It copies the next block to local memory (cp.async) while it multiplies bare codes of the present
+ * one; scales of K are folded into the queries, scales of V into the probabilities, zeros and the low-rank part take a few
+ * products more. A work-group of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured:
+ * docs/kernels.md. Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence). */
 
 #if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_STAGES || !defined NV_DIRECT || !defined K_SCALES ||                 \
     !defined V_SCALES || !defined V_GROUP

@@ -44,8 +44,8 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct, uint32_t
         uint32_t rank = side->rank[0] > side->rank[1] ? side->rank[0] : side->rank[1];
         fold += side->factor_bits < 16 ? (64 + d) * rank : 0;
     }
-    uint32_t outliers = shape->has_outliers ? 4 * 32 * 8 + 2 * 64 * 8 : 0; /* sums on their way, probabilities */
-    return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16) + outliers;
+    uint32_t outliers = shape->has_outliers ? 4 * 32 * 8 + 2 * 64 * 8 : 0;              /* sums on their way, probabilities */
+    return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16) + outliers + 4 * 4 * 8; /* references and sums of the rows */
 }
 
 /* Local memory of a work-group that every NVIDIA GPU has, less what queries and sums take. */
@@ -53,7 +53,7 @@ static uint32_t nvidia_room(const gear__shape *shape)
 {
     uint32_t d = shape->head_dim, queries = 8 * 16 * (d / 4 | 4);
     uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries : 0; /* the same in the stored channel order */
-    return 48 * 1024 - queries - stored - 1024 - (shape->has_outliers ? 4 * 8 * d : 0);
+    return 48 * 1024 - queries - stored - 512 - (shape->has_outliers ? 4 * 8 * d : 0);
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
