@@ -24,7 +24,7 @@ static gear_status run(gear__stream *stream, const gear__round *round, uint32_t 
 static gear_status run_step(gear__stream *stream, const gear__round *round, uint32_t is_v, uint32_t step, gear_error *error)
 {
     const uint32_t passes = round->layer->variant->shape.side[is_v].iterations;
-    if (round->layer->variant->append.work_items == 1) {
+    if (gear__append_is_cpu_form(&round->layer->variant->append)) {
         return run(stream, round, is_v, GEAR__KERNEL_LOWRANK, (cl_uint[2]){step, step + 1}, 2, error);
     }
     if (step < passes) {
@@ -42,7 +42,7 @@ gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *roun
     const cl_uint all[2] = {0, variant->shape.side[is_v].iterations + LAST_STEPS};
     gear_status status = GEAR_OK;
     if (round->longest <= GEAR__FIT_ROWS / GEAR__BLOCK) {
-        return run(stream, round, is_v, GEAR__KERNEL_LOWRANK, all, variant->append.work_items == 1 ? 2 : 0, error);
+        return run(stream, round, is_v, GEAR__KERNEL_LOWRANK, all, gear__append_is_cpu_form(&variant->append) ? 2 : 0, error);
     }
     for (uint32_t step = 0; !status && step < all[1]; step++) {
         status = run_step(stream, round, is_v, step, error);

@@ -11,6 +11,13 @@ typedef struct gear__append_tile {
     int is_fused;        /* append_block in place of the stages 0 to 3 */
 } gear__append_tile;
 
+/* CPU devices have work-groups of one work-item: of kernels with a form for that, that one runs.
+ * tile: NULL for kernels that are not the compressor's, which have none. */
+static inline int gear__append_is_cpu_form(const gear__append_tile *tile)
+{
+    return tile && tile->work_items == 1;
+}
+
 /* Why append_block cannot serve a shape on a device, or NULL when it can. */
 const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shape);
 

@@ -204,15 +204,9 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
     nvidia_side_options(options, v, "V");
 }
 
-/* CPU devices have work-groups of one work-item: of kernels with a form for that, that one. */
-static int is_cpu_form(const gear__append_tile *append)
-{
-    return append && append->work_items == 1;
-}
-
 static const char *stem_of(int id, const gear__append_tile *append)
 {
-    return is_cpu_form(append) && kernels[id].cpu_stem ? kernels[id].cpu_stem : kernels[id].stem;
+    return gear__append_is_cpu_form(append) && kernels[id].cpu_stem ? kernels[id].cpu_stem : kernels[id].stem;
 }
 
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append)
@@ -220,7 +214,9 @@ uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append)
     if (id == GEAR__KERNEL_MOMENTS || id == GEAR__KERNEL_BLOCK) {
         return append->work_items;
     }
-    return is_cpu_form(append) && kernels[id].cpu_stem ? 1 : kernels[id].items ? kernels[id].items : GEAR__WORK_GROUP;
+    return gear__append_is_cpu_form(append) && kernels[id].cpu_stem ? 1
+           : kernels[id].items                                      ? kernels[id].items
+                                                                    : GEAR__WORK_GROUP;
 }
 
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
@@ -228,14 +224,15 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 {
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
+    int is_cpu = gear__append_is_cpu_form(append);
     if (append && (append->is_fused ? is_replaced(id) : id == GEAR__KERNEL_BLOCK)) {
         return 0;
     }
-    if (!has_use(id, side) || (is_cpu_form(append) && uses & NOT_ON_CPU) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
+    if (!has_use(id, side) || (is_cpu && uses & NOT_ON_CPU) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
     *stem = stem_of((int)id, append);
-    *name = is_cpu_form(append) && kernels[id].cpu_name ? kernels[id].cpu_name : kernels[id].name;
+    *name = is_cpu && kernels[id].cpu_name ? kernels[id].cpu_name : kernels[id].name;
     if (id == GEAR__KERNEL_PARTIAL && tile->kernel == GEAR_ATTEND_CPU) {
         *stem = "attend_1_partial_cpu";
         *name = "gear_k_attend_1_partial_cpu";
