@@ -34,11 +34,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #if K_OUTLIERS
     __local float query_table[HEAD_DIM * ROWS] __attribute__((aligned(32))); /* [channel][8] */
 #endif
-#if K_OUTLIERS || V_OUTLIERS
-    __local float exchange[NV_WARPS][EXCHANGE] __attribute__((aligned(32)));
-#endif
-#if V_OUTLIERS
-    __local uint p_table[NV_WARPS][64 * ROWS / 2] __attribute__((aligned(16)));
+#if NV_OUTLIERS
+    __local uint4 outliers[NV_WARPS][NV_OUTLIER_BYTES / 16];
 #endif
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
     __local ushort constants[16] __attribute__((aligned(16))); /* 8 zeros, 8 ones */
@@ -161,11 +158,32 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     if (first_dense < high) {
         nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
     }
+#if NV_OUTLIERS
+    __local uchar *mine = (__local uchar *)outliers[warp];
+    const nv_outlier_memory memory = {mine, mine + NV_FIRST, (__local uint *)(mine + NV_FIRST + NV_RAW),
+                                      (__local float *)(mine + NV_FIRST + NV_RAW + 4 * NV_CHUNK)};
+    uint4 places = (uint4)(0u); /* of the present block's entries, asked for a block ahead */
+    if (first < last_block) {
+        places = nv_outlier_places(pool, shape, page[0], head);
+    }
+#endif
     uint opens = 1u, slot = 0u, filled = NV_STAGES - 1u; /* slots of this block and of the one that is asked for */
 #pragma unroll 1
     for (uint index = first; index < last_block; index += NV_WARPS) {
         const uint4 now = page[0];
+        const uint cls = GEAR__INFO_CLASS(now.w);
         const uint closes = index + NV_WARPS >= last_block || page[1].y != now.y;
+#if NV_OUTLIERS
+        NV_WAIT(NV_STAGES - 2);
+        nv_sync();
+        __local const uchar *block = stages + slot * STAGE - HEAD_SKIP;
+        nv_entries outlier_entries = {pool, shape, now, places, 0u, 0u, 0u, 0u};
+        nv_open_entries(&outlier_entries, block, &memory, lane);
+        nv_commit();
+        if (index + NV_WARPS < last_block) {
+            places = nv_outlier_places(pool, shape, page[1], head);
+        }
+#endif
         if (index + (NV_STAGES - 1u) * NV_WARPS < last_block) {
             nv_stage(pool, page[NV_STAGES - 1], head, page[NV_STAGES - 1].y != page[NV_STAGES - 2].y, ring_at + filled * STAGE,
                      lane);
@@ -175,17 +193,10 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
             page[NV_STAGES] = entries[index + NV_STAGES * NV_WARPS];
         }
         nv_commit();
-        const uint cls = GEAR__INFO_CLASS(now.w);
-#if K_OUTLIERS
-        gear_outliers k_outliers = gear_outliers_of(pool, shape, 0u, now.x, now.y, cls, head);
-        k_outliers.bits = K_OUTLIERS;
-#endif
-#if V_OUTLIERS
-        gear_outliers v_outliers = gear_outliers_of(pool, shape, 1u, now.x, now.y, cls, head);
-        v_outliers.bits = V_OUTLIERS;
-#endif
+#if !NV_OUTLIERS
         NV_WAIT(NV_STAGES - 1);
         nv_sync();
+#endif
 
         __local uchar *record = stages + slot * STAGE, *tail_part = record + STAGE_HEAD,
                       *segment_part = tail_part + STAGE_SHARED;
@@ -201,8 +212,12 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_block_scores((NV_PLANE const uint *)(codes + K_CODES), &parts, block_queries, constants,
                         (__local const ushort *)(segment_part + k_factors), cls ? K_RANK_1 : K_RANK_0, opens, &view, lane,
                         &segment, scores);
+#if NV_OUTLIERS
+        NV_WAIT(1);
+        nv_sync();
+#endif
 #if K_OUTLIERS
-        nv_add_outliers_k(&k_outliers, record - HEAD_SKIP + K_COUNTS, query_table, &view, exchange[warp], lane, scores);
+        nv_add_outliers_k(&outlier_entries, block, &memory, query_table, &view, lane, scores);
 #endif
         nv_cap(scores, 4u, view.cap);
         const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
@@ -210,10 +225,9 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
             nv_hide(scores, 4u, &view, at, (int)s.exact - at, tokens, row);
         }
 #if V_OUTLIERS
-        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, p_table[warp], lane);
+        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, (__local uint *)memory.first, lane);
         nv_sync();
-        nv_add_outliers_v(&v_outliers, record - HEAD_SKIP + V_COUNTS, (__local const ushort *)p_table[warp], exchange[warp],
-                          lane, &sums);
+        nv_add_outliers_v(&outlier_entries, block, &memory, lane, &sums);
 #else
         nv_probabilities(scores, 4u, NV_ROOM, &sums, p, 0, lane);
 #endif

@@ -44,7 +44,8 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct, uint32_t
         uint32_t rank = side->rank[0] > side->rank[1] ? side->rank[0] : side->rank[1];
         fold += side->factor_bits < 16 ? (64 + d) * rank : 0;
     }
-    uint32_t outliers = shape->has_outliers ? 4 * 32 * 8 + 2 * 64 * 8 : 0;              /* sums on their way, probabilities */
+    /* Probabilities, entries as stored, as words, and sums of lists: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
+    uint32_t outliers = shape->has_outliers ? 2 * 1184 + 4 * 384 + 4 * (8 * (d > 64 ? d : 64) + 128) : 0;
     return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16) + outliers + 4 * 4 * 8; /* references and sums of the rows */
 }
 
@@ -142,14 +143,14 @@ static uint32_t nvidia_unit_bytes(uint32_t sm)
 /* Makes the work-groups of a tile fit a multiprocessor together. */
 static void nvidia_fit(const gear__caps *caps, const gear__shape *shape, gear__attend_tile *tile)
 {
-    /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. */
-    uint32_t registers = 65536 / (tile->work_items * tile->groups_per_unit) / 8 * 8;
-    tile->registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
     /* One work-group more than fits would wait for the others and double the time. */
     uint32_t warp_bytes = nvidia_warp_bytes(shape, tile->direct, tile->stages);
     uint32_t group_bytes = 48 * 1024 - nvidia_room(shape) + tile->work_items / 32 * warp_bytes + 1024;
     uint32_t fit = nvidia_unit_bytes(caps->nv_sm) / group_bytes;
     tile->groups_per_unit = tile->groups_per_unit < fit ? tile->groups_per_unit : fit ? fit : 1;
+    /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. */
+    uint32_t registers = 65536 / (tile->work_items * tile->groups_per_unit) / 8 * 8;
+    tile->registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
 }
 
 static gear__attend_tile kernel_tile(gear_attend_kernel kernel, const gear__shape *shape, uint32_t max_rows,
