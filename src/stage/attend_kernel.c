@@ -59,7 +59,7 @@ static uint32_t nvidia_room(const gear__shape *shape)
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
 {
-    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    const gear__side *k = &shape->side[0];
     uint32_t k_rank = k->rank[0] > k->rank[1] ? k->rank[0] : k->rank[1];
     if (!caps->is_nvidia || !caps->is_gpu) {
         return "no NVIDIA GPU";
@@ -72,9 +72,6 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
     }
     if (shape->has_outliers && shape->head_dim > 128) {
         return "outliers at head_dim 256 take too many registers";
-    }
-    if (v->levels) {
-        return "V has Lloyd-Max levels";
     }
     if (k_rank > 6 && k->axis != GEAR__AXIS_NONE) {
         return "rank of K above 6";
