@@ -5,9 +5,9 @@
  * products more. A work-group of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured:
  * docs/kernels.md. Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence). */
 
-#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_STAGES || !defined NV_DIRECT || !defined K_SCALES ||                 \
-    !defined V_SCALES || !defined V_GROUP
-#  error "HEAD_DIM, NV_WARPS, NV_STAGES, NV_DIRECT, K_SCALES, V_SCALES or V_GROUP is missing"
+#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_STAGES || !defined NV_DIRECT || !defined NV_PAIRED ||                \
+    !defined K_SCALES || !defined V_SCALES || !defined V_GROUP
+#  error "HEAD_DIM, NV_WARPS, NV_STAGES, NV_DIRECT, NV_PAIRED, K_SCALES, V_SCALES or V_GROUP is missing"
 #endif
 
 #include "attend_nvidia_merge.clh"
@@ -83,8 +83,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         __local ushort *to = (__local ushort *)stored_queries;
         for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
             const uint r = i / HEAD_DIM, c = i % HEAD_DIM, source = nv_query_at(r, order[c]);
-            to[nv_query_at(r, c)] = from[source];
-            to[nv_query_at(r, c) + 2u] = from[source + 2u];
+            vstore_half(nv_half(from + source) * NV_LIFT, nv_query_at(r, c), (__local half *)to);
+            vstore_half(nv_half(from + source + 2) * NV_LIFT, nv_query_at(r, c) + 2u, (__local half *)to);
         }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -97,7 +97,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
         const uint r = i / HEAD_DIM, c = i % HEAD_DIM;
         __local const ushort *at = (__local const ushort *)block_queries + nv_query_at(r, c);
-        query_table[c * ROWS + r] = nv_half(at) + nv_half(at + 2);
+        query_table[c * ROWS + r] = (nv_half(at) + nv_half(at + 2)) * (1.0f / NV_LIFT);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
@@ -105,7 +105,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     nv_sums sums;
     nv_segment segment;
     nv_queries view;
-    const uint row_a = row0 + 2u * quarter;
+    const uint row_a = row0 + 2u * (NV_PAIRED ? quarter % 2u : quarter);
     const float cap = fmax(soft_cap, 0.0f), unit = scale * LOG2_E * (cap > 0.0f ? 2.0f / cap : 1.0f);
     view.up0 = up[2u * quarter] * unit, view.up1 = up[2u * quarter + 1u] * unit, view.cap = cap * LOG2_E;
     view.last0 = (int)(s.total + row_a / group) - (int)s.queries;
@@ -136,6 +136,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #if V_ROTATE
     /* Their sums are not rotated: they wait in the place of the result. */
     if (first_dense < high) {
+        nv_join(&sums);
         nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
         for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
             if (row0 + i / HEAD_DIM < rows) {
@@ -259,6 +260,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         total[warp][2u * quarter] = sums.aux[0];
         total[warp][2u * quarter + 1u] = sums.aux[1];
     }
+    nv_join(&sums);
     nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
     __local float *joined = (__local float *)ring[0];
 #if V_ROTATE

@@ -119,7 +119,7 @@ static gear__attend_tile cpu_tile(uint32_t max_rows, const gear_attend_tuning *t
     return (gear__attend_tile){.rows = (max_rows + tiles - 1) / tiles, .work_items = 1, .tiles = 1};
 }
 
-static gear__attend_tile nvidia_tile(const gear__shape *shape, const gear_attend_tuning *tuning)
+static gear__attend_tile nvidia_tile(const gear__shape *shape, uint32_t max_rows, const gear_attend_tuning *tuning)
 {
     /* Large blocks leave room for fewer warps, or must be read directly. */
     const uint32_t stages = 2, wanted = tuning->work_items / 32;
@@ -127,7 +127,12 @@ static gear__attend_tile nvidia_tile(const gear__shape *shape, const gear_attend
     int direct = 2 * staged > room;
     uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1, stages) : staged);
     warps = warps < wanted ? warps : wanted ? wanted : 1;
-    return (gear__attend_tile){.rows = 8, .work_items = 32 * warps, .tiles = warps, .stages = stages, .direct = direct};
+    return (gear__attend_tile){.rows = 8,
+                               .work_items = 32 * warps,
+                               .tiles = warps,
+                               .stages = stages,
+                               .paired = max_rows <= 4,
+                               .direct = direct};
 }
 
 /* Local memory of a multiprocessor for all its work-groups, each of which takes 1 KiB more than it asks for (CUDA C programming
@@ -155,7 +160,7 @@ static gear__attend_tile kernel_tile(gear_attend_kernel kernel, const gear__shap
 {
     switch (kernel) {
     case GEAR_ATTEND_CPU: return cpu_tile(max_rows, tuning);
-    case GEAR_ATTEND_NVIDIA: return nvidia_tile(shape, tuning);
+    case GEAR_ATTEND_NVIDIA: return nvidia_tile(shape, max_rows, tuning);
     default: return portable_tile(max_rows, tuning);
     }
 }
