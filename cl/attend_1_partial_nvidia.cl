@@ -122,15 +122,15 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         }
     }
 
-    /* Dense tiles first. */
+    /* Dense tiles first, all warps together. */
 #pragma unroll 1
-    for (uint index = first_dense + warp; index < high; index += NV_WARPS) {
+    for (uint index = first_dense; index < high; index++) {
         const gear_tile tile = gear_tile_of(&s, index);
         const gear_dense k = gear_dense_of(&s, &tile, shape, pool, window, tail_k + tail_k_offset, call + GEAR__CALL_TAIL_K,
                                            entry, 0u, head, HEAD_DIM);
         const gear_dense v = gear_dense_of(&s, &tile, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V,
                                            entry, 1u, head, HEAD_DIM);
-        nv_dense(&k, &v, &tile, queries, &view, (__local ushort *)ring[warp], lane, &sums);
+        nv_dense(&k, &v, &tile, (warp + index) % NV_WARPS, queries, &view, (__local ushort *)ring[warp], lane, &sums);
     }
 
 #if V_ROTATE
