@@ -30,6 +30,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local uint4 queries[ROWS * QUERY_PITCH];
 #if K_MIXED
     __local uint4 stored_queries[ROWS * QUERY_PITCH];
+    __local uint channel_order[HEAD_DIM / 4];
 #endif
 #if K_OUTLIERS
     __local float query_table[HEAD_DIM * ROWS] __attribute__((aligned(32))); /* [channel][8] */
@@ -57,7 +58,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
 
     /* The split's tiles, a warp every NV_WARPS-th: the work-group then reads memory that lies close together. */
-    const uint per = (s.tiles + splits - 1u) / splits, low = min(split * per, s.tiles), high = min(low + per, s.tiles);
+    const uint low = gear__first_tile(s.blocks, s.tiles, splits, split);
+    const uint high = gear__first_tile(s.blocks, s.tiles, splits, split + 1u);
     const uint first = low + warp, last_block = min(high, s.blocks);
     __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);
     const uint ring_at = nv_address(ring[warp]);
@@ -74,11 +76,17 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     if (first_dense >= high) { /* else dense tiles need the local memory first */
         nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
     }
+#if K_MIXED
+    if (s.blocks && lid < HEAD_DIM / 4) {
+        __global const uint *order = (__global const uint *)gear_record(pool, s.row[GEAR__HEADER_ORDER]);
+        channel_order[lid] = order[head * (HEAD_DIM / 4) + lid];
+    }
+#endif
     nv_load_queries(q + q_offset, call, &s, entry, group, head, row0, rows, (__local ushort *)queries, up, warp, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
 #if K_MIXED /* in the stored channel order, for blocks */
     if (s.blocks) {
-        __global const uchar *order = gear_record(pool, s.row[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
+        __local const uchar *order = (__local const uchar *)channel_order;
         __local const ushort *from = (__local const ushort *)queries;
         __local ushort *to = (__local ushort *)stored_queries;
         for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
