@@ -33,7 +33,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local uint channel_order[HEAD_DIM / 4];
 #endif
 #if K_OUTLIERS
-    __local float query_table[HEAD_DIM * ROWS] __attribute__((aligned(32))); /* [channel][8] */
+    __local float query_table[HEAD_DIM * NV_OF_LIST] __attribute__((aligned(32))); /* [channel][NV_OF_LIST] */
 #endif
 #if NV_OUTLIERS
     __local uint4 outliers[NV_WARPS][NV_OUTLIER_BYTES / 16];
@@ -102,10 +102,10 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #endif
 
 #if K_OUTLIERS
-    for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+    for (uint i = lid; i < NV_OF_LIST * HEAD_DIM; i += 32u * NV_WARPS) {
         const uint r = i / HEAD_DIM, c = i % HEAD_DIM;
         __local const ushort *at = (__local const ushort *)block_queries + nv_query_at(r, c);
-        query_table[c * ROWS + r] = (nv_half(at) + nv_half(at + 2)) * (1.0f / NV_LIFT);
+        query_table[c * NV_OF_LIST + r] = (nv_half(at) + nv_half(at + 2)) * (1.0f / NV_LIFT);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif

@@ -26,7 +26,7 @@ uint32_t gear__attend_v_group(const gear__shape *shape)
 }
 
 /* Bytes of local memory that a warp of the NVIDIA kernel takes; as in cl/attend_1_partial_nvidia.cl. */
-static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct, uint32_t stages)
+static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int direct, uint32_t stages)
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
     uint32_t d = shape->head_dim, stage = 0, segment = 0, fold = 0;
@@ -45,16 +45,18 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct, uint32_t
         fold += side->factor_bits < 16 ? (64 + d) * rank : 0;
     }
     /* Probabilities, entries as stored, as words, and sums of lists: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
-    uint32_t outliers = shape->has_outliers ? 2 * 1184 + 4 * 384 + 4 * (8 * (d > 64 ? d : 64) + 128) : 0;
-    return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16) + outliers + 4 * 4 * 8; /* references and sums of the rows */
+    uint32_t of_list = paired ? 4 : 8, lists = d > 64 ? d : 64, raw = 3 * 320 + 32, table = 2 * 64 * of_list;
+    uint32_t outliers = (table > raw ? table : raw) + raw + 4 * 320 + 4 * (lists * of_list + 128);
+    return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) +
+           4 * 4 * 8; /* references and sums of the rows */
 }
 
 /* Local memory of a work-group that every NVIDIA GPU has, less what queries and sums take. */
-static uint32_t nvidia_room(const gear__shape *shape)
+static uint32_t nvidia_room(const gear__shape *shape, int paired)
 {
     uint32_t d = shape->head_dim, queries = 8 * 16 * (d / 4 | 4);
     uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries : 0; /* the same in the stored channel order */
-    return 48 * 1024 - queries - stored - 512 - (shape->has_outliers ? 4 * 8 * d : 0);
+    return 48 * 1024 - queries - stored - 512 - (shape->has_outliers ? (paired ? 16 : 32) * d : 0);
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
@@ -79,7 +81,7 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
     if (shape->head_dim > 7 * gear__attend_v_group(shape)) {
         return "more than 7 channel groups of V";
     }
-    return nvidia_warp_bytes(shape, 1, 2) > nvidia_room(shape) ? "too little local memory" : NULL;
+    return nvidia_warp_bytes(shape, 0, 1, 2) > nvidia_room(shape, 0) ? "too little local memory" : NULL;
 }
 
 const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape)
@@ -123,16 +125,13 @@ static gear__attend_tile nvidia_tile(const gear__shape *shape, uint32_t max_rows
 {
     /* Large blocks leave room for fewer warps, or must be read directly. */
     const uint32_t stages = 2, wanted = tuning->work_items / 32;
-    uint32_t room = nvidia_room(shape), staged = nvidia_warp_bytes(shape, 0, stages);
+    const int paired = max_rows <= 4;
+    uint32_t room = nvidia_room(shape, paired), staged = nvidia_warp_bytes(shape, paired, 0, stages);
     int direct = 2 * staged > room;
-    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1, stages) : staged);
+    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, paired, 1, stages) : staged);
     warps = warps < wanted ? warps : wanted ? wanted : 1;
-    return (gear__attend_tile){.rows = 8,
-                               .work_items = 32 * warps,
-                               .tiles = warps,
-                               .stages = stages,
-                               .paired = max_rows <= 4,
-                               .direct = direct};
+    return (gear__attend_tile){
+        .rows = 8, .work_items = 32 * warps, .tiles = warps, .stages = stages, .paired = paired, .direct = direct};
 }
 
 /* Local memory of a multiprocessor for all its work-groups, each of which takes 1 KiB more than it asks for (CUDA C programming
@@ -146,8 +145,8 @@ static uint32_t nvidia_unit_bytes(uint32_t sm)
 static void nvidia_fit(const gear__caps *caps, const gear__shape *shape, gear__attend_tile *tile)
 {
     /* One work-group more than fits would wait for the others and double the time. */
-    uint32_t warp_bytes = nvidia_warp_bytes(shape, tile->direct, tile->stages);
-    uint32_t group_bytes = 48 * 1024 - nvidia_room(shape) + tile->work_items / 32 * warp_bytes + 1024;
+    uint32_t warp_bytes = nvidia_warp_bytes(shape, tile->paired, tile->direct, tile->stages);
+    uint32_t group_bytes = 48 * 1024 - nvidia_room(shape, tile->paired) + tile->work_items / 32 * warp_bytes + 1024;
     uint32_t fit = nvidia_unit_bytes(caps->nv_sm) / group_bytes;
     tile->groups_per_unit = tile->groups_per_unit < fit ? tile->groups_per_unit : fit ? fit : 1;
     /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. */

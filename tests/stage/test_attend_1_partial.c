@@ -279,8 +279,9 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
                      t->world->c->name);
         for (uint32_t c = 0; c < d; c++) {
             double wanted = want[(size_t)row * d + c], on_host = joined[(size_t)row * d + c];
-            STAGE_EXPECT(fabs(on_host - wanted) <= t->bound * largest, "%s, sequence %u, row %u, channel %u: %g, not %g",
-                         t->world->c->name, s, row, c, on_host, wanted);
+            STAGE_EXPECT(fabs(on_host - wanted) <= t->bound * largest,
+                         "%s, %s, %u splits, sequence %u, row %u, channel %u: %g, not %g", t->world->c->name,
+                         gear__attend_name(t->world->layer.variant->tile.kernel), splits, s, row, c, on_host, wanted);
             STAGE_EXPECT(fabs((double)out[c] - wanted) <= t->bound * largest,
                          "%s, sequence %u, row %u, channel %u, merged: %g, not %g", t->world->c->name, s, row, c,
                          (double)out[c], wanted);
