@@ -45,8 +45,9 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int dire
         fold += side->factor_bits < 16 ? (64 + d) * rank : 0;
     }
     /* Probabilities, entries as stored, as words, and sums of lists: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
-    uint32_t of_list = paired ? 4 : 8, lists = d > 64 ? d : 64, raw = 3 * 320 + 32, table = 2 * 64 * of_list;
-    uint32_t outliers = (table > raw ? table : raw) + raw + 4 * 320 + 4 * (lists * of_list + 128);
+    uint32_t of_list = paired ? 4 : 8, lists = d > 64 ? d : 64, chunk = paired ? 384 : 320;
+    uint32_t raw = 3 * chunk + 32, table = 2 * 64 * of_list;
+    uint32_t outliers = (table > raw ? table : raw) + raw + 4 * chunk + 4 * (lists * of_list + 128);
     return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) +
            4 * 4 * 8; /* references and sums of the rows */
 }
