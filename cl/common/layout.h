@@ -210,8 +210,8 @@ GEAR__INLINE gear__u32 gear__v_bit(gear__u32 w, gear__u32 token, gear__u32 chann
     return (channel >> 4) * 1024u * w + gear__pair_bit(w, w, lane, pair) + 16u * (token & 1u);
 }
 
-/* The tiles of a sequence, blocks before dense ones, are cut into `splits` parts that take about as long: a dense tile, in 16 bits,
- * counts as DENSE_WEIGHT blocks. The first tile of part `split`; of part `splits`, their number. */
+/* The tiles of a sequence, blocks before dense ones, are cut into `splits` parts that take about as long: a dense tile, in 16
+ * bits, counts as DENSE_WEIGHT blocks. The first tile of part `split`; of part `splits`, their number. */
 #define GEAR__DENSE_WEIGHT 3u
 
 GEAR__INLINE gear__u32 gear__first_tile(gear__u32 blocks, gear__u32 tiles, gear__u32 splits, gear__u32 split)

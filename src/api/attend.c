@@ -95,9 +95,10 @@ static uint32_t square_root(uint64_t n)
     return root;
 }
 
-/* Parts that each query row's tiles are split into: enough work-groups to fill the device, no more than there are tiles. Where the
- * kernel joins them itself, one work-group reads all parts of a row tile, in a time that grows with their number as that of a part
- * falls: on an H100 the sum is least near the root of twice the tiles (1 x 8 x 32768 tokens: 33 parts 42 us, 66 parts 46 us). */
+/* Parts that each query row's tiles are split into: enough work-groups to fill the device, no more than there are tiles. Where
+ * the kernel joins them itself, one work-group reads all parts of a row tile, in a time that grows with their number as that of
+ * a part falls: on an H100 the sum is least near the root of twice the tiles (1 x 8 x 32768 tokens: 33 parts 42 us, 66 parts 46
+ * us). */
 static uint32_t choose_splits(const gear_cache *cache, const gear__variant *variant, uint32_t count, uint32_t max_queries,
                               uint32_t tiles)
 {
