@@ -1,13 +1,41 @@
-/* append_4_lowrank_cpu: append_4_lowrank for CPU devices: the same steps and results, one work-item for each
- * (part, KV head, job), vectors of 8 floats spelled out. Columns of B and of the sums over rows are [column][HEAD_DIM]; rows
- * go by tiles that stay in the first-level cache between Y = R B and R^T Y. Reference: src/ref/append_4_lowrank.c. */
-#include "lowrank.clh"
+/* append_4_lowrank_cpu: append_4_lowrank for CPU devices: one work-item for each (part, KV head, job), vectors of 8 floats spelled
+ * out. Columns of B and of the sums over rows are [column][HEAD_DIM]; rows go by tiles that stay in the first-level cache between
+ * Y = R B and R^T Y. Reference: src/ref/append_4_lowrank.c.
+ *
+ * A step does one part's share of it and leaves sums over its rows; the next step of every part begins by adding those of all
+ * parts, so that no step needs more than the one before it to be complete. With p passes:
+ *     0 .. p - 2   B = basis of the sums (step 0: the start basis), Y = R B; leaves R^T Y
+ *     p - 1        B likewise; A = R B; leaves A^T A
+ *     p            A made orthogonal with A^T A; leaves A^T A of the result
+ *     p + 1        A made orthonormal with it; leaves R^T A and the largest |A| of each column
+ *     p + 2        B = R^T A; stores the factors */
 #include "lanes.clh"
+#include "lowrank.clh"
 
 #define FIT_VECTORS (HEAD_DIM / 8)
 #define FIT_TILE    32u /* rows */
 
-/* A Gram matrix after elimination, as in the other form. */
+#define FIT_SLOT (2u * GEAR__MAX_RANK * HEAD_DIM + 2u * GEAR__MAX_RANK * GEAR__MAX_RANK + GEAR__MAX_RANK)
+
+/* What a part leaves. Two sums over rows, in turn: parts read those of the step before while others write theirs. In the end the
+ * second of part 0 is the unrounded B. */
+GEAR__INLINE __global float *gear_fit_sums(const gear_fit *f, uint part, uint turn)
+{
+    return f->slots + part * FIT_SLOT + (turn & 1u) * GEAR__MAX_RANK * HEAD_DIM;
+}
+
+/* Gram matrices [8][8] of steps p - 1 and p. */
+GEAR__INLINE __global float *gear_fit_gram(const gear_fit *f, uint part, uint round)
+{
+    return f->slots + part * FIT_SLOT + 2u * GEAR__MAX_RANK * HEAD_DIM + round * GEAR__MAX_RANK * GEAR__MAX_RANK;
+}
+
+GEAR__INLINE __global float *gear_fit_largest(const gear_fit *f, uint part)
+{
+    return gear_fit_gram(f, part, 2u);
+}
+
+/* A Gram matrix after elimination. */
 typedef struct gear_fit_pivots {
     float gram[64], inverse[8], own[8];
 } gear_fit_pivots;
@@ -285,7 +313,7 @@ GEAR__INLINE void gear_fit_store_b(const gear_fit *f)
 {
     __global ushort *scales = gear_fit_scales(f) + f->rank;
     float8 sums[GEAR__MAX_RANK * FIT_VECTORS];
-    __global float *b = gear_fit_sums(f, 0u, 1u);
+    __global float *b = gear_fit_b(f);
     gear_fit_add_parts(f, 0u, sums);
     for (uint j = 0; j < f->rank; j++) {
         __global uchar *column = gear_fit_column_b(f, j);
@@ -342,7 +370,7 @@ static __attribute__((noinline)) void gear_lowrank_cpu(__global const uint *shap
             gear_fit_a_gram(&f, gear_fit_gram(&f, part, step + 1u - f.passes));
         }
     }
-    if (end == f.passes + GEAR_FIT_STEPS) {
+    if (end == f.passes + GEAR__FIT_STEPS) {
         gear_fit_store_a(&f);
         if (part == 0u) {
             gear_fit_store_b(&f);
