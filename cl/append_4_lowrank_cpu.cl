@@ -1,6 +1,6 @@
-/* append_4_lowrank_cpu: append_4_lowrank for CPU devices: one work-item for each (part, KV head, job), vectors of 8 floats spelled
- * out. Columns of B and of the sums over rows are [column][HEAD_DIM]; rows go by tiles that stay in the first-level cache between
- * Y = R B and R^T Y. Reference: src/ref/append_4_lowrank.c.
+/* append_4_lowrank_cpu: append_4_lowrank for CPU devices: one work-item for each (part, KV head, job), vectors of 8 floats
+ * spelled out. Columns of B and of the sums over rows are [column][HEAD_DIM]; rows go by tiles that stay in the first-level
+ * cache between Y = R B and R^T Y. Reference: src/ref/append_4_lowrank.c.
  *
  * A step does one part's share of it and leaves sums over its rows; the next step of every part begins by adding those of all
  * parts, so that no step needs more than the one before it to be complete. With p passes:
@@ -17,8 +17,8 @@
 
 #define FIT_SLOT (2u * GEAR__MAX_RANK * HEAD_DIM + 2u * GEAR__MAX_RANK * GEAR__MAX_RANK + GEAR__MAX_RANK)
 
-/* What a part leaves. Two sums over rows, in turn: parts read those of the step before while others write theirs. In the end the
- * second of part 0 is the unrounded B. */
+/* What a part leaves. Two sums over rows, in turn: parts read those of the step before while others write theirs. In the end
+ * the second of part 0 is the unrounded B. */
 GEAR__INLINE __global float *gear_fit_sums(const gear_fit *f, uint part, uint turn)
 {
     return f->slots + part * FIT_SLOT + (turn & 1u) * GEAR__MAX_RANK * HEAD_DIM;

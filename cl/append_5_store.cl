@@ -163,8 +163,8 @@ GEAR__INLINE float gear_rest(const gear_block_view *view, __local const float *f
     return gear_float_from_half(x) - gear_backbone(view, IS_V, BITS, HEAD_DIM, token, channel) - sum;
 }
 
-/* Writes the entries. Range: MOST_ITEMS work-items for each (staging block, KV head). A work-item has the words of bits lid, lid +
- * MOST_ITEMS, ... of the block's lists. */
+/* Writes the entries. Range: MOST_ITEMS work-items for each (staging block, KV head). A work-item has the words of bits lid,
+ * lid + MOST_ITEMS, ... of the block's lists. */
 __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_5_store(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
     __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask)

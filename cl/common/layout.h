@@ -161,9 +161,9 @@ typedef uint32_t gear__u32;
 #define GEAR__MASK_EXACT   2u
 #define GEAR__MASK_PADDING 4u
 
-/* Scratch of the low-rank fit (cl/common/lowrank.clh): rows of a part of it; on GPUs rows of a part of the Gram matrix, its tiles
- * of 32 x 32, floats of what comes before the parts, of a part and of a part of the Gram matrix. A fit of n blocks has n slots:
- * room for all that one of five blocks needs, the shortest with a Gram matrix; others need less for each block. */
+/* Scratch of the low-rank fit (cl/common/lowrank.clh): rows of a part of it; on GPUs rows of a part of the Gram matrix, its
+ * tiles of 32 x 32, floats of what comes before the parts, of a part and of a part of the Gram matrix. A fit of n blocks has n
+ * slots: room for all that one of five blocks needs, the shortest with a Gram matrix; others need less for each block. */
 #define GEAR__FIT_ROWS             256u
 #define GEAR__FIT_STEPS            3u                     /* of the form for CPU devices, beyond those of the passes */
 #define GEAR__FIT_DIRECT_BLOCKS    (GEAR__FIT_ROWS / 64u) /* most blocks of a fit without a Gram matrix */

@@ -1,5 +1,5 @@
-/* append_tile.h: how the compressor divides its work on a device: work-items of its kernels, and whether the fused kernel serves
- * a layer. */
+/* append_tile.h: how the compressor divides its work on a device: work-items of its kernels, and whether the fused kernel
+ * serves a layer. */
 #ifndef GEAR_STAGE_APPEND_TILE_H
 #define GEAR_STAGE_APPEND_TILE_H
 
