@@ -16,50 +16,8 @@
 #  error "a work-group has 64 work-items or more"
 #endif
 
-/* Columns C, then B; the squares of R C as G has them; what each part leaves of R^T Y and Y^T Y; G, then its parts. */
-GEAR__INLINE __global float *gear_fit_squares(const gear_fit *f)
-{
-    return f->slots + 2u * GEAR__MAX_RANK * HEAD_DIM;
-}
-
-GEAR__INLINE __global float *gear_fit_part(const gear_fit *f, uint part)
-{
-    return f->slots + GEAR__FIT_HEAD(HEAD_DIM) + part * GEAR__FIT_PART(HEAD_DIM);
-}
-
-GEAR__INLINE __global float *gear_gram(const gear_fit *f)
-{
-    return gear_fit_part(f, f->parts);
-}
-
-GEAR__INLINE __global float *gear_gram_part(const gear_fit *f, uint part)
-{
-    return gear_gram(f) + HEAD_DIM * HEAD_DIM + part * GEAR__GRAM_PART(HEAD_DIM);
-}
-
-GEAR__INLINE uint gear_gram_parts(const gear_fit *f)
-{
-    return (f->all_rows + GEAR__GRAM_ROWS - 1u) / GEAR__GRAM_ROWS;
-}
-
-/* First row and column of a tile, of those on and right of the diagonal, row by row. */
-GEAR__INLINE uint2 gear_gram_place(uint tile)
-{
-    const uint side = (HEAD_DIM + 31u) / 32u;
-    uint row = 0;
-#pragma unroll 1
-    while (tile >= side - row) {
-        tile -= side - row;
-        row++;
-    }
-    return (uint2)(32u * row, 32u * (row + tile));
-}
-
-#define FIT_ARGUMENTS                                                                                                          \
-  __global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table, __global const uint *jobs,          \
-      uint num_rows, __global const float *r, __global float *scratch
-
-/* The fit of a work-group, which returns where `unless`. Barriers are not conditional: PoCL 3.1 leads some work-items astray. */
+/* The fit of a work-group, which returns where `unless`. Barriers are not conditional: PoCL 3.1 leads some work-items
+ * astray. */
 #define FIT_BEGIN(group_part, unless)                                                                                          \
   const uint lid = (uint)get_local_id(0), part = (group_part), head = (uint)get_group_id(1);                                   \
   const gear_fit f =                                                                                                           \

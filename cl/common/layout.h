@@ -165,7 +165,6 @@ typedef uint32_t gear__u32;
  * tiles of 32 x 32, floats of what comes before the parts, of a part and of a part of the Gram matrix. A fit of n blocks has n
  * slots: room for all that one of five blocks needs, the shortest with a Gram matrix; others need less for each block. */
 #define GEAR__FIT_ROWS             256u
-#define GEAR__FIT_STEPS            3u                     /* of the form for CPU devices, beyond those of the passes */
 #define GEAR__FIT_DIRECT_BLOCKS    (GEAR__FIT_ROWS / 64u) /* most blocks of a fit without a Gram matrix */
 #define GEAR__GRAM_ROWS            512u
 #define GEAR__GRAM_TILES(head_dim) (((head_dim) + 31u) / 32u * (((head_dim) + 31u) / 32u + 1u) / 2u)

@@ -20,8 +20,7 @@
 #define OPTIONS    (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_ATTEND | OPT_ITEMS | OPT_BLOCK | OPT_MOST)
 #define SIDED      (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_MOST)
 #define STAGED     (OPT_DIM | OPT_ITEMS | OPT_MOST)
-#define PER_SIDE   16u  /* one kernel for K and one for V, even when the options agree */
-#define NOT_ON_CPU 128u /* the form of another kernel for CPU devices does its work too */
+#define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
 
 #define STEMS_BYTES 256u
 
@@ -56,15 +55,15 @@ static const struct {
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", SIDED},
     [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK, ITEMS_TILE},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", STAGED | PER_SIDE, ITEMS_TILE,
-                              "append_4_lowrank_cpu", "gear_k_append_4_lowrank_cpu"},
-    [GEAR__KERNEL_LOWRANK_GRAM] = {"append_4_lowrank", "gear_k_append_4_lowrank_gram", STAGED | PER_SIDE | NOT_ON_CPU,
-                                   ITEMS_MOST},
-    [GEAR__KERNEL_LOWRANK_ITERATE] = {"append_4_lowrank", "gear_k_append_4_lowrank_iterate", STAGED | PER_SIDE | NOT_ON_CPU,
-                                      ITEMS_MOST},
-    [GEAR__KERNEL_LOWRANK_PROJECT] = {"append_4_lowrank", "gear_k_append_4_lowrank_project", STAGED | PER_SIDE | NOT_ON_CPU,
-                                      ITEMS_TILE},
-    [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store", STAGED | PER_SIDE | NOT_ON_CPU,
-                                    ITEMS_MOST},
+                              "append_4_lowrank_cpu", "gear_k_append_4_lowrank_whole_cpu"},
+    [GEAR__KERNEL_LOWRANK_GRAM] = {"append_4_lowrank", "gear_k_append_4_lowrank_gram", STAGED | PER_SIDE, ITEMS_MOST,
+                                   "append_4_lowrank_cpu", "gear_k_append_4_lowrank_gram_cpu"},
+    [GEAR__KERNEL_LOWRANK_ITERATE] = {"append_4_lowrank", "gear_k_append_4_lowrank_iterate", STAGED | PER_SIDE, ITEMS_MOST,
+                                      "append_4_lowrank_cpu", "gear_k_append_4_lowrank_iterate_cpu"},
+    [GEAR__KERNEL_LOWRANK_PROJECT] = {"append_4_lowrank", "gear_k_append_4_lowrank_project", STAGED | PER_SIDE, ITEMS_TILE,
+                                      "append_4_lowrank_cpu", "gear_k_append_4_lowrank_project_cpu"},
+    [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store", STAGED | PER_SIDE, ITEMS_MOST,
+                                    "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", SIDED},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", SIDED},
     [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", SIDED, ITEMS_MOST},
@@ -243,7 +242,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (append && (append->is_fused ? is_replaced(id) : id == GEAR__KERNEL_BLOCK)) {
         return 0;
     }
-    if (!has_use(id, side) || (is_cpu && uses & NOT_ON_CPU) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
+    if (!has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
     *stem = stem_of((int)id, append);
