@@ -1,8 +1,9 @@
-/* product.h: the full product of what a codec is made of and head_dim, cut into slices. Its values are those that make_cases.py
- * lists at the head of cases.tsv. Members that are the same codec as another (no low rank, so no width of factors) are not
- * counted. The other columns of a case (heads, queries, lengths, batches, types, layouts, arrival ...) are those of a row of the
- * covering array of the plain backbones, which has every pair of their values: another row for each member, and in each cycle
- * through the product another row for the same member, until after as many cycles as there are rows each member has met each. */
+/* product.h: the full product of what a codec is made of and head_dim, cut into slices. Its values are those that
+ * make_cases.py lists at the head of cases.tsv. Members that are the same codec as another (no low rank, so no width of
+ * factors) are not counted. The other columns of a case (heads, queries, lengths, batches, types, layouts, arrival ...) are
+ * those of a row of the covering array of the plain backbones, which has every pair of their values: another row for each
+ * member, and in each cycle through the product another row for the same member, until after as many cycles as there are rows
+ * each member has met each. */
 #ifndef PRODUCT_H
 #define PRODUCT_H
 
