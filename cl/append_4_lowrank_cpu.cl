@@ -283,48 +283,26 @@ static __attribute__((noinline)) void gear_passes_cpu(const gear_fit *f)
     gear_fit_put_columns(basis, f->slots);
 }
 
-#define FIT_OF(part)                                                                                                           \
-  gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, part,            \
-              (uint)get_group_id(1))
-
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_gram_cpu(FIT_ARGUMENTS)
+GEAR__INLINE void gear_whole_cpu(const gear_fit *f)
 {
-    const gear_fit f = FIT_OF((uint)get_group_id(0));
-    if (f.parts > 1u && f.part < gear_gram_parts(&f)) {
-        gear_gram_cpu(&f);
-    }
+    gear_passes_cpu(f);
+    gear_project_cpu(f);
+    gear_store_cpu(f);
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_iterate_cpu(FIT_ARGUMENTS)
-{
-    const gear_fit f = FIT_OF(0u);
-    if (f.parts > 1u) {
-        gear_iterate_cpu(&f);
-    }
-}
+/* gear_STEP_cpu for each of `num_parts` parts of the fits that have several, or one. */
+#define FIT_KERNEL(step, num_parts, has_several)                                                                               \
+  __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_##step##_cpu(FIT_ARGUMENTS)             \
+  {                                                                                                                            \
+    const gear_fit f = gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r,      \
+                                   scratch, (uint)get_group_id(0), (uint)get_group_id(1));                                     \
+    if (f.parts && (f.parts > 1u) == (has_several) && f.part < (num_parts)) {                                                  \
+      gear_##step##_cpu(&f);                                                                                                   \
+    }                                                                                                                          \
+  }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_project_cpu(FIT_ARGUMENTS)
-{
-    const gear_fit f = FIT_OF((uint)get_group_id(0));
-    if (f.parts > 1u && f.part < f.parts) {
-        gear_project_cpu(&f);
-    }
-}
-
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_store_cpu(FIT_ARGUMENTS)
-{
-    const gear_fit f = FIT_OF(0u);
-    if (f.parts > 1u) {
-        gear_store_cpu(&f);
-    }
-}
-
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_whole_cpu(FIT_ARGUMENTS)
-{
-    const gear_fit f = FIT_OF(0u);
-    if (f.parts == 1u) {
-        gear_passes_cpu(&f);
-        gear_project_cpu(&f);
-        gear_store_cpu(&f);
-    }
-}
+FIT_KERNEL(gram, gear_gram_parts(&f), 1)
+FIT_KERNEL(iterate, 1u, 1)
+FIT_KERNEL(project, f.parts, 1)
+FIT_KERNEL(store, 1u, 1)
+FIT_KERNEL(whole, 1u, 0)
