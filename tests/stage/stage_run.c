@@ -22,7 +22,8 @@ int stage_other_form(stage_bench *bench, uint32_t kernels)
         return 0;
     }
     /* from the form for CPU devices to the other, and on to that of a device of small work-groups */
-    bench->append.work_items = bench->append.work_items == 1 ? 128 : 64;
+    const int has_128 = bench->device.caps.max_work_group >= 128;
+    bench->append.work_items = bench->append.work_items == 1 && has_128 ? 128 : 64;
     bench->append.most_items = bench->append.work_items == 64 ? 64 : bench->append.most_items;
     return 1;
 }
