@@ -1,7 +1,7 @@
 #!/bin/bash
-# nightly.sh [--valgrind]: what takes too long for every change: 3,000 random end-to-end cases beyond the covering arrays on
-# PoCL, the thread sanitizer, the tests on Intel's CPU runtime (which has 16-bit floats and subgroups) and on devices made
-# small, and the goldens under valgrind.
+# nightly.sh [--valgrind]: what takes too long for every change: the night's slice of the full product of end-to-end cases on
+# PoCL (SLICES nights make the whole), the thread sanitizer, the tests on Intel's CPU runtime (which has 16-bit floats and
+# subgroups) and on devices made small, and the goldens under valgrind.
 . "$(dirname "$0")/common.sh"
 
 build()
@@ -37,6 +37,16 @@ goldens_under_valgrind()
     finish
 }
 
+# A slice of docs/testing.md's product: another one each day. What PoCL compiles for it is needed once and takes 2 GB.
+SLICES=100
+product_slice()
+{
+    POCL_CACHE_DIR=$(mktemp -d "$ROOT/$BUILD/product-XXXXXX")
+    export POCL_CACHE_DIR GEAR_TEST_FULL=$(($(date +%s) / 86400))/$SLICES
+    trap 'rm -rf "$POCL_CACHE_DIR"' EXIT
+    ci/run_programs.sh e2e
+}
+
 if ! install_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_TEST[@]}"; then
     fail "the packages could not be installed"
     finish
@@ -45,8 +55,9 @@ tally build build
 tally gates ci/check_gates.sh
 tally sanitizers env GEAR_TEST_TINY=0 ci/check_sanitize.sh
 tally thread-sanitizer thread_sanitizer
-tally more-cases env GEAR_TEST_FULL=1 ci/run_programs.sh
-tally small-work-groups env POCL_MAX_WORK_GROUP_SIZE=256 ci/run_programs.sh
+tally product-slice product_slice
+tally work-groups-of-256 env POCL_MAX_WORK_GROUP_SIZE=256 ci/run_programs.sh
+tally work-groups-of-64 env POCL_MAX_WORK_GROUP_SIZE=64 ci/run_programs.sh
 if install_intel_runtime; then
     tally intel-cpu env OCL_ICD_VENDORS="$runtime" ci/run_programs.sh
     # As little local memory as small GPUs have.

@@ -16,9 +16,11 @@ def measure(pack, flags):
     command = [pack, "--recent", "64", "--exact-first", "4"] + flags.split()
     for key in sorted(glob.glob("tests/data/smollm2-kv/L*_k_post.npy")):
         command += ["--k", key, "--v", key.replace("_k_post", "_v"), "--q", key.replace("_k_post", "_q_last64")]
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        subprocess.run(command + ["--json", file.name], check=True, stdout=subprocess.DEVNULL)
-        return json.load(file)["rows"][0]
+    with tempfile.TemporaryDirectory() as folder:
+        path = folder + "/row.json"  # gear-pack replaces a file, it does not write into one that is open
+        subprocess.run(command + ["--json", path], check=True, stdout=subprocess.DEVNULL)
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)["rows"][0]
 
 
 def put(name, rows):

@@ -18,6 +18,7 @@ fi
 tally build build
 tally tests ci/run_ctest.sh -E '^consumer$'
 tally house-rules ci/check_layers.sh
+tally format ci/check_format.sh
 tally documents ci/check_docs.sh
 tally kernel-lint ci/check_lint.sh
 # An old and a new chip of each kind; nightly.sh takes them all.

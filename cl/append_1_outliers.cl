@@ -5,8 +5,8 @@
 #include "block_rule.clh"
 #include "reduce.clh"
 
-#ifndef HEAD_DIM
-#  error "HEAD_DIM is missing"
+#if !defined HEAD_DIM || !defined MOST_ITEMS
+#  error "HEAD_DIM or MOST_ITEMS is missing"
 #endif
 
 /* Order of halves as unsigned numbers; -0 equals +0. */
@@ -16,12 +16,11 @@ GEAR__INLINE uint gear_key(uint half_bits)
     return h & 0x8000u ? 0xffffu & ~h : h | 0x8000u;
 }
 
-/* Vectors of the staging array that a work-group of 256 selects from: 16 at a time. Values are read as pairs: of two vectors
+/* Vectors of the staging array that a work-group selects from: 16 at a time. Values are read as pairs: of two vectors
  * (channels), or of two places of one vector (tokens). Pairs `slot`, slot + slots, ... of a vector (or two) are a work-item's
  * where their order does not matter, and a run of `run` pairs where it does. */
-#define SELECT_ITEMS   256u
 #define SELECT_VECTORS 16u
-#define SELECT_WORDS   1024u /* 64 bins, twice 32 bins or 32 slots x 2 ends, of each vector */
+#define SELECT_WORDS   1024u /* 64 bins, twice 32 bins or at most 32 slots x 2 ends, of each vector */
 #define SELECT_AHEAD   8u    /* pairs read before the first is used */
 
 typedef struct gear_select {
@@ -173,7 +172,7 @@ GEAR__INLINE void gear_select_extremes(const gear_select *s, uint lid)
 {
     uint round = 0u;
     do {
-        for (uint i = lid; i < SELECT_WORDS; i += SELECT_ITEMS) {
+        for (uint i = lid; i < SELECT_WORDS; i += MOST_ITEMS) {
             s->words[i] = 0u;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
@@ -187,11 +186,9 @@ GEAR__INLINE void gear_select_extremes(const gear_select *s, uint lid)
     gear_mark_extremes(s);
 }
 
-/* Vector rule, K: a channel over its segment. Range: 256 work-items for each (16 channels, KV head, job). */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_1_outliers_channels(__global const uint *jobs,
-                                                                                                 uint is_v, uint num_rows,
-                                                                                                 __global const ushort *x,
-                                                                                                 __global uchar *mask)
+/* Vector rule, K: a channel over its segment. Range: MOST_ITEMS work-items for each (16 channels, KV head, job). */
+__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_1_outliers_channels(
+    __global const uint *jobs, uint is_v, uint num_rows, __global const ushort *x, __global uchar *mask)
 {
     __local uint words[SELECT_WORDS], prefix[2u * SELECT_VECTORS], rest[2u * SELECT_VECTORS], exact;
     const uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1);
@@ -210,7 +207,7 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_1_o
         rest[lid] = job[GEAR__JOB_PER_END + is_v];
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE); /* the mask was read, and will be written */
-    const uint pairs = tokens - exact, slots = SELECT_ITEMS / (SELECT_VECTORS / 2u);
+    const uint pairs = tokens - exact, slots = MOST_ITEMS / (SELECT_VECTORS / 2u);
     const gear_select s = {x + at + exact * HEAD_DIM + 2u * (lid % 8u),
                            mask + at + exact * HEAD_DIM + 2u * (lid % 8u),
                            HEAD_DIM,
@@ -226,24 +223,33 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_1_o
     gear_select_extremes(&s, lid);
 }
 
-/* Vector rule, V and the token backbone: a token over all heads. Range: 256 work-items for each 16 staging rows. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_1_outliers_tokens(uint per_end, uint num_rows,
-                                                                                               uint heads,
-                                                                                               __global const ushort *x,
-                                                                                               __global uchar *mask)
+/* Vector rule, V and the token backbone: a token over all heads. Range: MOST_ITEMS work-items for each 16 staging rows. */
+__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_1_outliers_tokens(uint per_end,
+                                                                                                      uint num_rows, uint heads,
+                                                                                                      __global const ushort *x,
+                                                                                                      __global uchar *mask)
 {
     __local uint words[SELECT_WORDS], prefix[2u * SELECT_VECTORS], rest[2u * SELECT_VECTORS];
-    const uint lid = (uint)get_local_id(0), vector = lid / 16u, row0 = (uint)get_group_id(0) * SELECT_VECTORS;
-    const uint pairs = heads * (HEAD_DIM / 2u), slots = SELECT_ITEMS / SELECT_VECTORS;
+    const uint lid = (uint)get_local_id(0), slots = MOST_ITEMS / SELECT_VECTORS, vector = lid / slots;
+    const uint pairs = heads * (HEAD_DIM / 2u), row0 = (uint)get_group_id(0) * SELECT_VECTORS;
     const ulong at = (ulong)(row0 + vector) * HEAD_DIM;
     if (lid < 2u * SELECT_VECTORS) {
         prefix[lid] = 0u;
         rest[lid] = mask[(ulong)(row0 + lid % SELECT_VECTORS) * HEAD_DIM] ? 0u : per_end; /* exact and padding: none */
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE); /* the mask was read, and will be written */
-    const gear_select s = {
-        x + at, mask + at, (ulong)num_rows * HEAD_DIM, 1u, pairs, slots, (pairs + slots - 1u) / slots, lid % 16u, vector, words,
-        prefix, rest};
+    const gear_select s = {x + at,
+                           mask + at,
+                           (ulong)num_rows * HEAD_DIM,
+                           1u,
+                           pairs,
+                           slots,
+                           (pairs + slots - 1u) / slots,
+                           lid % slots,
+                           vector,
+                           words,
+                           prefix,
+                           rest};
     gear_select_extremes(&s, lid);
 }
 

@@ -1,361 +1,327 @@
 /* append_4_lowrank: L = A B^T, the rank-r fit of the residual of one KV head over one segment, by block power iteration (paper,
- * Algorithm 2) with orthonormalisation in every pass; stores A in the blocks and B in the segment record. The steps and what
- * they leave for each other: lowrank.clh. Convention: docs/design.md, rule 8. Reference: src/ref/append_4_lowrank.c.
- * One work-group of 256 for each (part, KV head, job). r is [head][row][head_dim]; scratch holds A as [head][column 0..7][row],
- * then the slots as [block of 64 rows][head]. Columns go by fours, as the components of a float4. Loops around a barrier test
- * at their end (reduce.clh). */
-#include "lowrank.clh"
+ * Algorithm 2) with orthonormalisation in every pass; stores A in the blocks and B in the segment record. Convention:
+ * docs/design.md, rule 8. Reference: src/ref/append_4_lowrank.c. r is [head][row][head_dim].
+ *
+ * Of a fit of more than GEAR__FIT_DIRECT_BLOCKS blocks the residual is read twice, however many passes there are:
+ *     gram      G = R^T R, each part of GEAR__GRAM_ROWS rows by itself
+ *     iterate   adds the parts; B <- orthonormal G B; then columns C of the same span with C^T G C diagonal
+ *     project   Y = R C, which has nearly orthogonal columns; leaves R^T Y and Y^T Y of each part of GEAR__FIT_ROWS rows
+ *     store     A = Y T and B = (R^T Y) T, with T such that A is orthonormal; rounds and stores them
+ * A shorter fit is one part: one work-group does all passes on R itself, which then lies in the caches. Work-groups are
+ * (part, KV head, job). */
+#include "lowrank_group.clh"
 #include "reduce.clh"
 
-#define FIT_ITEMS 256u /* work-items; rows of a part */
-#define FIT_QUADS (GEAR__MAX_RANK / 4u)
-#define FIT_LANES 8u  /* that share a row of R */
-#define FIT_BATCH 64u /* rows whose partial products are summed at once, two by each 8 work-items */
-#define FIT_AHEAD 8u  /* values of R read before the first is used */
-#define FIT_PITCH 9u  /* float4s of a row of them, one more than lanes so that rows start in different banks */
+#if MOST_ITEMS < 64 || ITEMS < 64
+#  error "a work-group has 64 work-items or more"
+#endif
 
-/* Local memory: 8 columns of up to 256 values, [quad][256], of B and of Y or A; room for partial sums; a Gram matrix, its
- * diagonal and the inverse pivots of its elimination. */
-typedef struct gear_fit_desk {
-    __local float4 *basis, *rows, *room;
-    __local float *gram, *inverse, *own;
-} gear_fit_desk;
-
-#define FIT_SYNC() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
-
-/* Value i of column j. */
-#define FIT_COLUMN(columns, j, i) (((__local float *)(columns))[((j) >> 2) * 4u * FIT_ITEMS + 4u * (i) + ((j)&3u)])
-
-/* The Gram matrix of `length` values of each column; zeros for length 0. */
-GEAR__INLINE void gear_fit_form_gram(const gear_fit_desk *d, __local const float4 *columns, uint length, uint lid)
-{
-    __local float *room = (__local float *)d->room;
-    const uint i = lid >> 3 & 7u, j = lid & 7u;
-    float sum = 0.0f;
-    for (uint n = lid >> 6; n < length; n += 4u) {
-        sum = fma(FIT_COLUMN(columns, i, n), FIT_COLUMN(columns, j, n), sum);
-    }
-    room[lid] = sum;
-    FIT_SYNC();
-    if (lid < 64u) {
-        d->gram[lid] = (room[lid] + room[lid + 64u]) + (room[lid + 128u] + room[lid + 192u]);
-    }
-    FIT_SYNC();
-}
-
-/* Eliminates the Gram matrix: row k then holds, right of its pivot, what column k and later columns have in common. */
-GEAR__INLINE void gear_fit_eliminate(const gear_fit_desk *d, uint rank, uint lid)
-{
-    const uint i = lid >> 3, j = lid & 7u;
-    if (lid < 8u) {
-        d->own[lid] = d->gram[9u * lid];
-    }
-    FIT_SYNC();
-    uint k = 0;
-    do {
-        const float inverse = gear_fit_inverse(d->gram[9u * k], d->own[k]);
-        if (lid == 0u) {
-            d->inverse[k] = inverse;
-        }
-        if (lid < 64u && i > k && j > k) {
-            d->gram[lid] = fma(-d->gram[8u * k + i] * inverse, d->gram[8u * k + j], d->gram[lid]);
-        }
-        FIT_SYNC();
-    } while (++k < rank);
-}
-
-/* Makes row `i` of the columns that of orthogonal ones. In local memory, not in private: columns are few or many. */
-GEAR__INLINE void gear_fit_orthogonalise(const gear_fit_desk *d, __local float4 *columns, uint rank, uint i)
-{
-    for (uint j = 1; j < rank; j++) {
-        float value = FIT_COLUMN(columns, j, i);
-        for (uint k = 0; k < j; k++) {
-            value = fma(-d->gram[8u * k + j] * d->inverse[k], FIT_COLUMN(columns, k, i), value);
-        }
-        FIT_COLUMN(columns, j, i) = value;
-    }
-}
-
-/* B: the start basis or the sum of what the parts left, orthonormal but for rounding. */
-GEAR__INLINE void gear_fit_form_basis(const gear_fit *f, const gear_fit_desk *d, uint step, uint lid)
-{
-    uint quad = 0;
-    do {
-        float4 sum = 0.0f;
-        if (step == 0u) {
-            const float4 start = (float4)(gear_fit_start(lid, 4u * quad), gear_fit_start(lid, 4u * quad + 1u),
-                                          gear_fit_start(lid, 4u * quad + 2u), gear_fit_start(lid, 4u * quad + 3u));
-            sum = select((float4)(0.0f), start, (int4)(0, 1, 2, 3) + (int)(4u * quad) < (int4)((int)f->usable));
-        } else if (lid < HEAD_DIM && 4u * quad < f->rank) {
-            for (uint part = 0; part < f->parts; part++) {
-                sum += vload4(quad * HEAD_DIM + lid, gear_fit_sums(f, part, step - 1u));
-            }
-        }
-        d->basis[quad * FIT_ITEMS + lid] = sum;
-    } while (++quad < FIT_QUADS);
-    FIT_SYNC();
-    uint round = 0;
-    do {
-        gear_fit_form_gram(d, d->basis, HEAD_DIM, lid);
-        gear_fit_eliminate(d, f->rank, lid);
-        gear_fit_orthogonalise(d, d->basis, f->rank, lid);
-        for (uint j = 0; j < f->rank && round; j++) {
-            FIT_COLUMN(d->basis, j, lid) *= d->inverse[j] > 0.0f ? rsqrt(d->gram[9u * j]) : 0.0f;
-        }
-        FIT_SYNC();
-    } while (++round < 2u);
-}
-
-/* Y = R B for the rows of the part. */
-GEAR__INLINE void gear_fit_multiply(const gear_fit *f, const gear_fit_desk *d, uint lid)
-{
-    __local const float *room = (__local const float *)d->room;
-    const uint lane = lid % FIT_LANES, slot = lid / FIT_LANES, sum_row = lid >> 2, component = lid & 3u;
-    uint quad = 0;
-    do {
-        __local const float4 *b = d->basis + quad * FIT_ITEMS + lane;
-        uint batch = 0;
-        do {
-            __global const float *row0 = f->residual + (batch + slot) * HEAD_DIM + lane,
-                                 *row1 = row0 + FIT_BATCH / 2u * HEAD_DIM;
-            float4 sum0 = 0.0f, sum1 = 0.0f;
-#pragma unroll 8
-            for (uint i = 0; i < HEAD_DIM; i += FIT_LANES) {
-                sum0 = fma((float4)(row0[i]), b[i], sum0);
-                sum1 = fma((float4)(row1[i]), b[i], sum1);
-            }
-            d->room[slot * FIT_PITCH + lane] = sum0;
-            d->room[(slot + FIT_BATCH / 2u) * FIT_PITCH + lane] = sum1;
-            FIT_SYNC();
-            float sum = 0.0f;
-#pragma unroll
-            for (uint i = 0; i < FIT_LANES; i++) {
-                sum += room[4u * (sum_row * FIT_PITCH + i) + component];
-            }
-            FIT_COLUMN(d->rows, 4u * quad + component, batch + sum_row) = sum;
-            FIT_SYNC();
-            batch += FIT_BATCH;
-        } while (batch < f->rows);
-    } while (4u * ++quad < f->rank);
-}
-
-/* R^T Y over `rows` rows of the part, to `sums`. */
-GEAR__INLINE void gear_fit_multiply_transposed(const gear_fit *f, const gear_fit_desk *d, uint rows, __global float *sums,
-                                               uint lid)
-{
-    const uint slices = FIT_ITEMS / HEAD_DIM, channel = lid % HEAD_DIM, slice = lid / HEAD_DIM;
-    uint quad = 0;
-    do {
-        float4 sum = 0.0f;
-        for (uint first = slice < slices ? slice : rows; first < rows; first += FIT_AHEAD * slices) {
-            float values[FIT_AHEAD];
-#pragma unroll
-            for (uint i = 0; i < FIT_AHEAD; i++) {
-                values[i] = f->residual[min(first + i * slices, rows - 1u) * HEAD_DIM + channel];
-            }
-#pragma unroll
-            for (uint i = 0; i < FIT_AHEAD; i++) {
-                if (first + i * slices < rows) {
-                    sum = fma((float4)(values[i]), d->rows[quad * FIT_ITEMS + first + i * slices], sum);
-                }
-            }
-        }
-        d->room[lid] = sum;
-        FIT_SYNC();
-        if (lid < HEAD_DIM) {
-            for (uint i = 1; i < slices; i++) {
-                sum += d->room[i * HEAD_DIM + lid];
-            }
-            vstore4(sum, quad * HEAD_DIM + lid, sums);
-        }
-        FIT_SYNC();
-    } while (4u * ++quad < f->rank);
-}
-
-/* A orthogonal (round 0) or orthonormal (round 1), by the Gram matrices that the parts left. */
-GEAR__INLINE void gear_fit_improve(const gear_fit *f, const gear_fit_desk *d, uint round, uint lid)
-{
-    if (lid < 64u) {
-        float sum = 0.0f;
-        for (uint part = 0; part < f->parts; part++) {
-            sum += gear_fit_gram(f, part, round)[lid];
-        }
-        d->gram[lid] = sum;
-    } else if (lid < 72u) {
-        float first = 0.0f; /* the square of a column before round 0 */
-        for (uint part = 0; part < f->parts; part++) {
-            first += gear_fit_gram(f, part, 0u)[9u * (lid - 64u)];
-        }
-        ((__local float *)d->room)[lid - 64u] = first;
-    }
-    FIT_SYNC();
-    gear_fit_eliminate(d, f->rank, lid);
-    for (uint j = 0; j < f->rank; j++) {
-        FIT_COLUMN(d->rows, j, lid) = lid < f->rows ? f->a[j * f->a_stride + lid] : 0.0f;
-    }
-    gear_fit_orthogonalise(d, d->rows, f->rank, lid);
-    for (uint j = 0; j < f->rank && lid < f->rows; j++) {
-        const float unit = gear_fit_unit(d->gram[9u * j], d->own[j], ((__local const float *)d->room)[j]);
-        const float value = FIT_COLUMN(d->rows, j, lid) * (round ? unit : 1.0f);
-        FIT_COLUMN(d->rows, j, lid) = value;
-        f->a[j * f->a_stride + lid] = value;
-    }
-    FIT_SYNC();
-}
-
-/* The largest magnitude among `length` values of each column, in room[8 * 32 ..]. */
-GEAR__INLINE void gear_fit_find_largest(const gear_fit_desk *d, __local const float4 *columns, uint length, uint lid)
-{
-    __local float *room = (__local float *)d->room;
-    const uint j = lid & 7u;
-    float largest = 0.0f;
-    for (uint n = lid >> 3; n < length; n += FIT_ITEMS / 8u) {
-        largest = fmax(largest, fabs(FIT_COLUMN(columns, j, n)));
-    }
-    room[lid] = largest;
-    FIT_SYNC();
-    if (lid < 8u) {
-        for (uint i = 1; i < FIT_ITEMS / 8u; i++) {
-            largest = fmax(largest, room[8u * i + lid]);
-        }
-        room[FIT_ITEMS + lid] = largest;
-    }
-    FIT_SYNC();
-}
-
-/* Leaves the Gram matrix of `rows` rows of A. */
-GEAR__INLINE void gear_fit_leave_gram(const gear_fit *f, const gear_fit_desk *d, uint rows, uint round, uint lid)
-{
-    gear_fit_form_gram(d, d->rows, rows, lid);
-    if (lid < 64u && rows) {
-        gear_fit_gram(f, f->part, round)[lid] = d->gram[lid];
-    }
-    FIT_SYNC();
-}
-
-GEAR__INLINE void gear_fit_keep_a(const gear_fit *f, const gear_fit_desk *d, uint lid)
-{
-    for (uint j = 0; j < f->rank && lid < f->rows; j++) {
-        f->a[j * f->a_stride + lid] = FIT_COLUMN(d->rows, j, lid);
-    }
-}
-
-GEAR__INLINE void gear_fit_leave_largest(const gear_fit *f, const gear_fit_desk *d, uint lid)
-{
-    gear_fit_find_largest(d, d->rows, f->rows, lid);
-    if (lid < 8u) {
-        gear_fit_largest(f, f->part)[lid] = ((__local const float *)d->room)[FIT_ITEMS + lid];
-    }
-    FIT_SYNC();
-}
-
-/* The part's rows of A, and B by part 0. */
-GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint lid)
-{
-    const uint rows = f->rows, stores_b = f->part == 0u;
-    __global ushort *scales = gear_fit_scales(f);
-    __global float *b = gear_fit_sums(f, 0u, 1u);
-    if (lid < 8u) {
-        float largest = 0.0f;
-        for (uint i = 0; i < f->parts; i++) {
-            largest = fmax(largest, gear_fit_largest(f, i)[lid]);
-        }
-        d->own[lid] = largest;
-    }
-    uint quad = 0;
-    do {
-        float4 sum = 0.0f;
-        for (uint i = 0; i < f->parts && stores_b && lid < HEAD_DIM; i++) {
-            sum += vload4(quad * HEAD_DIM + lid, gear_fit_sums(f, i, 0u));
-        }
-        d->basis[quad * FIT_ITEMS + lid] = sum;
-        for (uint j = 4u * quad; j < 4u * quad + 4u && stores_b && lid < HEAD_DIM; j++) {
-            b[j * HEAD_DIM + lid] = FIT_COLUMN(d->basis, j, lid);
-        }
-    } while (4u * ++quad < f->rank);
-    FIT_SYNC();
-    gear_fit_find_largest(d, d->basis, HEAD_DIM, lid);
-    for (uint i = lid; i < f->rank * rows / 2u; i += FIT_ITEMS) {
-        const uint j = i / (rows / 2u), n = 2u * (i % (rows / 2u)), block = (f->part * GEAR__FIT_ROWS + n) / 64u;
-        __global const float *at = f->a + j * f->a_stride + n;
-        gear_factor_put(gear_fit_column_a(f, block, j), n % 64u / 2u, f->bits, gear_factor_scale(d->own[j], f->bits), at[0],
-                        at[1]);
-    }
-    for (uint i = lid; i < stores_b * f->rank * (HEAD_DIM / 2u); i += FIT_ITEMS) {
-        const uint j = i / (HEAD_DIM / 2u), n = 2u * (i % (HEAD_DIM / 2u));
-        const uint scale = gear_factor_scale(((__local const float *)d->room)[FIT_ITEMS + j], f->bits);
-        gear_factor_put(gear_fit_column_b(f, j), n / 2u, f->bits, scale, FIT_COLUMN(d->basis, j, n),
-                        FIT_COLUMN(d->basis, j, n + 1u));
-        if (n == 0u && f->bits < 16u) {
-            scales[j] = (ushort)gear_factor_scale(d->own[j], f->bits);
-            scales[f->rank + j] = (ushort)scale;
-        }
-    }
-}
-
-/* Local memory and places of a work-group; parts beyond those of the fit return. */
-#define FIT_ARGUMENTS                                                                                                          \
-  __global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table, __global const uint *jobs,          \
-      uint num_rows, __global const float *r, __global float *scratch
-#define FIT_BEGIN()                                                                                                            \
-  __local float4 basis[FIT_QUADS * FIT_ITEMS], rows[FIT_QUADS * FIT_ITEMS], room[FIT_BATCH * FIT_PITCH];                       \
-  __local float gram[64], inverse[8], own[8];                                                                                  \
-  const uint lid = (uint)get_local_id(0), part = (uint)get_group_id(0), head = (uint)get_group_id(1);                          \
-  const gear_fit_desk d = {basis, rows, room, gram, inverse, own};                                                             \
+/* The fit of a work-group, which returns where `unless`. Barriers are not conditional: PoCL 3.1 leads some work-items
+ * astray. */
+#define FIT_BEGIN(group_part, unless)                                                                                          \
+  const uint lid = (uint)get_local_id(0), part = (group_part), head = (uint)get_group_id(1);                                   \
   const gear_fit f =                                                                                                           \
       gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, part, head); \
-  if (part >= f.parts) {                                                                                                       \
+  if (!f.rank || (unless)) {                                                                                                   \
     return;                                                                                                                    \
   }
+#define FIT_IS_LONG (f.parts > 1u)
+#define FIT_DESK(items, chunk_rows)                                                                                            \
+  __local float4 basis[8u * FIT_PITCH], room[FIT_ROOM(items)], chunk[(chunk_rows)*FIT_PITCH + 1u];                             \
+  __local float4 y[2u * (chunk_rows) + 1u];                                                                                    \
+  __local float gram[64];                                                                                                      \
+  __local uint largest[16];                                                                                                    \
+  const gear_fit_desk d = {basis, room, gram, chunk, y, largest};
 
-/* All steps of a fit that is one part. Barriers are not conditional: PoCL 3.1 leads some work-items astray then. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_4_lowrank_whole(FIT_ARGUMENTS)
-{
-    FIT_BEGIN()
-    uint step = 0;
-    do {
-        gear_fit_form_basis(&f, &d, step, lid);
-        gear_fit_multiply(&f, &d, lid);
-        gear_fit_multiply_transposed(&f, &d, step + 1u < f.passes ? f.rows : 0u, gear_fit_sums(&f, 0u, step), lid);
-    } while (++step < f.passes);
-    gear_fit_keep_a(&f, &d, lid);
-    uint round = 0;
-    do {
-        gear_fit_leave_gram(&f, &d, f.rows, round, lid);
-        gear_fit_improve(&f, &d, round, lid);
-    } while (++round < 2u);
-    gear_fit_multiply_transposed(&f, &d, f.rows, gear_fit_sums(&f, 0u, 0u), lid);
-    gear_fit_leave_largest(&f, &d, lid);
-    gear_fit_store(&f, &d, lid);
-}
+#define GRAM_SHARE GEAR__GRAM_SHARE(HEAD_DIM, MOST_ITEMS) /* tiles of 32 x 32 that a work-item has 4 x 4 values of */
+#define GRAM_QUADS (4u * MOST_ITEMS)                      /* most float4s of a chunk of rows */
+#define GRAM_CHUNK                                                                                                             \
+  (GRAM_QUADS >= 32u * FIT_QUADS ? 32u : GRAM_QUADS >= 16u * FIT_QUADS ? 16u : GRAM_QUADS >= 8u * FIT_QUADS ? 8u : 4u)
 
-/* Steps 0 .. p - 1, of which the last leaves a Gram matrix and the others R^T Y. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_4_lowrank_pass(FIT_ARGUMENTS, uint step)
+GEAR__INLINE void gear_gram_read(__global const float *rows, float4 ahead[4], uint lid)
 {
-    FIT_BEGIN()
-    const uint last = step + 1u == f.passes;
-    gear_fit_form_basis(&f, &d, step, lid);
-    gear_fit_multiply(&f, &d, lid);
-    if (last) {
-        gear_fit_keep_a(&f, &d, lid);
+#pragma unroll
+    for (uint k = 0; k < 4u; k++) {
+        ahead[k] = vload4(min(lid + k * MOST_ITEMS, GRAM_CHUNK * FIT_QUADS - 1u), rows);
     }
-    gear_fit_leave_gram(&f, &d, last ? f.rows : 0u, 0u, lid);
-    gear_fit_multiply_transposed(&f, &d, last ? 0u : f.rows, gear_fit_sums(&f, part, step), lid);
 }
 
-/* Steps p (round 0) and p + 1 (round 1). */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_4_lowrank_improve(FIT_ARGUMENTS, uint round)
+/* R^T R of a part, tiles on and above the diagonal, in turn by GEAR__GRAM_GROUPS work-groups. */
+__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_4_lowrank_gram(FIT_ARGUMENTS)
 {
-    FIT_BEGIN()
-    gear_fit_improve(&f, &d, round, lid);
-    gear_fit_leave_gram(&f, &d, round ? 0u : f.rows, 1u, lid);
-    gear_fit_multiply_transposed(&f, &d, round ? f.rows : 0u, gear_fit_sums(&f, part, 0u), lid);
-    gear_fit_leave_largest(&f, &d, lid);
+    __local float4 chunk[GRAM_CHUNK * FIT_QUADS];
+    const uint groups = GEAR__GRAM_GROUPS(HEAD_DIM, MOST_ITEMS), group = (uint)get_group_id(0) % groups;
+    FIT_BEGIN((uint)get_group_id(0) / groups, !FIT_IS_LONG || part >= gear_gram_parts(&f))
+    const uint rows = min(f.all_rows - part * GEAR__GRAM_ROWS, GEAR__GRAM_ROWS);
+    __global const float *residual = f.residual + part * (GEAR__GRAM_ROWS - GEAR__FIT_ROWS) * HEAD_DIM;
+    const uint tile = (group * (MOST_ITEMS / 64u) + lid / 64u) * GRAM_SHARE, down = lid / 8u % 8u, across = lid % 8u;
+    float4 ahead[4], sums[4u * GRAM_SHARE];
+    uint at[GRAM_SHARE], by[GRAM_SHARE]; /* float4s of a row */
+#pragma unroll
+    for (uint k = 0; k < GRAM_SHARE; k++) {
+        const uint2 place = gear_gram_place(min(tile + k, GEAR__GRAM_TILES(HEAD_DIM) - 1u)) / 4u;
+        at[k] = min(place.x + down, FIT_QUADS - 1u);
+        by[k] = min(place.y + across, FIT_QUADS - 1u);
+        sums[4u * k] = sums[4u * k + 1u] = sums[4u * k + 2u] = sums[4u * k + 3u] = 0.0f;
+    }
+    gear_gram_read(residual, ahead, lid);
+    uint row = 0;
+    do {
+        FIT_SYNC();
+#pragma unroll
+        for (uint k = 0; k < 4u; k++) {
+            if (lid + k * MOST_ITEMS < GRAM_CHUNK * FIT_QUADS) {
+                chunk[lid + k * MOST_ITEMS] = ahead[k];
+            }
+        }
+        FIT_SYNC();
+        row += GRAM_CHUNK;
+        gear_gram_read(residual + min(row, rows - GRAM_CHUNK) * HEAD_DIM, ahead, lid);
+#pragma unroll 1
+        for (uint n = 0; n < GRAM_CHUNK * FIT_QUADS; n += FIT_QUADS) {
+#pragma unroll
+            for (uint k = 0; k < GRAM_SHARE; k++) {
+                const float4 a = chunk[n + at[k]], b = chunk[n + by[k]];
+                sums[4u * k] = fma((float4)(a.x), b, sums[4u * k]);
+                sums[4u * k + 1u] = fma((float4)(a.y), b, sums[4u * k + 1u]);
+                sums[4u * k + 2u] = fma((float4)(a.z), b, sums[4u * k + 2u]);
+                sums[4u * k + 3u] = fma((float4)(a.w), b, sums[4u * k + 3u]);
+            }
+        }
+    } while (row < rows);
+#pragma unroll
+    for (uint k = 0; k < GRAM_SHARE; k++) {
+        __global float *to = gear_gram_part(&f, part) + (tile + k) * 1024u + down * 128u;
+#pragma unroll
+        for (uint i = 0; i < 4u; i++) {
+            if (tile + k < GEAR__GRAM_TILES(HEAD_DIM)) {
+                vstore4(sums[4u * k + i], 8u * i + across, to);
+            }
+        }
+    }
 }
 
-/* Step p + 2. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_4_lowrank_store(FIT_ARGUMENTS)
+/* G, from its parts. */
+GEAR__INLINE void gear_gram_add_parts(const gear_fit *f, uint lid)
 {
-    FIT_BEGIN()
-    gear_fit_store(&f, &d, lid);
+    __global float *to = gear_gram(f);
+    for (uint i = lid; i < 256u * GEAR__GRAM_TILES(HEAD_DIM); i += MOST_ITEMS) {
+        const uint2 place = gear_gram_place(i / 256u);
+        const uint row = place.x + i / 8u % 32u, column = place.y + i % 8u * 4u;
+        float4 sum = 0.0f;
+        for (uint part = 0; part < gear_gram_parts(f); part++) {
+            sum += vload4(i, gear_gram_part(f, part));
+        }
+        if (row < HEAD_DIM && column < HEAD_DIM) {
+            vstore4(sum, 0, to + row * HEAD_DIM + column);
+            if (place.x != place.y) {
+                to[column * HEAD_DIM + row] = sum.x;
+                to[(column + 1u) * HEAD_DIM + row] = sum.y;
+                to[(column + 2u) * HEAD_DIM + row] = sum.z;
+                to[(column + 3u) * HEAD_DIM + row] = sum.w;
+            }
+        }
+    }
+    FIT_SYNC();
+}
+
+/* Sums G b for 4 channels and 4 columns. */
+GEAR__INLINE float4 gear_gram_step(float4 sum, float4 g, __local const float4 *b)
+{
+    const float4 b0 = b[0], b1 = b[FIT_PITCH], b2 = b[2 * FIT_PITCH], b3 = b[3 * FIT_PITCH];
+    sum = fma((float4)(g.x), (float4)(b0.x, b1.x, b2.x, b3.x), sum);
+    sum = fma((float4)(g.y), (float4)(b0.y, b1.y, b2.y, b3.y), sum);
+    sum = fma((float4)(g.z), (float4)(b0.z, b1.z, b2.z, b3.z), sum);
+    return fma((float4)(g.w), (float4)(b0.w, b1.w, b2.w, b3.w), sum);
+}
+
+/* Sums G B. */
+GEAR__INLINE void gear_gram_multiply(const gear_fit *f, const gear_fit_desk *d, gear_fit_sums *s, uint lid)
+{
+    gear_fit_clear(s);
+#pragma unroll 2
+    for (uint n = 0; n < FIT_QUADS; n += FIT_SLICES(MOST_ITEMS)) {
+        const uint q = n + FIT_SLICE(MOST_ITEMS, lid);
+        if (q >= FIT_QUADS) {
+            continue;
+        }
+#pragma unroll
+        for (uint k = 0; k < FIT_CHANNELS(MOST_ITEMS); k++) {
+            __global const float *at =
+                gear_gram(f) + 4u * q * HEAD_DIM + min(gear_fit_channel(k, MOST_ITEMS, lid), HEAD_DIM - 1u);
+            const float4 g = (float4)(at[0], at[HEAD_DIM], at[2 * HEAD_DIM], at[3 * HEAD_DIM]);
+            s->low[k] = gear_gram_step(s->low[k], g, d->basis + q);
+            if (f->rank > 4u) {
+                s->high[k] = gear_gram_step(s->high[k], g, d->basis + q + 4u * FIT_PITCH);
+            }
+        }
+    }
+    FIT_SYNC();
+}
+
+/* All passes on G, and the columns C. */
+__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_4_lowrank_iterate(FIT_ARGUMENTS)
+{
+    FIT_DESK(MOST_ITEMS, 0u)
+    FIT_BEGIN(0u, !FIT_IS_LONG)
+    gear_fit_sums sums;
+    gear_gram_add_parts(&f, lid);
+    gear_fit_start_basis(&f, &d, MOST_ITEMS, lid);
+    uint pass = 0;
+    do {
+        gear_fit_orthonormalise(&d, f.rank, MOST_ITEMS, lid);
+        gear_fit_put_basis(&d, f.slots, MOST_ITEMS, lid);
+        gear_gram_multiply(&f, &d, &sums, lid);
+        gear_fit_put_sums(&d, &sums, MOST_ITEMS, lid);
+    } while (++pass < f.passes);
+    /* B^T G B: one factor in scratch, the other here */
+    float4 sum = 0.0f;
+    for (uint q = lid >> 6; q < FIT_QUADS; q += MOST_ITEMS / 64u) {
+        sum = fma(vload4((lid >> 3 & 7u) * FIT_QUADS + q, f.slots), d.basis[(lid & 7u) * FIT_PITCH + q], sum);
+    }
+    gear_fit_put_gram(&d, (sum.x + sum.y) + (sum.z + sum.w), MOST_ITEMS, lid);
+    if (lid < 8u) {
+        gear_fit_squares(&f)[lid] = d.gram[9u * lid];
+    }
+    FIT_SYNC();
+    gear_fit_get_basis(&d, f.slots, MOST_ITEMS, lid);
+    gear_fit_solve_basis(&d, f.rank, 1u, 0u, MOST_ITEMS, lid);
+    gear_fit_put_basis(&d, f.slots, MOST_ITEMS, lid);
+}
+
+/* What a part leaves. */
+GEAR__INLINE void gear_fit_leave(const gear_fit *f, const gear_fit_desk *d, const gear_fit_sums *s, uint lid)
+{
+    gear_fit_put_gram(d, s->gram, ITEMS, lid);
+    gear_fit_put_sums(d, s, ITEMS, lid);
+    gear_fit_put_basis(d, gear_fit_part(f, f->part), ITEMS, lid);
+    for (uint i = lid; i < 64u; i += ITEMS) {
+        gear_fit_part(f, f->part)[8u * HEAD_DIM + i] = d->gram[i];
+    }
+    FIT_SYNC();
+}
+
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4_lowrank_project(FIT_ARGUMENTS)
+{
+    FIT_DESK(ITEMS, FIT_CHUNK)
+    FIT_BEGIN((uint)get_group_id(0), !FIT_IS_LONG || part >= f.parts)
+    gear_fit_sums sums;
+    gear_fit_get_basis(&d, f.slots, ITEMS, lid);
+    gear_fit_run(&f, &d, 1u, &sums, lid);
+    gear_fit_leave(&f, &d, &sums, lid);
+}
+
+/* A and B, unrounded, and the largest of each of their columns. */
+GEAR__INLINE void gear_fit_form(const gear_fit *f, const gear_fit_desk *d, uint items, uint lid)
+{
+    float sum = 0.0f, v[8];
+    for (uint part = 0; part < f->parts && lid < 64u; part++) {
+        sum += gear_fit_part(f, part)[8u * HEAD_DIM + lid];
+    }
+    if (lid < 16u) {
+        d->largest[lid] = 0u;
+    }
+    gear_fit_put_gram(d, lid < 64u ? sum : 0.0f, items, lid);
+    gear_fit_pivots p;
+    float unit[8];
+    gear_fit_eliminate(d, f->rank, 0u, &p);
+#pragma unroll
+    for (uint j = 0; j < 8u; j++) {
+        unit[j] = gear_fit_unit(p.at[j][j], p.own[j], gear_fit_squares(f)[j]);
+    }
+    float most[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+    for (uint row = lid; row < f->all_rows; row += items) {
+#pragma unroll
+        for (uint j = 0; j < 8u; j++) {
+            v[j] = j < f->rank ? f->a[j * f->a_stride + row] : 0.0f;
+        }
+        gear_fit_solve(&p, v);
+#pragma unroll
+        for (uint j = 0; j < 8u; j++) {
+            v[j] *= unit[j];
+            most[j] = fmax(most[j], fabs(v[j]));
+            if (j < f->rank) {
+                f->a[j * f->a_stride + row] = v[j];
+            }
+        }
+    }
+    for (uint c = lid; c < HEAD_DIM; c += items) {
+#pragma unroll
+        for (uint j = 0; j < 8u; j++) {
+            v[j] = 0.0f;
+        }
+        for (uint part = 0; part < f->parts; part++) {
+#pragma unroll
+            for (uint j = 0; j < 8u; j++) {
+                v[j] += gear_fit_part(f, part)[j * HEAD_DIM + c];
+            }
+        }
+        gear_fit_solve(&p, v);
+#pragma unroll
+        for (uint j = 0; j < 8u; j++) {
+            gear_fit_b(f)[j * HEAD_DIM + c] = v[j] * unit[j];
+            (void)atomic_max(d->largest + 8u + j, as_uint(fabs(v[j] * unit[j])));
+        }
+    }
+#pragma unroll
+    for (uint j = 0; j < 8u; j++) {
+        (void)atomic_max(d->largest + j, as_uint(most[j]));
+    }
+    FIT_SYNC();
+}
+
+GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint items, uint lid)
+{
+    const uint pairs = f->all_rows / 2u;
+    for (uint i = lid; i < f->rank * pairs; i += items) {
+        const uint j = i / pairs, n = 2u * (i % pairs);
+        __global const float *at = f->a + j * f->a_stride + n;
+        const uint scale = gear_factor_scale(as_float(d->largest[j]), f->bits);
+        gear_factor_put(gear_fit_column_a(f, n / 64u, j), n % 64u / 2u, f->bits, scale, at[0], at[1]);
+    }
+    for (uint i = lid; i < f->rank * (HEAD_DIM / 2u); i += items) {
+        const uint j = i / (HEAD_DIM / 2u), pair = i % (HEAD_DIM / 2u);
+        __global const float *at = gear_fit_b(f) + j * HEAD_DIM + 2u * pair;
+        const uint scale = gear_factor_scale(as_float(d->largest[8u + j]), f->bits);
+        gear_factor_put(gear_fit_column_b(f, j), pair, f->bits, scale, at[0], at[1]);
+        if (pair == 0u && f->bits < 16u) {
+            gear_fit_scales(f)[j] = (ushort)gear_factor_scale(as_float(d->largest[j]), f->bits);
+            gear_fit_scales(f)[f->rank + j] = (ushort)scale;
+        }
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_4_lowrank_store(FIT_ARGUMENTS)
+{
+    FIT_DESK(MOST_ITEMS, 0u)
+    FIT_BEGIN(0u, !FIT_IS_LONG)
+    gear_fit_form(&f, &d, MOST_ITEMS, lid);
+    gear_fit_store(&f, &d, MOST_ITEMS, lid);
+}
+
+/* A fit of one part. */
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4_lowrank_whole(FIT_ARGUMENTS)
+{
+    FIT_DESK(ITEMS, FIT_CHUNK)
+    FIT_BEGIN(0u, FIT_IS_LONG)
+    gear_fit_sums sums;
+    gear_fit_start_basis(&f, &d, ITEMS, lid);
+    uint pass = 0;
+    do {
+        gear_fit_orthonormalise(&d, f.rank, ITEMS, lid);
+        gear_fit_put_basis(&d, f.slots, ITEMS, lid);
+        gear_fit_run(&f, &d, 0u, &sums, lid);
+        gear_fit_put_sums(&d, &sums, ITEMS, lid);
+    } while (++pass < f.passes);
+    gear_fit_put_gram(&d, sums.gram, ITEMS, lid);
+    if (lid < 8u) {
+        gear_fit_squares(&f)[lid] = d.gram[9u * lid];
+    }
+    FIT_SYNC();
+    gear_fit_get_basis(&d, f.slots, ITEMS, lid);
+    gear_fit_solve_basis(&d, f.rank, 0u, 0u, ITEMS, lid);
+    gear_fit_run(&f, &d, 1u, &sums, lid);
+    gear_fit_leave(&f, &d, &sums, lid);
+    gear_fit_form(&f, &d, ITEMS, lid);
+    gear_fit_store(&f, &d, ITEMS, lid);
 }

@@ -6,8 +6,8 @@
 #include "exact.clh"
 #include "reduce.clh"
 
-#if !defined HEAD_DIM || !defined IS_V || !defined BITS
-#  error "HEAD_DIM, IS_V or BITS is missing"
+#if !defined HEAD_DIM || !defined IS_V || !defined BITS || !defined MOST_ITEMS
+#  error "HEAD_DIM, IS_V, BITS or MOST_ITEMS is missing"
 #endif
 
 #define LISTS_PER_TOKEN ((HEAD_DIM + 127) / 128)
@@ -18,9 +18,8 @@
 #  define LISTS       (64 * LISTS_PER_TOKEN)
 #  define LIST_PLACES (HEAD_DIM / LISTS_PER_TOKEN)
 #endif
-#define LIST_WORDS  ((LIST_PLACES + 31) / 32) /* of bits, one a place */
-#define STORE_ITEMS 256u
-#define RUN         ((LISTS * LIST_WORDS + 15u) / 16u) /* words that one of 16 work-items counts */
+#define LIST_WORDS ((LIST_PLACES + 31) / 32)          /* of bits, one a place */
+#define RUN        ((LISTS * LIST_WORDS + 15u) / 16u) /* words that one of 16 work-items counts */
 
 GEAR_REDUCE_64(gear_entries_64, uint, GEAR_ADD)
 
@@ -164,14 +163,14 @@ GEAR__INLINE float gear_rest(const gear_block_view *view, __local const float *f
     return gear_float_from_half(x) - gear_backbone(view, IS_V, BITS, HEAD_DIM, token, channel) - sum;
 }
 
-/* Writes the entries. Range: 256 work-items for each (staging block, KV head). A work-item has the words of bits lid, lid +
- * 256 of the block's lists. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_5_store(
+/* Writes the entries. Range: MOST_ITEMS work-items for each (staging block, KV head). A work-item has the words of bits lid,
+ * lid + MOST_ITEMS, ... of the block's lists. */
+__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_5_store(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
     __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask)
 {
     __local uint bits[LISTS * LIST_WORDS], sums[16];
-    __local float factors[GEAR__MAX_RANK * FACTORS], part[STORE_ITEMS];
+    __local float factors[GEAR__MAX_RANK * FACTORS], part[MOST_ITEMS];
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *side = shape + GEAR_SIDE(IS_V);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
@@ -182,11 +181,11 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_5_s
     const gear_block_view view = gear_view_block(pool, shape, IS_V, HEAD_DIM, block, segment, cls, head);
     const uint base = ((__global const uint *)(gear_record(pool, block) + shape[GEAR__SHAPE_BASES]))[2u * head + IS_V];
     x += ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
-    gear_form_words(mask + ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM, bits, lid, STORE_ITEMS);
-    for (uint i = lid; i < view.rank * 64u; i += STORE_ITEMS) {
+    gear_form_words(mask + ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM, bits, lid, MOST_ITEMS);
+    for (uint i = lid; i < view.rank * 64u; i += MOST_ITEMS) {
         factors[i / 64u * FACTORS + i % 64u] = gear_factor_a(&view, i / 64u, i % 64u);
     }
-    for (uint i = lid; i < view.rank * HEAD_DIM; i += STORE_ITEMS) {
+    for (uint i = lid; i < view.rank * HEAD_DIM; i += MOST_ITEMS) {
         factors[i / HEAD_DIM * FACTORS + 64u + i % HEAD_DIM] = gear_factor_b(&view, i / HEAD_DIM, i % HEAD_DIM, HEAD_DIM);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -200,7 +199,7 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_5_s
 
     /* deltas of 8 bits share a scale: the largest first */
     float largest = 0.0f;
-    for (uint i = lid; i < (is_short ? LISTS * LIST_WORDS : 0u); i += STORE_ITEMS) {
+    for (uint i = lid; i < (is_short ? LISTS * LIST_WORDS : 0u); i += MOST_ITEMS) {
         for (uint rest = bits[i]; rest; rest &= rest - 1u) {
             const uint2 at = gear_place_of(i / LIST_WORDS, i % LIST_WORDS * 32u + 31u - clz(rest & -rest));
             largest = fmax(largest, fabs(gear_rest(&view, factors, x[at.x * HEAD_DIM + at.y], at.x, at.y)));
@@ -209,7 +208,7 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_5_s
     part[lid] = largest;
     barrier(CLK_LOCAL_MEM_FENCE);
     if (lid < 16u) {
-        for (uint i = 1; i < 16u; i++) {
+        for (uint i = 1; i < MOST_ITEMS / 16u; i++) {
             largest = fmax(largest, part[lid + 16u * i]);
         }
         part[lid] = largest;
@@ -231,7 +230,7 @@ __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void gear_k_append_5_s
 
     __global uchar *indices = gear_record(pool, segment) + job[GEAR__JOB_PARTS + 2u * IS_V];
     __global uchar *deltas = gear_record(pool, segment) + job[GEAR__JOB_PARTS + 2u * IS_V + 1u];
-    for (uint i = lid; i < LISTS * LIST_WORDS; i += STORE_ITEMS) {
+    for (uint i = lid; i < LISTS * LIST_WORDS; i += MOST_ITEMS) {
         if (!bits[i]) {
             continue;
         }

@@ -161,9 +161,24 @@ typedef uint32_t gear__u32;
 #define GEAR__MASK_EXACT   2u
 #define GEAR__MASK_PADDING 4u
 
-/* Scratch of the low-rank fit: rows of a part of it, and floats of a part's slot. */
-#define GEAR__FIT_ROWS           256u
-#define GEAR__FIT_SLOT(head_dim) (2u * GEAR__MAX_RANK * (head_dim) + 2u * GEAR__MAX_RANK * GEAR__MAX_RANK + 2u * GEAR__MAX_RANK)
+/* Scratch of the low-rank fit (cl/common/lowrank.clh): rows of a part of it; on GPUs rows of a part of the Gram matrix, its
+ * tiles of 32 x 32, floats of what comes before the parts, of a part and of a part of the Gram matrix. A fit of n blocks has n
+ * slots: room for all that one of five blocks needs, the shortest with a Gram matrix; others need less for each block. */
+#define GEAR__FIT_ROWS             256u
+#define GEAR__FIT_DIRECT_BLOCKS    (GEAR__FIT_ROWS / 64u) /* most blocks of a fit without a Gram matrix */
+#define GEAR__GRAM_ROWS            512u
+#define GEAR__GRAM_TILES(head_dim) (((head_dim) + 31u) / 32u * (((head_dim) + 31u) / 32u + 1u) / 2u)
+#define GEAR__FIT_HEAD(head_dim)   (2u * GEAR__MAX_RANK * (head_dim) + 2u * GEAR__MAX_RANK)
+#define GEAR__FIT_PART(head_dim)   (GEAR__MAX_RANK * (head_dim) + GEAR__MAX_RANK * GEAR__MAX_RANK)
+#define GEAR__GRAM_PART(head_dim)  (1024u * GEAR__GRAM_TILES(head_dim))
+#define GEAR__FIT_SLOT(head_dim)                                                                                               \
+  ((GEAR__FIT_HEAD(head_dim) + 2u * GEAR__FIT_PART(head_dim) + (head_dim) * (head_dim) + GEAR__GRAM_PART(head_dim) + 79u) /    \
+   80u * 16u)
+/* Tiles that a work-item of `items` takes part in, and work-groups that share those of a part. */
+#define GEAR__GRAM_GROUPS(head_dim, items) ((GEAR__GRAM_TILES(head_dim) + (items) / 16u - 1u) / ((items) / 16u))
+#define GEAR__GRAM_SHARE(head_dim, items)                                                                                      \
+  ((GEAR__GRAM_TILES(head_dim) + (items) / 64u * GEAR__GRAM_GROUPS(head_dim, items) - 1u) /                                    \
+   ((items) / 64u * GEAR__GRAM_GROUPS(head_dim, items)))
 
 /* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
 #define GEAR__HEALTH_NAN   0u

@@ -48,7 +48,7 @@ static const struct argp_option options[] = {
     {"rank", KEY_RANK, "N", 0, "Rank of the low-rank part of a prompt segment, 0 to 8 [0]", 0},
     {"v-rank", KEY_V_RANK, "N", 0, "The same of V [that of --rank; with mixed 0]", 0},
     {"decode-rank", KEY_DECODE_RANK, "N", 0, "The same of a decode segment [the smaller of 2 and that of a prompt]", 0},
-    {"iters", KEY_ITERS, "N", 0, "Power iterations, 1 to 16 [3]", 0},
+    {"iters", KEY_ITERS, "N", 0, "Power iterations, 1 to 16 [10]", 0},
     {"factor-bits", KEY_FACTOR_BITS, "N", 0, "Storage of the low-rank factors: 16, 8 or 4 [16]", 0},
     {"outliers", KEY_OUTLIERS, "FRACTION", 0, "Share of the values kept exact, 0 to 0.10 [0]", 0},
     {"v-outliers", KEY_V_OUTLIERS, "FRACTION", 0, "The same of V [that of --outliers; with mixed 0]", 0},

@@ -55,7 +55,7 @@ static bool same_codec(const gear_codec *a, const gear_codec *b)
 {
     return a->backbone == b->backbone && or_default(a->bits, 2) == or_default(b->bits, 2) && group_of(a) == group_of(b) &&
            a->rank_prompt == b->rank_prompt && a->rank_decode == b->rank_decode &&
-           or_default(a->power_iterations, 3) == or_default(b->power_iterations, 3) &&
+           or_default(a->power_iterations, 10) == or_default(b->power_iterations, 10) &&
            or_default(a->factor_bits, 16) == or_default(b->factor_bits, 16) &&
            or_default(a->delta_bits, 16) == or_default(b->delta_bits, 16) && !(a->outlier_fraction < b->outlier_fraction) &&
            !(a->outlier_fraction > b->outlier_fraction) && a->outlier_rule == b->outlier_rule &&

@@ -63,9 +63,12 @@ uint64_t stage_bytes(const result *r, const char *stage)
         bytes = 3 * by_axis(stage, codecs, k.values, v.values);
     else if (starts(stage, "append_3_quantize"))
         bytes = 3 * both + (double)r->bytes.codes + k.residual + v.residual;
-    else if (starts(stage, "append_4_lowrank") && !starts(stage, "append_4_lowrank_improve"))
-        bytes = (starts(stage, "append_4_lowrank_store") ? 0 : (k.rank ? k.residual : 0) + (v.rank ? v.residual : 0)) +
-                (starts(stage, "append_4_lowrank_pass") ? 0 : (double)r->bytes.lowrank);
+    else if (starts(stage, "append_4_lowrank_store"))
+        bytes = (double)r->bytes.lowrank;
+    else if (starts(stage, "append_4_lowrank_gram") || starts(stage, "append_4_lowrank_project"))
+        bytes = (k.rank ? k.residual : 0) + (v.rank ? v.residual : 0);
+    else if (starts(stage, "append_4_lowrank") && !starts(stage, "append_4_lowrank_iterate"))
+        bytes = (k.rank ? k.residual : 0) + (v.rank ? v.residual : 0) + (double)r->bytes.lowrank;
     else if (starts(stage, "append_5_store"))
         bytes = (k.outliers ? k.values : 0) + (v.outliers ? v.values : 0) + (double)r->bytes.outliers;
     else if (starts(stage, "append_6_window"))

@@ -20,11 +20,11 @@ typedef struct measurer {
 
 typedef struct sample {
     gear_bytes bytes;
-    gear_health replaced;               /* values of the input, while it was appended */
-    uint64_t compressed;                /* tokens */
+    gear_health replaced; /* values of the input, while it was appended */
+    uint64_t compressed;  /* tokens */
     double rel_k, rel_v;
     double rel_attention, rel_attention_all; /* of the queries that score, of all; NaN where there are none */
-    double residual_k, residual_v;      /* squared error over the compressed tokens */
+    double residual_k, residual_v;           /* squared error over the compressed tokens */
     double append_ms, attend_ms;
 } sample;
 

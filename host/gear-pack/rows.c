@@ -32,8 +32,8 @@ static residual *add_residual(residual_list *list, const recipe *r, size_t input
 }
 
 /* The residuals of a recipe, measured unless known. */
-static const residual *find_residual(measurer *m, const recipe *r, const input *inputs, size_t count,
-                                     residual_list *known, host_error *error)
+static const residual *find_residual(measurer *m, const recipe *r, const input *inputs, size_t count, residual_list *known,
+                                     host_error *error)
 {
     for (size_t i = 0; i < known->count; ++i)
         if (recipe_same(&known->items[i].recipe, r))
@@ -54,8 +54,8 @@ static double removed(double with, double without)
     return without > 0 ? 1 - with / without : (double)NAN;
 }
 
-static bool measure_energy(measurer *m, const recipe *r, const input *inputs, size_t count, residual_list *known,
-                           row *out, host_error *error)
+static bool measure_energy(measurer *m, const recipe *r, const input *inputs, size_t count, residual_list *known, row *out,
+                           host_error *error)
 {
     out->energy_k = out->energy_v = (double)NAN;
     if (!r->codecs.k.rank_prompt && !r->codecs.v.rank_prompt)

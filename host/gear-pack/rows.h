@@ -10,13 +10,13 @@
 
 typedef struct row {
     char name[48];
-    const char *preset;     /* NULL: none */
-    bool ordered;           /* K has a channel order */
-    uint64_t compressed;    /* tokens, of all inputs */
-    gear_bytes bytes;       /* of all inputs */
-    gear_health replaced;   /* values of all inputs */
-    double bits_per_value;  /* over the compressed tokens; NaN if there are none */
-    double bits_all_tokens; /* over all tokens, window counted */
+    const char *preset;                                    /* NULL: none */
+    bool ordered;                                          /* K has a channel order */
+    uint64_t compressed;                                   /* tokens, of all inputs */
+    gear_bytes bytes;                                      /* of all inputs */
+    gear_health replaced;                                  /* values of all inputs */
+    double bits_per_value;                                 /* over the compressed tokens; NaN if there are none */
+    double bits_all_tokens;                                /* over all tokens, window counted */
     double rel_k, rel_v, rel_attention, rel_attention_all; /* means; NaN: not measured */
     double energy_k, energy_v, append_ms, attend_ms;
 } row;

@@ -164,7 +164,7 @@ typedef struct gear_codec {
     uint32_t group;            /* along tokens 16, 32, 64; along channels 16, 32, 64, 128. 0: 64. Ignored at 16 bits */
     uint32_t rank_prompt;      /* 0..8, of a prompt segment; 0: no low-rank part */
     uint32_t rank_decode;      /* 0..8, of a decode segment; 0: none */
-    uint32_t power_iterations; /* 1..16; 0: 3 */
+    uint32_t power_iterations; /* 1..16; 0: 10, the least that bring L within 1.02 of the optimum on any falling spectrum */
     uint32_t factor_bits;      /* 16, 8, 4: storage of A and B; 0: 16 */
     float outlier_fraction;    /* 0..0.10; 0: no outliers */
     gear_outlier_rule outlier_rule;

@@ -247,8 +247,8 @@ static gear_status upload_tables(append_call *call, gear_error *error)
 typedef struct job_list {
     uint32_t *jobs; /* in cache->words */
     uint32_t num_jobs, num_rows;
-    uint32_t opens;   /* some job is the first of its sequence */
-    uint32_t longest; /* blocks of the longest job */
+    uint32_t opens;             /* some job is the first of its sequence */
+    uint32_t longest, shortest; /* blocks of the longest and the shortest job */
 } job_list;
 
 static gear_status run_round(append_call *call, job_list *list, gear_error *error)
@@ -271,7 +271,8 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
                                .opens = list->opens,
                                .num_jobs = list->num_jobs,
                                .num_rows = list->num_rows,
-                               .longest = list->longest};
+                               .longest = list->longest,
+                               .shortest = list->shortest};
     if (!list->num_jobs) {
         return GEAR_OK;
     }
@@ -280,6 +281,7 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
     status = status ? status : gear__upload_rows(&call->stream, variant, cache->jobs, cache->row_jobs, list->num_jobs, error);
     status = status ? status : gear__compress_round(&call->stream, &round, &call->k, &call->v, error);
     list->num_jobs = list->num_rows = list->opens = list->longest = 0;
+    list->shortest = UINT32_MAX;
     return status;
 }
 
@@ -311,6 +313,7 @@ static void add_job(append_call *call, job_list *list, uint32_t i, uint32_t b, u
     }
     list->opens |= first == 0;
     list->longest = blocks > list->longest ? blocks : list->longest;
+    list->shortest = blocks < list->shortest ? blocks : list->shortest;
     list->num_jobs++;
     list->num_rows += 64 * blocks;
 }

@@ -24,7 +24,7 @@ void gear_codec_init(gear_codec *codec)
     if (begin(codec, sizeof *codec)) {
         codec->bits = 2;
         codec->group = 64;
-        codec->power_iterations = 3;
+        codec->power_iterations = 10;
         codec->factor_bits = 16;
         codec->delta_bits = 16;
     }

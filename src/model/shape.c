@@ -55,7 +55,7 @@ static void resolve_side(gear__side *side, const gear_codec *codec, uint32_t hea
     }
     side->rank[GEAR__PROMPT] = codec->rank_prompt;
     side->rank[GEAR__DECODE] = codec->rank_decode;
-    side->iterations = or_default(codec->power_iterations, 3);
+    side->iterations = or_default(codec->power_iterations, 10);
     side->factor_bits = or_default(codec->factor_bits, 16);
     side->outlier_fraction = (double)codec->outlier_fraction;
     side->outlier_rule = (uint32_t)codec->outlier_rule;

@@ -12,7 +12,7 @@ typedef struct candidates {
     uint32_t length;
     uint32_t (*key_of)(const struct candidates *, uint32_t index);
     size_t (*place_of)(const struct candidates *, uint32_t index); /* index into x and mask */
-    uint32_t top_bit; /* of the keys */
+    uint32_t top_bit;                                              /* of the keys */
     uint32_t head, channel, token, block;
     int smallest;
 } candidates;

@@ -9,7 +9,7 @@
 /* A column of which no more than this share of its square is left, or no more than this at all, once it is orthogonal to those
  * before it, lies in their span as far as float32 kernels can tell. */
 #define VANISH_SHARE 1e-11
-#define VANISH 1e-30
+#define VANISH       1e-30
 
 /* Start basis: uniform in [-1, 1), from a hash of (row, column). */
 static double start_value(uint32_t row, uint32_t column)

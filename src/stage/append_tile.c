@@ -34,14 +34,26 @@ const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shap
     return local_bytes(shape) > caps->local_bytes ? "too little local memory" : NULL;
 }
 
-uint32_t gear__append_work_items(const gear__caps *caps)
+/* At most `most`, halved until the device can have it. */
+static uint32_t items_of(const gear__caps *caps, uint32_t most)
+{
+    while (most > 64 && most > caps->max_work_group) {
+        most /= 2;
+    }
+    return most;
+}
+
+gear__append_tile gear__append_items_of(const gear__caps *caps)
 {
     /* A CPU device wants no barriers and vectors of its own, a GPU two work-items a token of the block. The simulator takes
      * what GPUs run: it is there to find races. */
-    return caps->is_cpu && !caps->is_oclgrind ? 1 : caps->max_work_group >= 128 ? 128 : 64;
+    const uint32_t work_items = caps->is_cpu && !caps->is_oclgrind ? 1 : items_of(caps, 128);
+    return (gear__append_tile){.work_items = work_items, .most_items = items_of(caps, 256)};
 }
 
 gear__append_tile gear__append_tile_of(const gear__caps *caps, const gear__shape *shape)
 {
-    return (gear__append_tile){gear__append_work_items(caps), !gear__append_why_not(caps, shape)};
+    gear__append_tile tile = gear__append_items_of(caps);
+    tile.is_fused = !gear__append_why_not(caps, shape);
+    return tile;
 }

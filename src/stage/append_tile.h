@@ -1,5 +1,5 @@
-/* append_tile.h: how the compressor divides its work on a device: work-items of the kernels that keep a block in local memory,
- * and whether the fused kernel serves a layer. */
+/* append_tile.h: how the compressor divides its work on a device: work-items of its kernels, and whether the fused kernel
+ * serves a layer. */
 #ifndef GEAR_STAGE_APPEND_TILE_H
 #define GEAR_STAGE_APPEND_TILE_H
 
@@ -7,7 +7,8 @@
 #include "model/shape.h"
 
 typedef struct gear__append_tile {
-    uint32_t work_items; /* of a work-group that brings a block into local memory: 1 on CPU devices */
+    uint32_t work_items; /* of a work-group that brings rows into local memory: 128 or 64; 1 on CPU devices */
+    uint32_t most_items; /* of one that wants as many as it gets: 256, 128 or 64 */
     int is_fused;        /* append_block in place of the stages 0 to 3 */
 } gear__append_tile;
 
@@ -21,7 +22,8 @@ static inline int gear__append_is_cpu_form(const gear__append_tile *tile)
 /* Why append_block cannot serve a shape on a device, or NULL when it can. */
 const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shape);
 
-uint32_t gear__append_work_items(const gear__caps *caps);
+/* Of the device, not fused. */
+gear__append_tile gear__append_items_of(const gear__caps *caps);
 gear__append_tile gear__append_tile_of(const gear__caps *caps, const gear__shape *shape);
 
 #endif

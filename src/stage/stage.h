@@ -28,8 +28,9 @@ typedef enum gear__kernel_id {
     GEAR__KERNEL_QUANTIZE,
     GEAR__KERNEL_BLOCK,
     GEAR__KERNEL_LOWRANK,
-    GEAR__KERNEL_LOWRANK_PASS,
-    GEAR__KERNEL_LOWRANK_IMPROVE,
+    GEAR__KERNEL_LOWRANK_GRAM,
+    GEAR__KERNEL_LOWRANK_ITERATE,
+    GEAR__KERNEL_LOWRANK_PROJECT,
     GEAR__KERNEL_LOWRANK_STORE,
     GEAR__KERNEL_COUNT_OUTLIERS,
     GEAR__KERNEL_BASES,
@@ -67,6 +68,8 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
                         const gear__append_tile *append, const char **stem, const char **name, gear__options *options);
 /* Work-items of a work-group of a kernel other than GEAR__KERNEL_PARTIAL. */
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append);
+/* Whether a kernel has a form of its own for CPU devices. */
+int gear__kernel_has_cpu_form(gear__kernel_id id);
 
 /* One layer's device memory. */
 typedef struct gear__layer_memory {
@@ -93,7 +96,7 @@ typedef struct gear__round {
     cl_uint has_weights;
     uint32_t opens; /* some job opens its sequence */
     uint32_t num_jobs, num_rows;
-    uint32_t longest; /* blocks of the longest job */
+    uint32_t longest, shortest; /* blocks of the longest and the shortest job */
 } gear__round;
 
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,
@@ -138,7 +141,7 @@ typedef struct gear__attend_call {
     gear__tensor q, tail_k, tail_v, out;
     float scale, soft_cap;
     cl_mem partial, softmax, lse;
-    cl_mem counters; /* zeros, one for each (sequence, KV head, row tile); left as zeros */
+    cl_mem counters;     /* zeros, one for each (sequence, KV head, row tile); left as zeros */
     cl_ulong lse_offset; /* floats */
     cl_uint has_lse;
 } gear__attend_call;

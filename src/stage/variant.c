@@ -14,57 +14,63 @@
 #define OPT_SIDE   2u /* IS_V */
 #define OPT_BITS   4u /* BITS of the side */
 #define OPT_ATTEND 8u
-#define OPT_ITEMS  32u /* work-items of a work-group of the compressor; also where none are, to share a program */
-#define OPT_BLOCK  64u /* both sides, for the fused kernel */
-#define OPTIONS    (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_ATTEND | OPT_ITEMS | OPT_BLOCK)
-#define PER_SIDE   16u  /* one kernel for K and one for V, even when the options agree */
-#define NOT_ON_CPU 128u /* the form of another kernel for CPU devices does its work too */
+#define OPT_ITEMS  32u  /* work-items of a work-group of the compressor; also where none are, to share a program */
+#define OPT_BLOCK  64u  /* both sides, for the fused kernel */
+#define OPT_MOST   256u /* of a work-group that wants as many work-items as it gets; also elsewhere, as OPT_ITEMS */
+#define OPTIONS    (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_ATTEND | OPT_ITEMS | OPT_BLOCK | OPT_MOST)
+#define SIDED      (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_MOST)
+#define STAGED     (OPT_DIM | OPT_ITEMS | OPT_MOST)
+#define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
 
 #define STEMS_BYTES 256u
 
-/* cpu_stem, cpu_name: the form for CPU devices, of one work-item a work-group; NULL: one form serves all. items: work-items
- * of a work-group of the other form, 0 for GEAR__WORK_GROUP. */
+/* Work-items of a work-group: GEAR__WORK_GROUP, or a field of gear__append_tile. */
+typedef enum items_rule { ITEMS_64, ITEMS_TILE, ITEMS_MOST } items_rule;
+
+/* cpu_stem, cpu_name: the form for CPU devices, of one work-item a work-group; NULL: one form serves all. items: of the other
+ * form. */
 static const struct {
     const char *stem, *name;
     unsigned uses;
-    uint32_t items;
+    items_rule items;
     const char *cpu_stem, *cpu_name;
 } kernels[GEAR__NUM_KERNELS] = {
-    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_UPLOAD_ROWS] = {"upload", "gear_k_upload_rows", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_MOMENTS] = {"append_1_order", "gear_k_append_1_moments", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", OPT_DIM | OPT_ITEMS | PER_SIDE},
-    [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels",
-                                        OPT_DIM | OPT_ITEMS | PER_SIDE, 256, "append_1_outliers_cpu",
-                                        "gear_k_append_1_outliers_channels_cpu"},
-    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE,
-                                      256, "append_1_outliers_cpu", "gear_k_append_1_outliers_tokens_cpu"},
-    [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", OPT_DIM | OPT_ITEMS | PER_SIDE, 0,
+    [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", STAGED},
+    [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", STAGED},
+    [GEAR__KERNEL_UPLOAD_ROWS] = {"upload", "gear_k_upload_rows", STAGED},
+    [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", STAGED},
+    [GEAR__KERNEL_MOMENTS] = {"append_1_order", "gear_k_append_1_moments", STAGED, ITEMS_TILE},
+    [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", STAGED},
+    [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", STAGED | PER_SIDE},
+    [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", STAGED},
+    [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", STAGED | PER_SIDE, ITEMS_MOST,
+                                        "append_1_outliers_cpu", "gear_k_append_1_outliers_channels_cpu"},
+    [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", STAGED | PER_SIDE, ITEMS_MOST,
+                                      "append_1_outliers_cpu", "gear_k_append_1_outliers_tokens_cpu"},
+    [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", STAGED | PER_SIDE, ITEMS_64,
                                      "append_1_outliers_cpu", "gear_k_append_1_outliers_block_cpu"},
-    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", OPT_DIM | OPT_ITEMS | PER_SIDE},
-    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", OPT_DIM | OPT_ITEMS | PER_SIDE},
-    [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", OPT_DIM | OPT_SIDE | OPT_BITS},
-    [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", OPT_DIM | OPT_SIDE | OPT_BITS},
-    [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK},
-    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", OPT_DIM | OPT_ITEMS | PER_SIDE, 256,
-                              "append_4_lowrank_cpu", "gear_k_append_4_lowrank_cpu"},
-    [GEAR__KERNEL_LOWRANK_PASS] = {"append_4_lowrank", "gear_k_append_4_lowrank_pass",
-                                   OPT_DIM | OPT_ITEMS | PER_SIDE | NOT_ON_CPU, 256, NULL, NULL},
-    [GEAR__KERNEL_LOWRANK_IMPROVE] = {"append_4_lowrank", "gear_k_append_4_lowrank_improve",
-                                      OPT_DIM | OPT_ITEMS | PER_SIDE | NOT_ON_CPU, 256, NULL, NULL},
-    [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store",
-                                    OPT_DIM | OPT_ITEMS | PER_SIDE | NOT_ON_CPU, 256, NULL, NULL},
-    [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", OPT_DIM | OPT_SIDE | OPT_BITS},
-    [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", OPT_DIM | OPT_SIDE | OPT_BITS},
-    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", OPT_DIM | OPT_SIDE | OPT_BITS, 256, NULL, NULL},
-    [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", OPT_DIM | OPT_ITEMS},
+    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", STAGED | PER_SIDE},
+    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", STAGED | PER_SIDE},
+    [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", SIDED},
+    [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", SIDED},
+    [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK, ITEMS_TILE},
+    [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", STAGED | PER_SIDE, ITEMS_TILE,
+                              "append_4_lowrank_cpu", "gear_k_append_4_lowrank_whole_cpu"},
+    [GEAR__KERNEL_LOWRANK_GRAM] = {"append_4_lowrank", "gear_k_append_4_lowrank_gram", STAGED | PER_SIDE, ITEMS_MOST,
+                                   "append_4_lowrank_cpu", "gear_k_append_4_lowrank_gram_cpu"},
+    [GEAR__KERNEL_LOWRANK_ITERATE] = {"append_4_lowrank", "gear_k_append_4_lowrank_iterate", STAGED | PER_SIDE, ITEMS_MOST,
+                                      "append_4_lowrank_cpu", "gear_k_append_4_lowrank_iterate_cpu"},
+    [GEAR__KERNEL_LOWRANK_PROJECT] = {"append_4_lowrank", "gear_k_append_4_lowrank_project", STAGED | PER_SIDE, ITEMS_TILE,
+                                      "append_4_lowrank_cpu", "gear_k_append_4_lowrank_project_cpu"},
+    [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store", STAGED | PER_SIDE, ITEMS_MOST,
+                                    "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
+    [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", SIDED},
+    [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", SIDED},
+    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", SIDED, ITEMS_MOST},
+    [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", STAGED},
     [GEAR__KERNEL_PARTIAL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
-    [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", OPT_DIM | OPT_ITEMS},
-    [GEAR__KERNEL_RECONSTRUCT] = {"reconstruct", "gear_k_reconstruct", OPT_DIM | OPT_SIDE | OPT_BITS},
+    [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", STAGED},
+    [GEAR__KERNEL_RECONSTRUCT] = {"reconstruct", "gear_k_reconstruct", SIDED},
 };
 
 static int is_along_tokens(const gear__side *side)
@@ -94,8 +100,9 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !gear__is_mixed(side);
     case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !gear__is_mixed(side);
     case GEAR__KERNEL_LOWRANK:
-    case GEAR__KERNEL_LOWRANK_PASS:
-    case GEAR__KERNEL_LOWRANK_IMPROVE:
+    case GEAR__KERNEL_LOWRANK_GRAM:
+    case GEAR__KERNEL_LOWRANK_ITERATE:
+    case GEAR__KERNEL_LOWRANK_PROJECT:
     case GEAR__KERNEL_LOWRANK_STORE: return side->rank[0] || side->rank[1];
     case GEAR__KERNEL_COUNT_OUTLIERS:
     case GEAR__KERNEL_BASES:
@@ -212,12 +219,19 @@ static const char *stem_of(int id, const gear__append_tile *append)
 
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append)
 {
-    if (id == GEAR__KERNEL_MOMENTS || id == GEAR__KERNEL_BLOCK) {
-        return append->work_items;
+    if (gear__append_is_cpu_form(append) && kernels[id].cpu_stem) {
+        return 1;
     }
-    return gear__append_is_cpu_form(append) && kernels[id].cpu_stem ? 1
-           : kernels[id].items                                      ? kernels[id].items
-                                                                    : GEAR__WORK_GROUP;
+    switch (kernels[id].items) {
+    case ITEMS_TILE: return append->work_items;
+    case ITEMS_MOST: return append->most_items;
+    default: return GEAR__WORK_GROUP;
+    }
+}
+
+int gear__kernel_has_cpu_form(gear__kernel_id id)
+{
+    return kernels[id].cpu_stem != NULL;
 }
 
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
@@ -229,7 +243,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (append && (append->is_fused ? is_replaced(id) : id == GEAR__KERNEL_BLOCK)) {
         return 0;
     }
-    if (!has_use(id, side) || (is_cpu && uses & NOT_ON_CPU) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
+    if (!has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
     *stem = stem_of((int)id, append);
@@ -253,6 +267,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     if (uses & OPT_ITEMS) {
         gear__options_int(options, "ITEMS", (long)append->work_items);
+    }
+    if (uses & OPT_MOST) {
+        gear__options_int(options, "MOST_ITEMS", (long)append->most_items);
     }
     if (uses & OPT_BLOCK) {
         block_options(options, shape);

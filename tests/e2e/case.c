@@ -353,7 +353,7 @@ void case_run(e2e_rig *rig, const e2e_case *given)
     run r = {.rig = rig, .c = &c, .seed = 100 * c.row, .tail_seed = 100 * c.row + 50};
     c.key = c.key ? c.key : e2e_key;
     c.value = c.value ? c.value : e2e_value;
-    (void)snprintf(r.name, sizeof r.name, "case of row %u", c.row);
+    (void)snprintf(r.name, sizeof r.name, "case of row %u@%u", c.row, c.cycle);
     size_sequences(&r);
     open_cache(&r);
     append_all(&r);

@@ -19,6 +19,7 @@ typedef struct e2e_case {
     CASE_COLUMNS(CASE_FIELD)
 #undef CASE_FIELD
     uint32_t row;         /* for messages and seeds */
+    uint32_t cycle;       /* of the full product: product.h */
     e2e_maker key, value; /* NULL: e2e_key, e2e_value */
     double fixed_scale;   /* not 0: instead of `scale` */
     int exact_codes;      /* what is appended comes back without error, whatever the codec */
@@ -29,6 +30,8 @@ typedef struct e2e_case {
 
 /* Reads the table; returns the rows of `set`. */
 uint32_t case_read(const char *path, uint32_t set, e2e_case *cases);
+/* The values of a column, which the table lists at its head; returns how many. */
+uint32_t case_values(const char *path, const char *name, uint32_t *values, uint32_t most);
 /* Runs one; fails the test with the row in the message. */
 void case_run(e2e_rig *rig, const e2e_case *c);
 

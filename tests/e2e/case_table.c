@@ -42,3 +42,26 @@ uint32_t case_read(const char *path, uint32_t set, e2e_case *cases)
     (void)fclose(file);
     return count;
 }
+
+uint32_t case_values(const char *path, const char *name, uint32_t *values, uint32_t most)
+{
+    const size_t length = strlen(name);
+    char line[1024];
+    uint32_t count = 0;
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file, "cannot read %s", path);
+    while (!count && fgets(line, sizeof line, file)) {
+        const char *at = line + 4; /* "#   NAME   VALUE VALUE   what they mean" */
+        if (strncmp(line, "#   ", 4) || strncmp(at, name, length) || at[length] != ' ') {
+            continue;
+        }
+        for (at += length; *at == ' '; at++) {
+        }
+        for (char *end; count < most && *at >= '0' && *at <= '9'; at = end + (*end == ' ')) {
+            values[count++] = (uint32_t)strtoul(at, &end, 10);
+        }
+    }
+    (void)fclose(file);
+    cr_assert_gt(count, 0, "%s does not list the values of %s", path, name);
+    return count;
+}

@@ -21,7 +21,7 @@ class Codec:
     fraction: float = 0.0
     rule: str = "vector"  # vector, block
     rank: int = 0
-    iterations: int = 3
+    iterations: int = 10
     factor_bits: int = 16
     segments: tuple = ()  # mixed K: (channels, bits)
     rotate: bool = False  # mixed V

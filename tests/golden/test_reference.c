@@ -115,34 +115,24 @@ static double lowrank_ratio(uint32_t rank, uint32_t iterations, uint32_t seed)
     return sqrt(left / best);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
-}
-
-/* A start basis nearly orthogonal to a singular vector needs more passes: with three, most of such matrices come within 1.02 of
- * the optimum and the worst within 2; with six, all but one in fifty; with ten, all. */
+/* A start basis nearly orthogonal to a singular vector needs more passes: three leave some matrices at nearly twice the
+ * optimum. The default is the least number that leaves none of the thousands of lowrank_passes.py above 1.02. */
 Test(reference, lowrank_is_near_the_optimum_on_decaying_spectra)
 {
-    enum { SEEDS = 25, RANKS = 8, TOP = SEEDS - 1 };
+    enum { SEEDS = 25, RANKS = 8, DEFAULT = 0 };
     uint32_t far_after_3 = 0, far_after_6 = 0;
+    double worst = 0;
     for (uint32_t rank = 1; rank <= RANKS; rank++) {
-        double ratios[SEEDS];
         for (uint32_t seed = 0; seed < SEEDS; seed++) {
-            ratios[seed] = lowrank_ratio(rank, 3, seed);
-            far_after_3 += ratios[seed] > 1.02;
+            const double ratio = lowrank_ratio(rank, DEFAULT, seed);
+            cr_assert_leq(ratio, 1.02, "rank %u seed %u: %g", rank, seed, ratio);
+            worst = ratio > worst ? ratio : worst;
+            far_after_3 += lowrank_ratio(rank, 3, seed) > 1.02;
             far_after_6 += lowrank_ratio(rank, 6, seed) > 1.02;
-            double patient = lowrank_ratio(rank, 10, seed);
-            cr_assert_leq(patient, 1.02, "rank %u seed %u after ten passes: %g", rank, seed, patient);
         }
-        qsort(ratios, SEEDS, sizeof *ratios, ascending);
-        cr_assert_leq(ratios[SEEDS / 2], 1.02, "rank %u: median %g", rank, ratios[SEEDS / 2]);
-        cr_assert_leq(ratios[TOP], 2.0, "rank %u: worst %g", rank, ratios[TOP]);
-        cr_log_info("rank %u, three passes: median %g, worst %g", rank, ratios[SEEDS / 2], ratios[TOP]);
     }
-    cr_log_info("above 1.02 of %d: %u after three passes, %u after six", RANKS * SEEDS, far_after_3, far_after_6);
-    cr_assert_leq(far_after_3, RANKS * SEEDS / 4, "%u above 1.02 after three passes", far_after_3);
-    cr_assert_leq(far_after_6, RANKS * SEEDS / 50, "%u above 1.02 after six passes", far_after_6);
+    cr_log_info("worst %g; above 1.02 of %d: %u after three passes, %u after six", worst, RANKS * SEEDS, far_after_3,
+                far_after_6);
 }
 
 Test(reference, rank_beyond_the_segment_leaves_zero_columns)
@@ -189,7 +179,10 @@ Test(reference, outliers_and_exact_tokens_come_back)
 {
     fill(MAX_VALUES, 11);
     for (uint32_t i = 0; i < 8; i++) {
-        gear_codec codec = {.bits = 2, .rank_prompt = 4, .factor_bits = i & 1 ? 4 : 16, .outlier_fraction = 0.05f,
+        gear_codec codec = {.bits = 2,
+                            .rank_prompt = 4,
+                            .factor_bits = i & 1 ? 4 : 16,
+                            .outlier_fraction = 0.05f,
                             .outlier_rule = i & 2 ? GEAR_OUTLIER_BLOCK : GEAR_OUTLIER_VECTOR};
         segment s;
         segment_open(&s, &codec, i >> 2, 2, 96, 150, 0, 5, GEAR__PROMPT, values, GEAR_F32);
@@ -214,7 +207,10 @@ Test(reference, nothing_is_infinite_at_the_largest_range)
         values[i] = i * 2654435761u >> 30 ? (i & 1 ? 65504.0f : -65504.0f) : (float)(i % 7);
     }
     for (uint32_t i = 0; i < 12; i++) {
-        gear_codec codec = {.backbone = (gear_backbone)(i % 3), .bits = 2, .rank_prompt = 8, .outlier_fraction = 0.1f,
+        gear_codec codec = {.backbone = (gear_backbone)(i % 3),
+                            .bits = 2,
+                            .rank_prompt = 8,
+                            .outlier_fraction = 0.1f,
                             .outlier_rule = (gear_outlier_rule)(i / 3 % 2)};
         double error = error_of(&codec, i / 6, 2, 148, 64, 1);
         cr_assert(isfinite(error), "case %u: %g", i, error);
@@ -254,17 +250,32 @@ Test(reference, gather_and_window)
     for (uint32_t i = 0; i < HEADS * ROWS * D; i++) {
         input[i] = gear__bf16_from_float((float)(i % 251));
     }
-    input[0] = 0x7fc0; /* NaN in a token that goes to the segment */
+    input[0] = 0x7fc0;              /* NaN in a token that goes to the segment */
     input[(ROWS - 1) * D] = 0xff80; /* -infinity in one that goes to the window */
     uint32_t seqs[2][GEAR__SEQ_WORDS] = {{1, OLD, NEW, 0, 64, 1, 0, 0}, {0, 3, 5, NEW, 0, 0, 0, 0}};
     uint32_t table[2][2][4] = {{{0}, {0}}, {{0}, {0}}}, job[GEAR__JOB_WORDS] = {0}, row_job = 0;
     job[GEAR__JOB_BLOCKS] = 1;
     job[GEAR__JOB_TOKENS] = 64;
     uint64_t health[2] = {0};
-    gear__ref_round round = {.shape = &shape, .is_v = 1, .jobs = job, .num_jobs = 1, .row_jobs = &row_job, .num_rows = 64,
-                             .table = &table[0][0][0], .pool = pool, .x = x, .mask = mask};
-    gear__ref_source source = {.seqs = &seqs[0][0], .num_seqs = 2, .table_row_entries = 2, .window = window, .input = input,
-                               .stride_head = ROWS * D, .stride_token = D, .type = GEAR_BF16, .health = health};
+    gear__ref_round round = {.shape = &shape,
+                             .is_v = 1,
+                             .jobs = job,
+                             .num_jobs = 1,
+                             .row_jobs = &row_job,
+                             .num_rows = 64,
+                             .table = &table[0][0][0],
+                             .pool = pool,
+                             .x = x,
+                             .mask = mask};
+    gear__ref_source source = {.seqs = &seqs[0][0],
+                               .num_seqs = 2,
+                               .table_row_entries = 2,
+                               .window = window,
+                               .input = input,
+                               .stride_head = ROWS * D,
+                               .stride_token = D,
+                               .type = GEAR_BF16,
+                               .health = health};
     for (uint32_t head = 0; head < HEADS; head++) {
         for (uint32_t t = 0; t < OLD; t++) {
             window[(((1u * 2 + 1) * HEADS + head) * RING + t) * D] = (uint16_t)(0x3c00 + t);
@@ -299,9 +310,18 @@ Test(reference, attention)
     enum { D = 64, KV = 2, Q = 6, TOKENS = 40, TAIL = 5, QUERIES = 4, ROWS = Q * QUERIES };
     static double max[3 * ROWS], sum[3 * ROWS], part[3 * ROWS * D], joined[ROWS * D], lse[ROWS], out[ROWS * D], whole[ROWS];
     fill(MAX_VALUES, 21);
-    gear__ref_attention in = {.head_dim = D, .kv_heads = KV, .query_heads = Q, .tokens = TOKENS, .tail = TAIL,
-                              .queries = QUERIES, .k = values, .v = values + 10000, .tail_k = values + 20000,
-                              .tail_v = values + 30000, .q = values + 40000, .soft_cap = 20};
+    gear__ref_attention in = {.head_dim = D,
+                              .kv_heads = KV,
+                              .query_heads = Q,
+                              .tokens = TOKENS,
+                              .tail = TAIL,
+                              .queries = QUERIES,
+                              .k = values,
+                              .v = values + 10000,
+                              .tail_k = values + 20000,
+                              .tail_v = values + 30000,
+                              .q = values + 40000,
+                              .soft_cap = 20};
     gear__ref_attend(&in, out, whole);
     const uint32_t cut[4] = {0, 17, 43, TOKENS + TAIL};
     for (uint32_t i = 0; i < 3; i++) {

@@ -127,8 +127,3 @@ int e2e_tiny(void)
 {
     return is_on("GEAR_TEST_TINY");
 }
-
-int e2e_full(void)
-{
-    return is_on("GEAR_TEST_FULL");
-}

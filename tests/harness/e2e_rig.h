@@ -31,8 +31,7 @@ uint64_t e2e_length(e2e_rig *rig, const gear_cache *cache, uint32_t layer, gear_
 gear_codec_pair e2e_codec(gear_backbone backbone, uint32_t bits, uint32_t rank, float outliers);
 gear_cache_desc e2e_desc(const gear_codec_pair *codec, uint32_t kv_heads, uint32_t query_heads, uint32_t dim, uint64_t tokens);
 
-/* GEAR_TEST_TINY or GEAR_TEST_FULL is set to something else than 0. */
+/* GEAR_TEST_TINY is set to something else than 0. */
 int e2e_tiny(void);
-int e2e_full(void);
 
 #endif

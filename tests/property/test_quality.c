@@ -157,8 +157,7 @@ static double lowrank_ratio(const float *x, const float *d, const float *with_l,
     return sqrt(left / tail_of_spectrum(gram, 64, rank));
 }
 
-/* Residuals of real keys and values: 17 to 30 % and 10 % of their energy is in rank 4, so their spectra hardly decay, and
- * beyond rank 4 three passes (the default) are a shade from enough: 1.0201 at rank 8. Four are enough for every rank. */
+/* Residuals of real keys and values: 17 to 30 % and 10 % of their energy is in rank 4, so their spectra hardly decay. */
 Test(quality, lowrank_is_near_the_optimum)
 {
     const uint32_t tokens = 512, head_values = tokens * 64, layers = 3;
@@ -177,7 +176,6 @@ Test(quality, lowrank_is_near_the_optimum)
             gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 0, 0);
             (void)errors_of(&rig, &codec, &source, E2E_REAL_HEADS, tokens, &plain);
             codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, rank, 0);
-            codec.k.power_iterations = codec.v.power_iterations = rank > 4 ? 4 : 3;
             (void)errors_of(&rig, &codec, &source, E2E_REAL_HEADS, tokens, &full);
             for (uint32_t i = 0; i < 2 * E2E_REAL_HEADS; i++) {
                 uint32_t is_v = i % 2, head = i / 2;
@@ -194,8 +192,7 @@ Test(quality, lowrank_is_near_the_optimum)
             e2e_real_close(&real);
         }
         qsort(ratios, count, sizeof *ratios, ascending);
-        cr_assert_leq(ratios[count / 2], 1.02, "rank %u: median %g", rank, ratios[count / 2]);
-        cr_assert_leq(ratios[count - 1], 1.05, "rank %u: worst %g", rank, ratios[count - 1]);
+        cr_assert_leq(ratios[count - 1], 1.02, "rank %u: worst %g, median %g", rank, ratios[count - 1], ratios[count / 2]);
     }
     e2e_close(&rig);
 }

@@ -34,7 +34,7 @@ void stage_open(stage_bench *bench)
     desc.allocator = wrap_allocator();
     desc.log.write = show;
     cr_assert_eq(gear__device_init(&bench->device, &desc, &error), GEAR_OK, "%s", error.message);
-    bench->append.work_items = gear__append_work_items(&bench->device.caps);
+    bench->append = gear__append_items_of(&bench->device.caps);
 }
 
 void stage_close(stage_bench *bench, const char *name)

@@ -14,16 +14,17 @@ void stage_check_round(stage_world *w, uint32_t is_v, stage_step step, stage_lau
 
 int stage_other_form(stage_bench *bench, uint32_t kernels)
 {
-    const gear__append_tile one = {1, 0}, many = {128, 0};
     int two_forms = 0;
     for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
-        two_forms |= kernels >> id & 1u && gear__kernel_items((gear__kernel_id)id, &one) == 1 &&
-                     gear__kernel_items((gear__kernel_id)id, &many) != many.work_items;
+        two_forms |= kernels >> id & 1u && gear__kernel_has_cpu_form((gear__kernel_id)id);
     }
-    if (!two_forms || bench->append.work_items != 1) {
+    if (!two_forms || bench->append.work_items == 64) {
         return 0;
     }
-    bench->append.work_items = many.work_items;
+    /* from the form for CPU devices to the other, and on to that of a device of small work-groups */
+    const int has_128 = bench->device.caps.max_work_group >= 128;
+    bench->append.work_items = bench->append.work_items == 1 && has_128 ? 128 : 64;
+    bench->append.most_items = bench->append.work_items == 64 ? 64 : bench->append.most_items;
     return 1;
 }
 

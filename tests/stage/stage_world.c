@@ -322,7 +322,8 @@ static void make_round(stage_world *w, const uint32_t *counts)
                              .health = w->health.mem,
                              .opens = opens,
                              .num_jobs = w->jobs_count,
-                             .num_rows = rows};
+                             .num_rows = rows,
+                             .shortest = UINT32_MAX};
     w->ref = (gear__ref_round){.shape = &w->shape,
                                .jobs = words_of(&w->jobs),
                                .num_jobs = w->jobs_count,
@@ -336,6 +337,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
     for (uint32_t j = 0; j < w->jobs_count; j++) {
         const uint32_t *job = jobs + j * GEAR__JOB_WORDS;
         w->round.longest = job[GEAR__JOB_BLOCKS] > w->round.longest ? job[GEAR__JOB_BLOCKS] : w->round.longest;
+        w->round.shortest = job[GEAR__JOB_BLOCKS] < w->round.shortest ? job[GEAR__JOB_BLOCKS] : w->round.shortest;
     }
     make_weights(w);
 }

@@ -72,7 +72,7 @@ void stage_world_count(stage_world *world, uint64_t start);
 size_t stage_fit_bytes(const stage_world *world, uint32_t rows);
 
 /* stage_run.c. Whether the cases are to be run once more because one of the kernels has another form; makes bench->append that
- * of GPUs. */
+ * of GPUs, then that of work-groups of 64. */
 int stage_other_form(stage_bench *bench, uint32_t kernels);
 /* Every case with every kind of data. */
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check);

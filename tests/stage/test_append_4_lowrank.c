@@ -20,8 +20,8 @@
 #define FLOAT_SHARE 0x1p-12
 
 #define KERNELS                                                                                                                \
-  (1u << GEAR__KERNEL_LOWRANK | 1u << GEAR__KERNEL_LOWRANK_PASS | 1u << GEAR__KERNEL_LOWRANK_IMPROVE |                         \
-   1u << GEAR__KERNEL_LOWRANK_STORE)
+  (1u << GEAR__KERNEL_LOWRANK | 1u << GEAR__KERNEL_LOWRANK_GRAM | 1u << GEAR__KERNEL_LOWRANK_ITERATE |                         \
+   1u << GEAR__KERNEL_LOWRANK_PROJECT | 1u << GEAR__KERNEL_LOWRANK_STORE)
 
 /* The kernel's unrounded factors of one (job, head). */
 typedef struct factors {
@@ -33,8 +33,8 @@ static factors factors_of(const stage_world *w, const uint8_t *scratch, uint32_t
 {
     const float *all = (const float *)(const void *)scratch;
     size_t rows = w->ref.num_rows, heads = w->shape.kv_heads, d = w->shape.head_dim;
-    size_t row = gear__ref_job_at(&w->ref, j).row;
-    size_t slot = GEAR__FIT_SLOT(d) * (row / GEAR__BLOCK * heads + head);
+    const gear__ref_job job = gear__ref_job_at(&w->ref, j);
+    const size_t row = job.row, slot = GEAR__FIT_SLOT(d) * (row / GEAR__BLOCK * heads + (size_t)head * job.blocks);
     return (factors){all + head * GEAR__MAX_RANK * rows + row, all + (heads * rows + d) * GEAR__MAX_RANK + slot, rows, d};
 }
 
@@ -160,24 +160,21 @@ static void check_fit(const stage_world *w, const uint8_t *scratch, uint32_t j)
         }
         double norm = sqrt(all), tiny = rank * 0x1p-25 * (sqrt(d) + norm * sqrt(job.tokens));
         double bound = norm * (sqrt(rank) * 0x1p-10 + FLOAT_SHARE) + tiny;
-        STAGE_EXPECT(sqrt(off) <= bound, "%s, %s, round %u, job %u, head %u: A B^T is off by %g, |R| is %g", w->c->name,
-                     w->ref.is_v ? "V" : "K", w->round_number, j, head, sqrt(off), norm);
+        STAGE_EXPECT(sqrt(off) <= bound, "%s, %s, round %u, job %u, head %u, %u work-items: A B^T is off by %g, |R| is %g",
+                     w->c->name, w->ref.is_v ? "V" : "K", w->round_number, j, head, w->bench->append.work_items, sqrt(off),
+                     norm);
     }
     fit_close(&fit);
 }
 
-/* The second time step by step, as where a fit has several parts. */
 static void run_twice(stage_world *w, uint32_t is_v, uint8_t *pool[2], uint8_t *scratch[2])
 {
-    const uint32_t longest = w->round.longest;
     for (int run = 0; run < 2; run++) {
         stage_world_put(w);
-        w->round.longest = run ? longest + GEAR__FIT_ROWS / GEAR__BLOCK : longest;
         STAGE_LAUNCH(w->bench, gear__append_4_lowrank(&stream, &w->round, is_v, &error));
         pool[run] = stage_get(w->bench, &w->pool);
         scratch[run] = stage_get(w->bench, &w->a);
     }
-    w->round.longest = longest;
 }
 
 static void check(stage_world *w, uint32_t is_v)
@@ -267,7 +264,8 @@ static void make_long_round(stage_world *w)
                              .a = w->a.mem,
                              .num_jobs = 3,
                              .num_rows = rows,
-                             .longest = jobs[GEAR__JOB_BLOCKS]};
+                             .longest = jobs[GEAR__JOB_BLOCKS],
+                             .shortest = jobs[GEAR__JOB_WORDS + GEAR__JOB_BLOCKS]};
     w->ref = (gear__ref_round){.shape = &w->shape,
                                .jobs = (uint32_t *)(void *)w->jobs.host,
                                .num_jobs = 3,

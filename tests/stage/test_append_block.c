@@ -63,7 +63,7 @@ static void run(const char *name, int is_other)
     stage_open(&bench);
     bench.append.is_fused = 1;
     if (is_other) {
-        bench.append.work_items = bench.append.work_items == 1 ? 128 : 64;
+        bench.append.work_items = bench.append.work_items == 1 && bench.device.caps.max_work_group >= 128 ? 128 : 64;
     }
     for (uint32_t i = 0; i < count; i++) {
         stage_case local = cases[i];
