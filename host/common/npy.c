@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "half.h"
+
 /* The header of an array of eight dimensions fits in far less. */
 #define HEADER_MOST 65536u
 
@@ -244,15 +246,6 @@ void npy_free(npy_array *array)
 {
     free(array->data);
     memset(array, 0, sizeof *array);
-}
-
-static float half_to_float(uint16_t h)
-{
-    int exponent = h >> 10 & 31, mantissa = h & 1023;
-    float value = exponent == 31 ? (mantissa ? NAN : INFINITY)
-                  : exponent     ? ldexpf((float)(mantissa + 1024), exponent - 25)
-                                 : ldexpf((float)mantissa, -24);
-    return h & 0x8000 ? -value : value;
 }
 
 size_t npy_to_float(const npy_array *array, float *out)

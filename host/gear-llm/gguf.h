@@ -1,10 +1,10 @@
 /* gguf.h: a model file in the GGUF format, versions 2 and 3, little-endian, mapped read-only.
  *
- * gguf_open checks the whole file before anything of it is used: every count, length, type, shape product, alignment and offset
- * against the file's size, keys and names against repetition, tensors against overlap. A file with a tensor of a type that is not
- * in gguf_type is refused there, by the names of tensor and type. What gguf_open has accepted is never read outside the mapping.
- * A file that shrinks while it is open is outside that promise, as with any mapping. All failures are EXIT_INPUT and say
- * "FILE: reason", but for exhausted memory (EXIT_DEVICE).
+ * gguf_open checks the whole file before anything of it is used: every count, length, type, shape product, alignment and
+ * offset against the file's size, keys and names against repetition, tensors against overlap. A file with a tensor of a type
+ * that is not in gguf_type is refused there, by the names of tensor and type. What gguf_open has accepted is never read
+ * outside the mapping. A file that shrinks while it is open is outside that promise, as with any mapping. All failures are
+ * EXIT_INPUT and say "FILE: reason", but for exhausted memory (EXIT_DEVICE).
  *
  * Everything that the functions below return is borrowed from the gguf and lives until gguf_close. */
 #ifndef GEAR_LLM_GGUF_H
@@ -32,8 +32,8 @@ typedef enum gguf_type {
     GGUF_BF16 = 30
 } gguf_type;
 
-/* A row is the shape[0] contiguous values of a tensor; it is a whole number of blocks (gguf_blocks.h), and rows follow each other
- * without gaps. */
+/* A row is the shape[0] contiguous values of a tensor; it is a whole number of blocks (gguf_blocks.h), and rows follow each
+ * other without gaps. */
 typedef struct gguf_tensor {
     const char *name; /* NUL-terminated */
     gguf_type type;
@@ -44,12 +44,14 @@ typedef struct gguf_tensor {
 } gguf_tensor;
 
 bool gguf_open(const char *path, gguf **out, host_error *error);
+/* The same of a file in memory, which must stay there and lie on a multiple of its alignment; `name` stands for its path. */
+bool gguf_open_bytes(const char *name, const void *bytes, size_t size, gguf **out, host_error *error);
 /* NULL is harmless. */
 void gguf_close(gguf *file);
 const char *gguf_path(const gguf *file);
 
-/* Metadata. A missing key, a value of another kind and one out of range are failures. Any integer type will do for gguf_u32 that
- * holds the value, float32 and float64 for gguf_f32. A string with a NUL byte inside is refused. */
+/* Metadata. A missing key, a value of another kind and one out of range are failures. Any integer type will do for gguf_u32
+ * that holds the value, float32 and float64 for gguf_f32. A string with a NUL byte inside is refused. */
 bool gguf_has(const gguf *file, const char *key);
 bool gguf_u32(const gguf *file, const char *key, uint32_t *out, host_error *error);
 bool gguf_f32(const gguf *file, const char *key, float *out, host_error *error);
@@ -86,8 +88,8 @@ size_t gguf_tensor_count(const gguf *file);
 const gguf_tensor *gguf_tensor_at(const gguf *file, size_t i);
 /* NULL: there is none of that name. */
 const gguf_tensor *gguf_find(const gguf *file, const char *name);
-/* As gguf_find, but a missing tensor or one of another shape is a failure that names it. Trailing dimensions of 1 may be left out
- * on either side. */
+/* As gguf_find, but a missing tensor or one of another shape is a failure that names it. Trailing dimensions of 1 may be
+ * left out on either side. */
 bool gguf_require(const gguf *file, const char *name, uint32_t ndim, const uint64_t *shape, const gguf_tensor **out,
                   host_error *error);
 

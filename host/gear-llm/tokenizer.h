@@ -1,10 +1,10 @@
 /* tokenizer.h: text to token ids and back, from the vocabulary in a model file.
  *
  * tokenizer.ggml.model says which of two kinds it is:
- *  "gpt2"  byte-level byte pair encoding: regular expressions, named by tokenizer.ggml.pre, cut the text into words, and within a
- *          word the pair with the lowest rank in tokenizer.ggml.merges is joined until none is left;
- *  "rwkv"  a plain vocabulary without merges: at every place the longest token that matches. Tokens are written with the escapes
- *          \t \n \r \\ \' \" and \xHH, as Python writes bytes.
+ *  "gpt2"  byte-level byte pair encoding: regular expressions, named by tokenizer.ggml.pre, cut the text into words, and
+ *          within a word the pair with the lowest rank in tokenizer.ggml.merges is joined until none is left;
+ *  "rwkv"  a plain vocabulary without merges: at every place the longest token that matches. Tokens are written with the
+ *          escapes \t \n \r \\ \' \" and \xHH, as Python writes bytes.
  * Text is bytes. Valid UTF-8 is cut as Unicode; other bytes are words of their own and survive encoding and decoding.
  * A tokenizer is immutable after its creation and may be used by several threads. It keeps nothing of the model file. */
 #ifndef GEAR_LLM_TOKENIZER_H
@@ -36,10 +36,10 @@ bool tokenizer_create(const gguf *file, tokenizer **out, host_error *error);
 /* NULL is harmless. */
 void tokenizer_destroy(tokenizer *tokens);
 
-/* Appends the tokens of text[size] to the list, which on failure is as it was. With `special`, control tokens written in the text
- * (<|im_start|> and the like) are those tokens; without it they are plain text. Tokens that the user has added to the vocabulary
- * (type 4) are whole either way. No token is put before or behind the text: see tokenizer_adds_bos. Bytes that no token covers are a
- * failure with EXIT_INPUT that says where. */
+/* Appends the tokens of text[size] to the list, which on failure is as it was. With `special`, control tokens written in the
+ * text (<|im_start|> and the like) are those tokens; without it they are plain text. Tokens that somebody has added to the
+ * vocabulary (type 4) are whole either way. No token is put before or behind the text: see tokenizer_adds_bos. Bytes that no
+ * token covers are a failure with EXIT_INPUT that says where. */
 bool tokenizer_encode(const tokenizer *tokens, const char *text, size_t size, bool special, token_list *out, host_error *error);
 
 /* The bytes that a token stands for (a part of a character, perhaps), NUL-terminated as well; borrowed. `size` may be NULL. The
