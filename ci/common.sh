@@ -12,7 +12,7 @@ BUILD=${GEAR_BUILD_DIR:-build/ci}
 TOOLS=build/tools
 
 PACKAGES_BUILD=(gcc g++ libc6-dev cmake ninja-build pkg-config opencl-headers ocl-icd-opencl-dev pocl-opencl-icd
-    libjansson-dev libpcre2-dev libxxhash-dev)
+    libjansson-dev libpcre2-dev libclblast-dev libxxhash-dev)
 PACKAGES_TEST=(libcriterion-dev clang-15 rocm-device-libs libclc-15 intel-opencl-icd oclgrind binutils git python3 python3-pip)
 
 # PoCL alone, whatever else the machine has, and its compiled kernels kept in the tree. The caller's own settings win.

@@ -21,11 +21,14 @@ target_link_libraries(gear_measure PUBLIC gear_host)
 
 # gear-llm without its main(), for the program and its tests.
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(CLBLAST REQUIRED IMPORTED_TARGET clblast)
+gear_embed_kernels(llm_kernels DIRECTORY host/gear-llm/cl PREFIX llm_ HEADER embedded.h)
 file(GLOB llm_sources CONFIGURE_DEPENDS host/gear-llm/*.c)
 list(FILTER llm_sources EXCLUDE REGEX "/main\\.c$")
-add_library(gear_llm STATIC ${llm_sources})
+add_library(gear_llm STATIC ${llm_sources} ${llm_kernels})
 gear_settings(gear_llm)
-target_link_libraries(gear_llm PUBLIC gear_host PRIVATE PkgConfig::PCRE2)
+target_include_directories(gear_llm PUBLIC host/gear-llm)
+target_link_libraries(gear_llm PUBLIC gear_host PRIVATE PkgConfig::PCRE2 PkgConfig::CLBLAST)
 
 # gear_add_program(name sources...)
 function(gear_add_program name)

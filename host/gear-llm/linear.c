@@ -61,15 +61,19 @@ static bool reserve_all(linear *l, const weights *w, uint32_t tokens, host_error
     return true;
 }
 
+static bool create_scratch(linear *l, host_error *error)
+{
+    return create_buffer(l, l->part_bytes, &l->part, error) && create_buffer(l, l->temporary_bytes, &l->temporary, error);
+}
+
 bool linear_create(const device *dev, kernels *k, const weights *w, uint32_t tokens, linear **out, host_error *error)
 {
     linear *l = calloc(1, sizeof *l);
     if (!l)
         return fail(error, EXIT_DEVICE, "host memory exhausted");
-    *l = (linear){.dev = dev, .k = k, .few = kernels_lanes(k, 32)};
-    l->few = l->few > 1 ? 32 : 16;
-    bool ok = tokens <= l->few || reserve_all(l, w, tokens, error);
-    ok = ok && create_buffer(l, l->part_bytes, &l->part, error) && create_buffer(l, l->temporary_bytes, &l->temporary, error);
+    /* Measured: on a CPU the own kernel is the faster way for any number of tokens (docs/llm.md). */
+    *l = (linear){.dev = dev, .k = k, .few = kernels_lanes(k, 2) == 1 ? UINT32_MAX : 32};
+    bool ok = reserve_all(l, w, tokens, error) && (tokens <= l->few || create_scratch(l, error));
     if (ok)
         *out = l;
     else
@@ -90,7 +94,7 @@ void linear_destroy(linear *l)
 
 uint64_t linear_bytes(const linear *l)
 {
-    return l->part_bytes + l->temporary_bytes;
+    return l->part ? l->part_bytes + l->temporary_bytes : 0;
 }
 
 bool linear_apply_rows(linear *l, const matrix *w, cl_mem x, uint32_t tokens, cl_mem y, bool accumulate, host_error *error)
@@ -128,6 +132,8 @@ static bool dequantize(linear *l, const matrix *w, size_t first, size_t count, h
 bool linear_apply_gemm(linear *l, const matrix *w, cl_mem x, uint32_t tokens, cl_mem y, bool accumulate, host_error *error)
 {
     cl_command_queue queue = l->dev->queue;
+    if (!l->part && !create_scratch(l, error))
+        return false;
     for (size_t first = 0, rows = part_rows(w); first < w->rows; first += rows) {
         size_t count = w->rows - first < rows ? w->rows - first : rows;
         if (!dequantize(l, w, first, count, error))

@@ -7,7 +7,7 @@
 
 typedef struct linear linear;
 
-/* Scratch for matrices of up to `largest` values and products of up to `tokens` tokens; dev and k are borrowed. */
+/* For the matrices of `w` and products of up to `tokens` tokens: all scratch that linear_apply needs. dev and k are borrowed. */
 bool linear_create(const device *dev, kernels *k, const weights *w, uint32_t tokens, linear **out, host_error *error);
 /* NULL is harmless. */
 void linear_destroy(linear *l);
@@ -16,7 +16,7 @@ uint64_t linear_bytes(const linear *l);
 
 /* y[tokens][rows] = x[tokens][columns] W^T, or added to y; float32, packed. Enqueues on the device's queue. */
 bool linear_apply(linear *l, const matrix *w, cl_mem x, uint32_t tokens, cl_mem y, bool accumulate, host_error *error);
-/* The same by a named way, for tests and timings. */
+/* The same by one way, for tests and timings; the second allocates scratch at its first call where linear_apply needs none. */
 bool linear_apply_rows(linear *l, const matrix *w, cl_mem x, uint32_t tokens, cl_mem y, bool accumulate, host_error *error);
 bool linear_apply_gemm(linear *l, const matrix *w, cl_mem x, uint32_t tokens, cl_mem y, bool accumulate, host_error *error);
 
