@@ -20,10 +20,10 @@ typedef struct member {
 } member;
 
 #define MEMBER(field) #field, offsetof(gear_codec, field)
-static const member members[] = {
-    {MEMBER(backbone), backbones}, {MEMBER(bits), NULL},        {MEMBER(group), NULL},         {MEMBER(rank_prompt), NULL},
-    {MEMBER(rank_decode), NULL},   {MEMBER(power_iterations), NULL}, {MEMBER(factor_bits), NULL}, {MEMBER(outlier_rule), rules},
-    {MEMBER(rotate), NULL},        {MEMBER(levels), levels},    {MEMBER(delta_bits), NULL}};
+static const member members[] = {{MEMBER(backbone), backbones}, {MEMBER(bits), NULL},          {MEMBER(group), NULL},
+                                 {MEMBER(rank_prompt), NULL},   {MEMBER(rank_decode), NULL},   {MEMBER(power_iterations), NULL},
+                                 {MEMBER(factor_bits), NULL},   {MEMBER(outlier_rule), rules}, {MEMBER(rotate), NULL},
+                                 {MEMBER(levels), levels},      {MEMBER(delta_bits), NULL}};
 enum { NUM_MEMBERS = sizeof members / sizeof *members };
 
 /* Enums of gear.h have the size of an int. */
@@ -66,7 +66,7 @@ static bool read_segments(const char *path, const json_t *value, gear_codec *cod
         return fail(error, EXIT_INPUT, "%s: segments is not a list of 1 to %u pairs", path, GEAR_MAX_SEGMENTS);
     for (size_t i = 0; i < count; ++i) {
         const json_t *pair = json_array_get(value, i);
-        uint32_t channels, bits;
+        uint32_t channels = 0, bits = 0;
         if (json_array_size(pair) != 2 || !read_number(path, "segments", json_array_get(pair, 0), &channels, error) ||
             !read_number(path, "segments", json_array_get(pair, 1), &bits, error) || channels > UINT16_MAX || bits > UINT16_MAX)
             return fail(error, EXIT_INPUT, "%s: segments holds something other than [channels, bits]", path);
@@ -87,7 +87,7 @@ static bool read_member(const char *path, const char *name, const json_t *value,
     }
     for (size_t i = 0; i < NUM_MEMBERS; ++i)
         if (!strcmp(name, members[i].name)) {
-            uint32_t number;
+            uint32_t number = 0;
             if (!(members[i].words ? read_word(path, &members[i], value, &number, error)
                                    : read_number(path, name, value, &number, error)))
                 return false;
@@ -104,9 +104,7 @@ static bool read_codec(const char *path, json_t *object, gear_codec *codec, host
     gear_codec_init(codec);
     if (!json_is_object(object))
         return fail(error, EXIT_INPUT, "%s: a layer is not {\"k\": {...}, \"v\": {...}}", path);
-    json_object_foreach(object, name, value)
-        if (!read_member(path, name, value, codec, error))
-            return false;
+    json_object_foreach(object, name, value) if (!read_member(path, name, value, codec, error)) return false;
     return true;
 }
 
@@ -196,8 +194,8 @@ bool codec_file_write(const codec_file *codecs, out_file *file, host_error *erro
 {
     json_t *layers = json_array();
     for (uint32_t i = 0; i < codecs->count; ++i)
-        json_array_append_new(layers,
-                              json_pack("{so so}", "k", codec_json(&codecs->layers[i].k), "v", codec_json(&codecs->layers[i].v)));
+        json_array_append_new(
+            layers, json_pack("{so so}", "k", codec_json(&codecs->layers[i].k), "v", codec_json(&codecs->layers[i].v)));
     json_t *exact = codecs->base.exact_first == GEAR_EXACT_AUTO ? json_string("auto") : json_integer(codecs->base.exact_first);
     json_t *root = json_pack("{sI sI so so}", "window", (json_int_t)codecs->base.window, "recent",
                              (json_int_t)codecs->base.recent, "exact_first", exact, "layers", layers);

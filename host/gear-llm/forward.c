@@ -67,14 +67,22 @@ static bool create_buffers(forward *f, host_error *error)
     const model *m = f->m;
     const forward_limits *l = &f->limits;
     const size_t rows = l->rows, q = (size_t)m->heads * m->head_dim, kv = (size_t)m->kv_heads * m->head_dim;
-    const size_t words[BUFFERS] = {
-        [IDS] = rows,           [POSITIONS] = rows,     [WANTED] = l->logits,
-        [FIRST_ROWS] = (size_t)l->sequences + 1,        [BEST] = l->logits,
-        [TURNS] = (size_t)l->positions * m->head_dim,   [X] = rows * m->width,
-        [NORMED] = (rows > l->logits ? rows : l->logits) * m->width,
-        [Q] = rows * q,         [KEYS] = rows * kv,     [VALUES] = rows * kv,
-        [ATTENDED] = rows * q,  [GATE] = rows * m->feed, [UP] = rows * m->feed,
-        [SQUARES] = l->sequences * kv,                  [LOGITS] = (size_t)l->logits * m->vocabulary};
+    const size_t words[BUFFERS] = {[IDS] = rows,
+                                   [POSITIONS] = rows,
+                                   [WANTED] = l->logits,
+                                   [FIRST_ROWS] = (size_t)l->sequences + 1,
+                                   [BEST] = l->logits,
+                                   [TURNS] = (size_t)l->positions * m->head_dim,
+                                   [X] = rows * m->width,
+                                   [NORMED] = (rows > l->logits ? rows : l->logits) * m->width,
+                                   [Q] = rows * q,
+                                   [KEYS] = rows * kv,
+                                   [VALUES] = rows * kv,
+                                   [ATTENDED] = rows * q,
+                                   [GATE] = rows * m->feed,
+                                   [UP] = rows * m->feed,
+                                   [SQUARES] = l->sequences * kv,
+                                   [LOGITS] = (size_t)l->logits * m->vocabulary};
     for (int i = 0; i < BUFFERS; ++i) {
         cl_int code;
         f->mem[i] = clCreateBuffer(f->dev->context, CL_MEM_READ_WRITE, 4 * words[i], NULL, &code);
@@ -174,11 +182,8 @@ static bool rope(forward *f, buffer what, uint32_t heads, uint32_t rows, host_er
 static gear_view view(const forward *f, buffer what, uint32_t heads, uint32_t row)
 {
     const size_t token = (size_t)heads * f->m->head_dim;
-    return (gear_view){.mem = f->mem[what],
-                       .offset = 4 * token * row,
-                       .stride_head = f->m->head_dim,
-                       .stride_token = token,
-                       .type = GEAR_F32};
+    return (gear_view){
+        .mem = f->mem[what], .offset = 4 * token * row, .stride_head = f->m->head_dim, .stride_token = token, .type = GEAR_F32};
 }
 
 /* The queries of one sequence, a few at a time, over the keys and values of its own prompt. */
@@ -296,7 +301,8 @@ static bool check(const forward *f, const forward_batch *b, uint32_t *rows, host
         sum += b->tokens[i];
         last = end > last ? end : last;
     }
-    if (sum > f->limits.rows || b->count > f->limits.sequences || b->num_wanted > f->limits.logits || last > f->limits.positions)
+    if (sum > f->limits.rows || b->count > f->limits.sequences || b->num_wanted > f->limits.logits ||
+        last > f->limits.positions)
         return fail(error, EXIT_DEVICE, "a batch of %llu tokens to position %llu is beyond what was asked for at the start",
                     (unsigned long long)sum, (unsigned long long)last);
     for (uint64_t i = 0; i < sum; ++i)
@@ -344,8 +350,7 @@ bool forward_prompt(forward *f, const forward_target *targets, uint32_t num_targ
     return run(f, &p, error);
 }
 
-bool forward_step(forward *f, const kv_cache *kv, const gear_sequence *sequences, const forward_batch *batch,
-                  host_error *error)
+bool forward_step(forward *f, const kv_cache *kv, const gear_sequence *sequences, const forward_batch *batch, host_error *error)
 {
     pass p = {.batch = batch, .kv = kv, .sequences = sequences};
     return run(f, &p, error);

@@ -71,7 +71,8 @@ static bool build_failure(cl_program program, const device *dev, const char *ste
     char log[4096] = "";
     (void)clGetProgramBuildInfo(program, dev->id, CL_PROGRAM_BUILD_LOG, sizeof log - 1, log, NULL);
     log[strcspn(log, "\n")] = 0;
-    return fail(error, EXIT_DEVICE, "the kernel %s does not compile on %s (OpenCL code %d): %.200s", stem, dev->name, (int)code, log);
+    return fail(error, EXIT_DEVICE, "the kernel %s does not compile on %s (OpenCL code %d): %.200s", stem, dev->name, (int)code,
+                log);
 }
 
 static bool compile(const kernels *k, const llm_embedded *source, entry *e, host_error *error)

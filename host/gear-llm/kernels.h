@@ -43,7 +43,10 @@ typedef struct kernel_range {
 bool kernels_run(const kernels *k, cl_kernel kernel, const kernel_arg *args, uint32_t count, const kernel_range *range,
                  host_error *error);
 
-#define KERNEL_ARG(x) {sizeof(x), &(x)}
+#define KERNEL_ARG(x)                                                                                                          \
+  {                                                                                                                            \
+    sizeof(x), &(x)                                                                                                            \
+  }
 #define KERNELS_RUN(k, kernel, range, error, ...)                                                                              \
   kernels_run(k, kernel, (const kernel_arg[]){__VA_ARGS__},                                                                    \
               (uint32_t)(sizeof((const kernel_arg[]){__VA_ARGS__}) / sizeof(kernel_arg)), range, error)

@@ -13,8 +13,8 @@
 #include "codec_flags.h"
 
 typedef struct kv_spec {
-    char *name;  /* owned: as on the command line */
-    recipe base; /* of every layer, unless `layers` is given */
+    char *name;              /* owned: as on the command line */
+    recipe base;             /* of every layer, unless `layers` is given */
     gear_codec_pair *layers; /* owned: [num_layers], or NULL */
     uint32_t num_layers;
 } kv_spec;

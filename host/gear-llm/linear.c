@@ -106,9 +106,7 @@ bool linear_apply_rows(linear *l, const matrix *w, cl_mem x, uint32_t tokens, cl
     if (!kernels_get(l->k, "linear", &options, &kernel, error))
         return false;
     const size_t local = lanes > 1 ? (size_t)lanes * rows : 1;
-    const kernel_range range = {2,
-                                {(tokens + together - 1) / together * local, (w->rows + rows - 1) / rows, 1},
-                                {local, 1, 1}};
+    const kernel_range range = {2, {(tokens + together - 1) / together * local, (w->rows + rows - 1) / rows, 1}, {local, 1, 1}};
     cl_ulong row_bytes = w->row_bytes;
     cl_uint units = w->columns / 32, add = accumulate;
     return KERNELS_RUN(l->k, kernel, &range, error, KERNEL_ARG(w->mem), KERNEL_ARG(row_bytes), KERNEL_ARG(w->rows),

@@ -13,17 +13,17 @@ enum { MOST_LAYERS = 1024, MOST_WIDTH = 1 << 20, MOST_HEADS = 1 << 14 };
 
 const char *model_role_name(model_role role)
 {
-    static const char *const names[MODEL_ROLES] = {
-        "attn_norm.weight", "attn_q.weight",   "attn_k.weight", "attn_v.weight",  "attn_output.weight",
-        "ffn_norm.weight",  "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"};
+    static const char *const names[MODEL_ROLES] = {"attn_norm.weight", "attn_q.weight",      "attn_k.weight",
+                                                   "attn_v.weight",    "attn_output.weight", "ffn_norm.weight",
+                                                   "ffn_gate.weight",  "ffn_up.weight",      "ffn_down.weight"};
     return names[role];
 }
 
 void model_role_shape(const model *m, model_role role, uint64_t *columns, uint64_t *rows)
 {
     const uint64_t q = (uint64_t)m->heads * m->head_dim, kv = (uint64_t)m->kv_heads * m->head_dim;
-    const uint64_t shapes[MODEL_ROLES][2] = {{m->width, 1},       {m->width, q}, {m->width, kv},
-                                             {m->width, kv},      {q, m->width}, {m->width, 1},
+    const uint64_t shapes[MODEL_ROLES][2] = {{m->width, 1},       {m->width, q},       {m->width, kv},
+                                             {m->width, kv},      {q, m->width},       {m->width, 1},
                                              {m->width, m->feed}, {m->width, m->feed}, {m->feed, m->width}};
     *columns = shapes[role][0];
     *rows = shapes[role][1];
@@ -54,8 +54,7 @@ static bool read_heads(model *m, host_error *error)
     if (m->heads % m->kv_heads)
         return refuse(m, "llama.attention.head_count_kv", "does not divide the number of heads", error);
     m->head_dim = m->width / m->heads;
-    if (gguf_has(m->file, "llama.attention.key_length") &&
-        !number(m, "llama.attention.key_length", 1024, &m->head_dim, error))
+    if (gguf_has(m->file, "llama.attention.key_length") && !number(m, "llama.attention.key_length", 1024, &m->head_dim, error))
         return false;
     uint32_t other = m->head_dim;
     if (gguf_has(m->file, "llama.attention.value_length") && !gguf_u32(m->file, "llama.attention.value_length", &other, error))
@@ -83,8 +82,7 @@ static bool read_rope(model *m, host_error *error)
                     scaling);
     if (!strcmp(scaling, "linear") && !gguf_f32(m->file, "llama.rope.scaling.factor", &m->rope_scale, error))
         return false;
-    return (m->rope_scale > 0.0f && isfinite(m->rope_scale)) ||
-           refuse(m, "llama.rope.scaling.factor", "is not above 0", error);
+    return (m->rope_scale > 0.0f && isfinite(m->rope_scale)) || refuse(m, "llama.rope.scaling.factor", "is not above 0", error);
 }
 
 static bool read_geometry(model *m, host_error *error)

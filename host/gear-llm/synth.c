@@ -42,8 +42,8 @@ static bool set_field(model *m, gguf_type *type, const char *text, size_t length
         const char *key;
         uint32_t *field;
         uint32_t most;
-    } fields[] = {{"layers", &m->layers, 1024},    {"d", &m->width, 1 << 18},      {"heads", &m->heads, 1024},
-                  {"kv", &m->kv_heads, 1024},      {"head_dim", &m->head_dim, 1024},     {"ff", &m->feed, 1 << 18},
+    } fields[] = {{"layers", &m->layers, 1024},       {"d", &m->width, 1 << 18},        {"heads", &m->heads, 1024},
+                  {"kv", &m->kv_heads, 1024},         {"head_dim", &m->head_dim, 1024}, {"ff", &m->feed, 1 << 18},
                   {"vocab", &m->vocabulary, 1 << 20}, {"context", &m->context, 1 << 24}};
     char key[16] = "", value[16] = "";
     if (length < 48 && sscanf(text, "%15[a-z_]=%15[a-z0-9_]", key, value) == 2 && strlen(key) + strlen(value) + 1 == length) {

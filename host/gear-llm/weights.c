@@ -20,14 +20,16 @@ static bool create_buffer(uploader *u, size_t bytes, const char *name, cl_mem *m
     cl_int code;
     *mem = clCreateBuffer(u->dev->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
     if (code != CL_SUCCESS)
-        return fail(error, EXIT_DEVICE, "no room on the device for the %zu bytes of %s (OpenCL code %d)", bytes, name, (int)code);
+        return fail(error, EXIT_DEVICE, "no room on the device for the %zu bytes of %s (OpenCL code %d)", bytes, name,
+                    (int)code);
     u->out->bytes += bytes;
     return true;
 }
 
 static bool write_buffer(const uploader *u, cl_mem mem, size_t bytes, const void *data, host_error *error)
 {
-    return cl_ok(clEnqueueWriteBuffer(u->dev->queue, mem, CL_TRUE, 0, bytes, data, 0, NULL, NULL), "clEnqueueWriteBuffer", error);
+    return cl_ok(clEnqueueWriteBuffer(u->dev->queue, mem, CL_TRUE, 0, bytes, data, 0, NULL, NULL), "clEnqueueWriteBuffer",
+                 error);
 }
 
 /* Row 2i + h of a head in the file is row h head_dim / 2 + i of the head. NULL where memory is exhausted. */
@@ -89,8 +91,8 @@ static bool add_vector(uploader *u, const gguf_tensor *t, matrix *out, host_erro
     for (size_t i = 0; !t->data && i < count; ++i)
         values[i] = 1.0f;
     ++u->tensors;
-    bool ok = create_buffer(u, out->row_bytes, t->name, &out->mem, error) &&
-              write_buffer(u, out->mem, out->row_bytes, values, error);
+    bool ok =
+        create_buffer(u, out->row_bytes, t->name, &out->mem, error) && write_buffer(u, out->mem, out->row_bytes, values, error);
     free(values);
     return ok;
 }
