@@ -4,9 +4,9 @@
   forward.py MODEL --prompt TEXT [--tokens N] --out LOGITS.npy
   forward.py MODEL --file TEXT_FILE [--limit TOKENS] --out LOGITS.npy
 
-Writes float32 [tokens, vocabulary]: the logits behind each token of the prompt and of the N tokens that greedy decoding puts
-after it. Prints them as JSON: ids, the number of ids of the prompt, text. Keys and values are rounded to 16 bits as a 16-bit cache does, unless
---exact. Needs the packages of requirements.txt."""
+Writes float32 [tokens, vocabulary]: the logits behind each token of the prompt and of the N tokens that greedy decoding
+puts after it. Prints JSON: the ids of all these tokens, how many are the prompt's, their text. Keys and values are rounded
+to 16 bits as a 16-bit cache does, unless --exact. Needs the packages of requirements.txt."""
 import argparse
 import json
 
