@@ -33,6 +33,14 @@ static void teardown(void)
 
 TestSuite(llm_kernels, .init = setup, .fini = teardown);
 
+/* From here on kernels are those of a GPU, which the device runs too: more than one work-item a row. */
+static void take_for_gpu(void)
+{
+    kernels_destroy(k);
+    dev.type = CL_DEVICE_TYPE_GPU;
+    cr_assert(kernels_create(&dev, &k, &error), "%s", error.text);
+}
+
 static uint32_t next_random(void)
 {
     state = state * 1664525u + 1013904223u;
@@ -195,7 +203,7 @@ static linear *make_linear(const matrix *w)
     return l;
 }
 
-Test(llm_kernels, rows_times_vectors)
+static void check_rows_times_vectors(void)
 {
     for (int i = 0; i < NUM_TYPES; ++i) {
         float *values;
@@ -210,6 +218,13 @@ Test(llm_kernels, rows_times_vectors)
     }
 }
 
+Test(llm_kernels, rows_times_vectors)
+{
+    check_rows_times_vectors();
+    take_for_gpu();
+    check_rows_times_vectors();
+}
+
 Test(llm_kernels, matrix_product_through_clblast)
 {
     float *values;
@@ -222,7 +237,7 @@ Test(llm_kernels, matrix_product_through_clblast)
     free(values);
 }
 
-Test(llm_kernels, rms_norm_of_listed_rows)
+static void check_rms_norm_of_listed_rows(void)
 {
     enum { WIDTH = 96, COUNT = 5 };
     static const cl_uint rows[] = {3, 1};
@@ -253,6 +268,13 @@ Test(llm_kernels, rms_norm_of_listed_rows)
         clReleaseMemObject(scale);
         clReleaseMemObject(list);
     }
+}
+
+Test(llm_kernels, rms_norm_of_listed_rows)
+{
+    check_rms_norm_of_listed_rows();
+    take_for_gpu();
+    check_rms_norm_of_listed_rows();
 }
 
 Test(llm_kernels, rope_turns_pairs)
@@ -300,7 +322,7 @@ Test(llm_kernels, swiglu_elementwise)
     clReleaseMemObject(u);
 }
 
-Test(llm_kernels, top1_takes_the_first_of_equals)
+static void check_top1_takes_the_first_of_equals(void)
 {
     enum { COUNT = 1000, LINES = 4 };
     static float x[LINES * COUNT];
@@ -319,6 +341,13 @@ Test(llm_kernels, top1_takes_the_first_of_equals)
     download(out, best, sizeof best);
     cr_assert_arr_eq(best, expected, sizeof best);
     clReleaseMemObject(in);
+}
+
+Test(llm_kernels, top1_takes_the_first_of_equals)
+{
+    check_top1_takes_the_first_of_equals();
+    take_for_gpu();
+    check_top1_takes_the_first_of_equals();
 }
 
 Test(llm_kernels, query_squares_are_means)
