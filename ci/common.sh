@@ -159,7 +159,8 @@ options_tool()
 
 # The kernels to look at, one a line: STEM<TAB>OPTIONS[<TAB>GATES]. The library itself says which option strings it uses,
 # through list_options; without a build what it once printed serves, kernel_options.txt. Those of gear-llm stand in
-# llm_kernel_options.txt. A STEM is a file of cl/, or a path. GATES is a comma list out of lint, amd, intel, nvidia; absent: all.
+# llm_kernel_options.txt. A STEM is a file of cl/, or a path. GATES is a comma list out of lint, amd, intel, nvidia; absent:
+# all.
 kernel_list()
 {
     local tool

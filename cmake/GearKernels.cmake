@@ -17,7 +17,8 @@ function(gear_embed_kernels out)
         set(symbol "${arg_PREFIX}cl_${stem}")
         set(file "${directory}/${stem}.c")
         add_custom_command(OUTPUT "${file}"
-            COMMAND "${CMAKE_COMMAND}" -D "DIR=${source}" -D "STEM=${stem}" -D "SYMBOL=${symbol}" -D "OUT=${file}" -P "${script}"
+            COMMAND "${CMAKE_COMMAND}" -D "DIR=${source}" -D "STEM=${stem}" -D "SYMBOL=${symbol}" -D "OUT=${file}"
+            -P "${script}"
             DEPENDS "${kernel}" ${headers} "${script}" COMMENT "Embedding ${arg_DIRECTORY}/${stem}.cl" VERBATIM)
         list(APPEND sources "${file}")
         string(APPEND declarations

@@ -3,8 +3,8 @@
  *    "layers": [{"k": {"backbone": "mixed", "segments": [[16, 4], [48, 2]], "rank_prompt": 4, "factor_bits": 4},
  *                "v": {"backbone": "mixed", "bits": 2, "rotate": 1}}, ...]}
  * Names and meanings are those of gear_codec and gear_cache_desc; a missing member is what gear_codec_init writes, and for the
- * cache a window of 64, nothing exact and recent 0. "exact_first" may be "auto". An unknown member is refused, so that a misspelt
- * one is not overlooked; ranges are the library's to check. */
+ * cache a window of 64, nothing exact and recent 0. "exact_first" may be "auto". An unknown member is refused, so that a
+ * misspelt one is not overlooked; ranges are the library's to check. */
 #ifndef HOST_CODEC_FILE_H
 #define HOST_CODEC_FILE_H
 

@@ -271,8 +271,8 @@ bool npy_write(const float *values, size_t rows, size_t columns, out_file *file,
     char head[128];
     memset(head, ' ', sizeof head);
     memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
-    int length = snprintf(head + 10, sizeof head - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", rows,
-                          columns);
+    int length =
+        snprintf(head + 10, sizeof head - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", rows, columns);
     head[10 + length] = ' ';
     head[sizeof head - 1] = '\n';
     errno = 0;

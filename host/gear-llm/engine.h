@@ -1,5 +1,5 @@
-/* engine.h: what every mode of gear-llm opens: device, library, model, weights, tokenizer, the caches' specs; and the flags that
- * name them. */
+/* engine.h: what every mode of gear-llm opens: device, library, model, weights, tokenizer, the caches' specs; and the flags
+ * that name them. */
 #ifndef GEAR_LLM_ENGINE_H
 #define GEAR_LLM_ENGINE_H
 
@@ -54,8 +54,8 @@ bool engine_open(const engine_flags *flags, const char *default_kv, engine *out,
 /* All zero is harmless. */
 void engine_close(engine *e);
 
-/* Appends the tokens of a text, the beginning of the sequence in front where the model wants one. With synthetic weights there is no
- * tokenizer: refused. */
+/* Appends the tokens of a text, the beginning of the sequence in front where the model wants one. With synthetic weights there
+ * is no tokenizer: refused. */
 bool engine_encode(const engine *e, const char *text, size_t size, bool special, token_list *out, host_error *error);
 
 /* Reads a whole file; the caller frees. NUL behind the end. */

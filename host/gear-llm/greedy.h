@@ -1,5 +1,5 @@
-/* greedy.h: continues several sequences of one cache at once, each with its likeliest tokens, until its text ends. The batch shrinks
- * as sequences finish. */
+/* greedy.h: continues several sequences of one cache at once, each with its likeliest tokens, until its text ends. The batch
+ * shrinks as sequences finish. */
 #ifndef GEAR_LLM_GREEDY_H
 #define GEAR_LLM_GREEDY_H
 

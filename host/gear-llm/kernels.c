@@ -48,7 +48,7 @@ uint32_t kernels_lanes(const kernels *k, uint32_t on_gpu)
     return k->is_cpu ? 1 : on_gpu;
 }
 
-/* The canonical option string: the only place that makes one. */
+/* The canonical option string: the only place of this program that makes one. */
 static void write_options(const kernel_options *o, char out[OPTION_BYTES])
 {
     int used = snprintf(out, OPTION_BYTES, "-cl-std=CL1.2");

@@ -1,5 +1,5 @@
-/* kernels.h: the kernels of gear-llm on one device: each file of cl/ holds one kernel, llm_k_STEM, compiled once for each set of
- * options that is asked for. */
+/* kernels.h: the kernels of gear-llm on one device: each file of cl/ holds one kernel, llm_k_STEM, compiled once for each set
+ * of options that is asked for. */
 #ifndef GEAR_LLM_KERNELS_H
 #define GEAR_LLM_KERNELS_H
 

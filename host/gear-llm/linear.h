@@ -1,5 +1,5 @@
-/* linear.h: y = W x for rows of activations. Few tokens go through an own kernel that reads the blocks of the file; for many the
- * matrix is turned into float32, a part at a time, and multiplied by CLBlast. */
+/* linear.h: y = W x for rows of activations. Few tokens go through an own kernel that reads the blocks of the file; for many
+ * the matrix is turned into float32, a part at a time, and multiplied by CLBlast. */
 #ifndef GEAR_LLM_LINEAR_H
 #define GEAR_LLM_LINEAR_H
 
@@ -7,7 +7,8 @@
 
 typedef struct linear linear;
 
-/* For the matrices of `w` and products of up to `tokens` tokens: all scratch that linear_apply needs. dev and k are borrowed. */
+/* For the matrices of `w` and products of up to `tokens` tokens: all scratch that linear_apply needs. dev and k are borrowed.
+ * */
 bool linear_create(const device *dev, kernels *k, const weights *w, uint32_t tokens, linear **out, host_error *error);
 /* NULL is harmless. */
 void linear_destroy(linear *l);

@@ -42,8 +42,8 @@ void model_role_shape(const model *m, model_role role, uint64_t *columns, uint64
 /* "attn_q.weight", the name behind "blk.N." */
 const char *model_role_name(model_role role);
 
-/* Borrows the file, which must outlive the model. Another architecture, a missing key or tensor, a shape that does not fit and what
- * this program does not compute (biases, experts, other RoPE scalings) are refused by name. */
+/* Borrows the file, which must outlive the model. Another architecture, a missing key or tensor, a shape that does not fit and
+ * what this program does not compute (biases, experts, other RoPE scalings) are refused by name. */
 bool model_open(const gguf *file, model *out, host_error *error);
 
 /* Random weights of a geometry: a name (llama-7b, llama3-8b, smollm2-135m, tiny) or a list "d=128,layers=2,heads=4,kv=2,

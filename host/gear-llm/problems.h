@@ -17,8 +17,8 @@ typedef struct problem_list {
     uint32_t longest_prompt, longest_completion, longest;
 } problem_list;
 
-/* At most `limit` problems (0: all). A line without exactly one tabulator, with nothing on either side of it, or with bytes that no
- * token covers is refused as "FILE: line N: ...". */
+/* At most `limit` problems (0: all). A line without exactly one tabulator, with nothing on either side of it, or with bytes
+ * that no token covers is refused as "FILE: line N: ...". */
 bool problems_read(const char *path, const engine *e, size_t limit, problem_list *out, host_error *error);
 void problems_free(problem_list *list);
 

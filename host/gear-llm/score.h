@@ -1,5 +1,5 @@
-/* score.h: how good the predictions of one cache are, token by token: cross-entropy of the text, Kullback-Leibler divergence from
- * the predictions of a reference, agreement of the likeliest token. All in nats and double precision. */
+/* score.h: how good the predictions of one cache are, token by token: cross-entropy of the text, Kullback-Leibler divergence
+ * from the predictions of a reference, agreement of the likeliest token. All in nats and double precision. */
 #ifndef GEAR_LLM_SCORE_H
 #define GEAR_LLM_SCORE_H
 

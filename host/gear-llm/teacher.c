@@ -36,7 +36,8 @@ static bool create_memory(teacher *t, uint32_t rows, host_error *error)
     t->log_sums = malloc(rows * sizeof *t->log_sums);
     t->next = malloc(t->limits.group * sizeof *t->next);
     t->run_of = calloc(t->e->specs.count, sizeof *t->run_of);
-    return (t->runs && t->run_of && t->logits && t->expected && t->log_sums && t->next) || fail(error, EXIT_DEVICE, "host memory exhausted");
+    return (t->runs && t->run_of && t->logits && t->expected && t->log_sums && t->next) ||
+           fail(error, EXIT_DEVICE, "host memory exhausted");
 }
 
 bool teacher_create(engine *e, const teacher_limits *limits, teacher *out, host_error *error)

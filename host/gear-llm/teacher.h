@@ -1,8 +1,9 @@
-/* teacher.h: teacher-forced comparison of caches with the 16-bit one. The texts' prompts are computed exactly, once, and compressed
- * by every cache; then each text's own tokens are fed to all caches, and what each predicts is scored against the reference.
+/* teacher.h: teacher-forced comparison of caches with the 16-bit one. The texts' prompts are computed exactly, once, and
+ * compressed by every cache; then each text's own tokens are fed to all caches, and what each predicts is scored against the
+ * reference.
  *
- * Tokens are fed in chunks that end where a segment is compressed, at most 64: as the newest tokens of a chunk see each other as they
- * are, that equals feeding them one by one, but for the rounding of sums; `chunk` 1 does feed them one by one. */
+ * Tokens are fed in chunks that end where a segment is compressed, at most 64: as the newest tokens of a chunk see each other
+ * as they are, that equals feeding them one by one, but for the rounding of sums; `chunk` 1 does feed them one by one. */
 #ifndef GEAR_LLM_TEACHER_H
 #define GEAR_LLM_TEACHER_H
 
@@ -43,7 +44,7 @@ typedef struct teacher {
     teacher_limits limits;
     teacher_run *runs; /* owned: the reference, then one for each spec that is not the 16-bit cache too */
     size_t num_runs;
-    size_t *run_of; /* owned: index of the run of each of the engine's specs */
+    size_t *run_of;           /* owned: index of the run of each of the engine's specs */
     kv_spec_list reference;   /* the 16-bit cache */
     float *logits, *expected; /* owned: [rows of a call][vocabulary] */
     double *log_sums;         /* of the expected rows */
@@ -63,7 +64,8 @@ bool teacher_finish(teacher *t, uint32_t count, host_error *error);
 /* Whether a run is one of the engine's specs: the reference need not be. */
 bool teacher_shows(const teacher *t, size_t run);
 
-/* Bits per value of a run over all texts: all that compressed tokens occupy over the compressed tokens; and with the window over all. */
+/* Bits per value of a run over all texts: all that compressed tokens occupy over the compressed tokens; and with the window
+ * over all. */
 double teacher_bits(const teacher_run *run, bool with_window);
 
 #endif

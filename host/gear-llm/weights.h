@@ -1,5 +1,6 @@
-/* weights.h: the tensors of a model on the device: matrices in the blocks of the file, vectors as float32. Rows of Q and K are put
- * back from the file's interleaved order into that of pairs (i, i + head_dim / 2), so that one RoPE kernel serves all models. */
+/* weights.h: the tensors of a model on the device: matrices in the blocks of the file, vectors as float32. Rows of Q and K are
+ * put back from the file's interleaved order into that of pairs (i, i + head_dim / 2), so that one RoPE kernel serves all
+ * models. */
 #ifndef GEAR_LLM_WEIGHTS_H
 #define GEAR_LLM_WEIGHTS_H
 

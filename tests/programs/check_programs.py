@@ -4,7 +4,7 @@
     check_programs.py usage PROGRAM...       --help, --version, --usage and a wrong flag of each
     check_programs.py pack GEAR_PACK DATA    one layer of the test data, cold and warm; wrong input; files of failed runs
     check_programs.py info GEAR_INFO         devices, a plan and the presets, as text and as JSON
-    check_programs.py llm GEAR_LLM DATA      the chain-of-thought model of the test data and a synthetic one, every mode; wrong input
+    check_programs.py llm GEAR_LLM DATA      every mode, with the chain-of-thought model and a synthetic one; wrong input
     check_programs.py example PROGRAM...     each returns 0 and says something
 
 A first failure ends it with exit status 1 and one line. GEAR_TEST_DEVICE names the device, GEAR_TEST_TMP a folder for files.
@@ -207,15 +207,16 @@ def llm_eval(program, model, problems, folder):
         file.write("".join(line.replace("\t", "").rstrip("\n") for line in problems[:4]))
     rows = []
     for chunk in ("1", "64"):
-        succeed(program, "eval", *device(), "--model", model, "--text", text, "--text", text + "@100", "--prefill", "200", "--decode",
-                "150", "--chunk", chunk, "--kv", "kivi2+LS,gear_2_6", "--json", out)
+        succeed(program, "eval", *device(), "--model", model, "--text", text, "--text", text + "@100", "--prefill", "200",
+                "--decode", "150", "--chunk", chunk, "--kv", "kivi2+LS,gear_2_6", "--json", out)
         document = read_json(out)
         need(document["windows"] == 2, str(document))
         rows.append(document["rows"])
     for one, many in zip(*rows):
         need(one["kl"] > 0 and one["tokens"] == many["tokens"] == 300, f"{one}, {many}")
         for key in ("kl", "perplexity", "kl_99", "bits_per_value"):
-            need(math.isclose(one[key], many[key], rel_tol=0.02, abs_tol=1e-6), f"{key}: {one[key]} by steps, {many[key]} by chunks")
+            need(math.isclose(one[key], many[key], rel_tol=0.02, abs_tol=1e-6),
+                 f"{key}: {one[key]} by steps, {many[key]} by chunks")
 
 
 def llm_batch(program, folder):
@@ -233,7 +234,8 @@ def llm_refuse(program, part, mode, *arguments):
     done = run(program, mode, *device(), *arguments)
     lines = [line for line in done.stderr.splitlines() if not line.startswith("Try `")]
     need(done.returncode == 2 and not done.stdout, f"{mode} {arguments}: {done.returncode}: {done.stdout!r} {done.stderr!r}")
-    need(len(lines) == 1 and lines[0].startswith(f"gear-llm {mode}: ") and part in lines[0], f"{mode} {arguments}: {done.stderr!r}")
+    need(len(lines) == 1 and lines[0].startswith(f"gear-llm {mode}: ") and part in lines[0],
+         f"{mode} {arguments}: {done.stderr!r}")
 
 
 def llm_wrong_input(program, model, folder):
@@ -246,8 +248,8 @@ def llm_wrong_input(program, model, folder):
     with open(model, "rb") as file:
         weights = file.read()
     prompt = ("--prompt", "^ab=01;?ab:")
-    for part, path in (("short.gguf", file_of("short.gguf", weights[:100000])), ("text.gguf", file_of("text.gguf", b"no model")),
-                       ("none.gguf", os.path.join(folder, "none.gguf"))):
+    for part, path in (("short.gguf", file_of("short.gguf", weights[:100000])),
+                       ("text.gguf", file_of("text.gguf", b"no model")), ("none.gguf", os.path.join(folder, "none.gguf"))):
         llm_refuse(program, part, "generate", "--model", path, *prompt)
     other = weights.replace(b"llama", b"gemma", 1)
     llm_refuse(program, "gemma", "generate", "--model", file_of("other.gguf", other), *prompt)
@@ -266,8 +268,8 @@ def llm_wrong_input(program, model, folder):
         path = file_of(f"problems{number}.txt", lines)
         llm_refuse(program, f"{path}: line 2: ", "solve", "--model", model, "--problems", path)
     llm_refuse(program, "no problems", "solve", "--model", model, "--problems", file_of("empty.txt", b""))
-    llm_refuse(program, "tokens; 1 windows", "eval", "--model", model, "--text", file_of("brief.txt", b"abc"), "--prefill", "10",
-               "--decode", "10")
+    llm_refuse(program, "tokens; 1 windows", "eval", "--model", model, "--text", file_of("brief.txt", b"abc"), "--prefill",
+               "10", "--decode", "10")
     llm_refuse(program, "takes", "batch", "--synth", "tiny", "--memory", "10K")
     llm_refuse(program, "--memory", "batch", "--synth", "tiny", "--memory", "much")
     llm_refuse(program, "'huge'", "batch", "--synth", "huge", "--memory", "1G")

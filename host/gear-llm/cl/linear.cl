@@ -2,8 +2,8 @@
  *     y[t][n] = sum over k of w[n][k] x[t][k]     (added to y where `accumulate`)
  * A row of the matrix belongs to LANES work-items, which take its quarters of units in turn, and is read once for all tokens.
  * A CPU has one lane and a work-group of one work-item, which does ROWS rows; a GPU work-group does ROWS rows side by side.
- * The first dimension of the range counts groups of TOKENS tokens, the second of ROWS rows, so that the groups that share rows of
- * the matrix run together. Tokens beyond `tokens` are computed from the last one and not stored. */
+ * The first dimension of the range counts groups of TOKENS tokens, the second of ROWS rows, so that the groups that share rows
+ * of the matrix run together. Tokens beyond `tokens` are computed from the last one and not stored. */
 #include "values.clh"
 #include "lanes.clh"
 
