@@ -7,6 +7,9 @@
 /* Float32 values of a matrix that are there at a time: 64 MiB. A larger matrix is done in parts of whole rows. */
 #define PART_VALUES ((size_t)16 << 20)
 
+/* Of a GPU's work-group: work-items that share rows, and how many such teams (cl/linear.cl). */
+enum { LANES = 32, TEAMS = 4 };
+
 struct linear {
     const device *dev;
     kernels *k;
@@ -71,8 +74,9 @@ bool linear_create(const device *dev, kernels *k, const weights *w, uint32_t tok
     linear *l = calloc(1, sizeof *l);
     if (!l)
         return fail(error, EXIT_DEVICE, "host memory exhausted");
-    /* Measured: on a CPU the own kernel is the faster way for any number of tokens (docs/llm.md). */
-    *l = (linear){.dev = dev, .k = k, .few = kernels_lanes(k, 2) == 1 ? UINT32_MAX : 32};
+    /* On a CPU the own kernel is the faster way for any number of tokens, as measured (docs/llm.md). On a GPU it reads the matrix
+     * once for every 8 tokens, where the other way writes and reads it as float32. */
+    *l = (linear){.dev = dev, .k = k, .few = kernels_lanes(k, LANES) == 1 ? UINT32_MAX : 64};
     bool ok = reserve_all(l, w, tokens, error) && (tokens <= l->few || create_scratch(l, error));
     if (ok)
         *out = l;
@@ -100,12 +104,12 @@ uint64_t linear_bytes(const linear *l)
 bool linear_apply_rows(linear *l, const matrix *w, cl_mem x, uint32_t tokens, cl_mem y, bool accumulate, host_error *error)
 {
     cl_kernel kernel;
-    const uint32_t lanes = kernels_lanes(l->k, 32), rows = lanes > 1 ? 4 : 8;
-    const uint32_t together = tokens > 4 ? 8 : tokens > 2 ? 4 : tokens;
+    const uint32_t lanes = kernels_lanes(l->k, LANES), together = tokens > 4 ? 8 : tokens > 2 ? 4 : tokens;
+    const uint32_t each = lanes > 1 && together > 2 ? 4 : 1, rows = lanes > 1 ? TEAMS * each : 8;
     const kernel_options options = {.weight_type = &w->type, .tokens = together, .lanes = lanes, .rows = rows};
     if (!kernels_get(l->k, "linear", &options, &kernel, error))
         return false;
-    const size_t local = lanes > 1 ? (size_t)lanes * rows : 1;
+    const size_t local = lanes > 1 ? (size_t)lanes * TEAMS : 1;
     const kernel_range range = {2, {(tokens + together - 1) / together * local, (w->rows + rows - 1) / rows, 1}, {local, 1, 1}};
     cl_ulong row_bytes = w->row_bytes;
     cl_uint units = w->columns / 32, add = accumulate;

@@ -1,7 +1,8 @@
 /* linear.cl: a weight matrix times up to TOKENS vectors, straight from the blocks of the model file:
  *     y[t][n] = sum over k of w[n][k] x[t][k]     (added to y where `accumulate`)
  * A row of the matrix belongs to LANES work-items, which take its quarters of units in turn, and is read once for all tokens.
- * A CPU has one lane and a work-group of one work-item, which does ROWS rows; a GPU work-group does ROWS rows side by side.
+ * A work-group does ROWS rows: on a CPU one work-item, one row after the other; on a GPU teams of LANES work-items, each with
+ * EACH rows at a time.
  * The first dimension of the range counts groups of TOKENS tokens, the second of ROWS rows, so that the groups that share rows
  * of the matrix run together. Tokens beyond `tokens` are computed from the last one and not stored. */
 #include "values.clh"
@@ -65,30 +66,64 @@ llm_k_linear(__global const uchar *weights, ulong row_bytes, uint rows, uint uni
 
 #else
 
-#  define SHARE(t) part[(t) * (ROWS * LANES) + lid] = llm_sum8(sum##t);
+/* Rows of one lane: what it loads of x serves them all. */
+#  if TOKENS > 2
+#    define EACH 4u
+#  else
+#    define EACH 1u
+#  endif
+#  define GROUP (ROWS / EACH * LANES)
 
-__kernel __attribute__((reqd_work_group_size(ROWS *LANES, 1, 1))) void
+LLM_INLINE float llm_dot8(float8 a, float8 b, float sum)
+{
+    sum = fma(a.s0, b.s0, sum);
+    sum = fma(a.s1, b.s1, sum);
+    sum = fma(a.s2, b.s2, sum);
+    sum = fma(a.s3, b.s3, sum);
+    sum = fma(a.s4, b.s4, sum);
+    sum = fma(a.s5, b.s5, sum);
+    sum = fma(a.s6, b.s6, sum);
+    return fma(a.s7, b.s7, sum);
+}
+
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void
 llm_k_linear(__global const uchar *weights, ulong row_bytes, uint rows, uint units, __global const float *x, uint tokens,
              __global float *y, uint stride, uint accumulate)
 {
-    __local float part[TOKENS * ROWS * LANES];
+    __local float part[EACH * TOKENS * GROUP];
     const uint lid = (uint)get_local_id(0), lane = lid % LANES;
-    const uint token = (uint)get_group_id(0) * TOKENS, first = (uint)get_group_id(1) * ROWS;
-    const __global uchar *row = weights + min(first + lid / LANES, rows - 1u) * row_bytes;
+    const uint token = (uint)get_group_id(0) * TOKENS, first = (uint)get_group_id(1) * ROWS, own = first + lid / LANES * EACH;
+    float sum[EACH * TOKENS];
+#  pragma unroll
+    for (uint i = 0; i < EACH * TOKENS; i++)
+        sum[i] = 0.0f;
     EACH_TOKEN(INPUT)
-    EACH_TOKEN(START)
-    for (uint u = lane / 4u; u < units; u += LANES / 4u)
-        STEP(u, lane & 3u);
-    EACH_TOKEN(SHARE)
+#  pragma unroll 1
+    for (uint u = lane / 4u; u < units; u += LANES / 4u) {
+        const uint at = u * 4u + (lane & 3u);
+        float8 w8[EACH];
+#  pragma unroll
+        for (uint r = 0; r < EACH; r++)
+            w8[r] = llm_values8(weights + min(own + r, rows - 1u) * row_bytes, u, lane & 3u);
+#  define SUM(t)                                                                                                               \
+    {                                                                                                                          \
+      const float8 x8 = vload8(at, x##t);                                                                                      \
+      _Pragma("unroll") for (uint r = 0; r < EACH; r++) sum[r * TOKENS + (t)] = llm_dot8(w8[r], x8, sum[r * TOKENS + (t)]);    \
+    }
+        EACH_TOKEN(SUM)
+    }
+#  pragma unroll
+    for (uint i = 0; i < EACH * TOKENS; i++)
+        part[i * GROUP + lid] = sum[i];
     barrier(CLK_LOCAL_MEM_FENCE);
-    if (lid < TOKENS * ROWS) {
-        const uint t = token + lid / ROWS, n = first + lid % ROWS;
-        if (t < tokens && n < rows) {
-            float sum = 0.0f;
-            for (uint i = 0; i < LANES; i++)
-                sum += part[lid * LANES + i];
-            llm_store(y + (ulong)t * stride + n, sum, accumulate);
-        }
+    for (uint i = lid; i < ROWS * TOKENS; i += GROUP) {
+        const uint n = i % ROWS, t = i / ROWS;
+        const __local float *lanes = part + (n % EACH * TOKENS + t) * GROUP + n / EACH * LANES;
+        float all = 0.0f;
+        for (uint j = 0; j < LANES; j++)
+            all += lanes[(i + j) % LANES]; /* neighbours begin at different banks */
+        if (token + t < tokens && first + n < rows)
+            llm_store(y + (ulong)(token + t) * stride + first + n, all, accumulate);
     }
 }
 
