@@ -19,6 +19,7 @@ tally build build
 tally tests ci/run_ctest.sh -E '^consumer$'
 tally house-rules ci/check_layers.sh
 tally documents ci/check_docs.sh
+tally model-files ci/check_model_files.sh
 tally kernel-lint ci/check_lint.sh
 # An old and a new chip of each kind; nightly.sh takes them all.
 tally gates env GATE_AMD="gfx906 gfx1100" GATE_INTEL="skl acm-g10" GATE_NVIDIA="sm_75 sm_90" ci/check_gates.sh

@@ -5,7 +5,7 @@
  *          within a word the pair with the lowest rank in tokenizer.ggml.merges is joined until none is left;
  *  "rwkv"  a plain vocabulary without merges: at every place the longest token that matches. Tokens are written with the
  *          escapes \t \n \r \\ \' \" and \xHH, as Python writes bytes.
- * Text is bytes. Valid UTF-8 is cut as Unicode; other bytes are words of their own and survive encoding and decoding.
+ * Text is bytes: valid UTF-8 is cut as Unicode, other bytes are words of their own. The pieces of the tokens are the text.
  * A tokenizer is immutable after its creation and may be used by several threads. It keeps nothing of the model file. */
 #ifndef GEAR_LLM_TOKENIZER_H
 #define GEAR_LLM_TOKENIZER_H

@@ -92,15 +92,16 @@ def texts():
         out = ""
         while len(out) < 80:
             low, high = rng.choice(pools)
-            out += "".join(chr(rng.randrange(low, high)) for _ in range(rng.randrange(1, 5))) + rng.choice(["", " ", "7", "\n", "'s"])
+            out += "".join(chr(rng.randrange(low, high)) for _ in range(rng.randrange(1, 5)))
+            out += rng.choice(["", " ", "7", "\n", "'s"])
         cases.append("".join(c for c in out if unicodedata.category(c) not in ("Cn", "Cs")))
     return cases
 
 
 def write_pairs(path, pre, tokens, merges):
     types = [NORMAL] * len(tokens)
-    more = [("<|endoftext|>", CONTROL), ("<|im_start|>", CONTROL), ("<|im_end|>", CONTROL), ("<tool>", ADDED), ("<tool>x", ADDED),
-            ("Ġunmerged", NORMAL)]
+    more = [("<|endoftext|>", CONTROL), ("<|im_start|>", CONTROL), ("<|im_end|>", CONTROL), ("<tool>", ADDED),
+            ("<tool>x", ADDED), ("Ġunmerged", NORMAL)]
     tokens, types = tokens + [token for token, _ in more], types + [kind for _, kind in more]
     theirs = gguf_tokenizer.BytePairs(tokens, types, merges, pre)
     out = gguf.GGUFWriter(path, "none")
