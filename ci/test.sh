@@ -23,6 +23,7 @@ tally model-files ci/check_model_files.sh
 tally kernel-lint ci/check_lint.sh
 # An old and a new chip of each kind; nightly.sh takes them all.
 tally gates env GATE_AMD="gfx906 gfx1100" GATE_INTEL="skl acm-g10" GATE_NVIDIA="sm_75 sm_90" ci/check_gates.sh
+tally logits ci/check_llm.sh
 tally consumer ci/check_consumer.sh
 tally oclgrind ci/check_oclgrind.sh
 tally sanitizers ci/check_sanitize.sh
