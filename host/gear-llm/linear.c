@@ -13,7 +13,9 @@ enum { LANES = 32, TEAMS = 4 };
 struct linear {
     const device *dev;
     kernels *k;
-    uint32_t few; /* up to so many tokens the own kernel is the faster way */
+    const weights *w;
+    uint32_t tokens; /* most of one product */
+    uint32_t few;    /* up to so many tokens the own kernel is the faster way */
     cl_mem part, temporary;
     size_t part_bytes, temporary_bytes;
 };
@@ -53,19 +55,15 @@ static bool reserve(linear *l, const matrix *w, uint32_t tokens, host_error *err
     return true;
 }
 
-static bool reserve_all(linear *l, const weights *w, uint32_t tokens, host_error *error)
+static bool create_scratch(linear *l, host_error *error)
 {
-    if (!reserve(l, &w->output, tokens, error))
+    const weights *w = l->w;
+    if (!reserve(l, &w->output, l->tokens, error))
         return false;
     for (uint32_t i = 0; i < w->count; ++i)
         for (int role = 0; role < MODEL_ROLES; ++role)
-            if (w->layers[i].roles[role].rows > 1 && !reserve(l, &w->layers[i].roles[role], tokens, error))
+            if (w->layers[i].roles[role].rows > 1 && !reserve(l, &w->layers[i].roles[role], l->tokens, error))
                 return false;
-    return true;
-}
-
-static bool create_scratch(linear *l, host_error *error)
-{
     return create_buffer(l, l->part_bytes, &l->part, error) && create_buffer(l, l->temporary_bytes, &l->temporary, error);
 }
 
@@ -74,10 +72,11 @@ bool linear_create(const device *dev, kernels *k, const weights *w, uint32_t tok
     linear *l = calloc(1, sizeof *l);
     if (!l)
         return fail(error, EXIT_DEVICE, "host memory exhausted");
-    /* On a CPU the own kernel is the faster way for any number of tokens, as measured (docs/llm.md). On a GPU it reads the matrix
-     * once for every 8 tokens, where the other way writes and reads it as float32. */
-    *l = (linear){.dev = dev, .k = k, .few = kernels_lanes(k, LANES) == 1 ? UINT32_MAX : 64};
-    bool ok = reserve_all(l, w, tokens, error) && (tokens <= l->few || create_scratch(l, error));
+    /* On a CPU the own kernel is the faster way for any number of tokens, as measured (docs/llm.md). On a GPU it reads the
+     * matrix once for every 8 tokens, where the other way writes and reads it as float32. */
+    *l = (linear){.dev = dev, .k = k, .w = w, .tokens = tokens};
+    l->few = kernels_lanes(k, LANES) == 1 ? UINT32_MAX : 64;
+    bool ok = tokens <= l->few || create_scratch(l, error);
     if (ok)
         *out = l;
     else

@@ -197,8 +197,9 @@ static void check_product(product *apply, linear *l, const matrix *w, const floa
 /* A model of this one matrix, for the scratch. */
 static linear *make_linear(const matrix *w)
 {
-    const weights all = {.output = *w};
+    static weights all;
     linear *l = NULL;
+    all = (weights){.output = *w};
     cr_assert(linear_create(&dev, k, &all, MOST_TOKENS, &l, &error), "%s", error.text);
     return l;
 }

@@ -3,9 +3,9 @@
 
   compare.py GEAR_LLM MODEL TEXT_FILE...
 
-Each file's first 200 tokens are a prompt. The logits must agree within 2e-2, and their likeliest tokens must be the same: behind
-each of the 64, and behind those of the prompt where the reference's two likeliest are further apart than that. Prints the
-largest difference for each file. Exit status 1 and one line where that is not so. Needs the packages of requirements.txt."""
+Each file's first 200 tokens are a prompt. The logits must agree within 2e-2, and their likeliest tokens must be the same:
+behind each of the 64, and behind those of the prompt where the reference's two likeliest are further apart than that.
+Prints the largest difference for each file. Exit status 1 and one line where that is not so. Needs the packages of requirements.txt."""
 import os
 import subprocess
 import sys
