@@ -5,9 +5,10 @@
 
 for_each_kernel lint ci/lint_kernel.sh build/lint
 listed=$(kernel_list | cut -f 1 | sort -u)
-for file in cl/*.cl; do
+for file in cl/*.cl host/gear-llm/cl/*.cl; do
     [ -e "$file" ] || continue
-    stem=$(basename "$file" .cl)
+    stem=${file%.cl}
+    stem=${stem#cl/}
     grep -qx "$stem" <<< "$listed" || fail "lint $stem: the option list does not name it"
 done
 tool=$(options_tool)

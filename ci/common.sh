@@ -12,7 +12,7 @@ BUILD=${GEAR_BUILD_DIR:-build/ci}
 TOOLS=build/tools
 
 PACKAGES_BUILD=(gcc g++ libc6-dev cmake ninja-build pkg-config opencl-headers ocl-icd-opencl-dev pocl-opencl-icd
-    libjansson-dev libxxhash-dev)
+    libjansson-dev libpcre2-dev libclblast-dev libxxhash-dev)
 PACKAGES_TEST=(libcriterion-dev clang-15 clang-format-14 rocm-device-libs libclc-15 intel-opencl-icd oclgrind
     binutils git python3 python3-pip)
 
@@ -159,17 +159,17 @@ options_tool()
 }
 
 # The kernels to look at, one a line: STEM<TAB>OPTIONS[<TAB>GATES]. The library itself says which option strings it uses,
-# through list_options; without a build what it once printed serves, kernel_options.txt. GATES is a comma list out of lint,
-# amd, intel, nvidia; absent: all.
+# through list_options; without a build what it once printed serves, kernel_options.txt. Those of gear-llm stand in
+# llm_kernel_options.txt. A STEM is a file of cl/, or a path. GATES is a comma list out of lint, amd, intel, nvidia; absent:
+# all.
 kernel_list()
 {
     local tool
     tool=$(options_tool)
-    if [ -n "$tool" ]; then
-        "$tool"
-    else
-        cat ci/kernel_options.txt
-    fi | grep -v -e '^[[:space:]]*$' -e '^#' | sort -u
+    {
+        if [ -n "$tool" ]; then "$tool"; else cat ci/kernel_options.txt; fi
+        cat ci/llm_kernel_options.txt
+    } | grep -v -e '^[[:space:]]*$' -e '^#' | sort -u
 }
 
 # kernels_for GATE: the lines of kernel_list for one gate, without the third column.
@@ -187,7 +187,8 @@ for_each_kernel()
     kernels_for "$gate" > "$logs/list"
     while IFS=$'\t' read -r stem options; do
         number=$((number + 1))
-        printf '%s\0%s\0%s\0' "$logs/$number" "cl/$stem.cl" "$options"
+        [[ $stem == */* ]] || stem=cl/$stem
+        printf '%s\0%s\0%s\0' "$logs/$number" "$stem.cl" "$options"
     done < "$logs/list" |
         xargs -0 -r -n 3 -P "$JOBS" bash -c 'if "$0" "$2" "$3" > "$1.log" 2>&1; then : > "$1.ok"; fi' "$script"
     number=0

@@ -44,7 +44,8 @@ for chip in "${chips[@]}"; do
     done
     link+=(-Xclang -mlink-builtin-bitcode -Xclang "$isa")
     if ! "$clang" -target amdgcn-amd-amdhsa -mcpu="$chip" -mcode-object-version=4 -x cl -cl-std=CL1.2 \
-        -D __OPENCL_VERSION__=120 -I cl/common "${options[@]}" -nogpulib -Xclang -finclude-default-header "${link[@]}" \
+        -D __OPENCL_VERSION__=120 -I "$(dirname "$file")/common" "${options[@]}" -nogpulib \
+        -Xclang -finclude-default-header "${link[@]}" \
         -O3 -S "$file" -o "$temp/kernel.s" -Rpass-analysis=kernel-resource-usage 2> "$temp/log"; then
         cat "$temp/log"
         echo "$chip: does not compile"

@@ -13,7 +13,7 @@ trap 'rm -rf "$temp"' EXIT
 
 status=0
 for device in "${devices[@]}"; do
-    if ! ocloc compile -q -device "$device" -file "$file" -options "-cl-std=CL1.2 -I cl/common $options" \
+    if ! ocloc compile -q -device "$device" -file "$file" -options "-cl-std=CL1.2 -I $(dirname "$file")/common $options" \
         -out_dir "$temp/$device" -output kernel > "$temp/log" 2>&1; then
         cat "$temp/log"
         echo "$device: does not compile"

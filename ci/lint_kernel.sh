@@ -5,4 +5,4 @@ set -u
 file=$1
 read -ra options <<< "$2"
 exec "${CLANG:-clang-15}" -target spir64 -x cl -cl-std=CL1.2 -D __OPENCL_VERSION__=120 -Xclang -finclude-default-header \
-    -I cl/common "${options[@]}" -Wall -Wextra -Wshadow -Wconversion -Werror -fsyntax-only "$file"
+    -I "$(dirname "$file")/common" "${options[@]}" -Wall -Wextra -Wshadow -Wconversion -Werror -fsyntax-only "$file"

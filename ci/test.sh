@@ -20,11 +20,15 @@ tally tests ci/run_ctest.sh -E '^consumer$'
 tally house-rules ci/check_layers.sh
 tally format ci/check_format.sh
 tally documents ci/check_docs.sh
+tally model-files ci/check_model_files.sh
 tally kernel-lint ci/check_lint.sh
 # An old and a new chip of each kind; nightly.sh takes them all.
 tally gates env GATE_AMD="gfx906 gfx1100" GATE_INTEL="skl acm-g10" GATE_NVIDIA="sm_75 sm_90" ci/check_gates.sh
+tally logits ci/check_llm.sh
 tally consumer ci/check_consumer.sh
 tally oclgrind ci/check_oclgrind.sh
+# The kernels of gear-llm, all but what runs in CLBlast's own.
+tally oclgrind-llm ci/check_oclgrind.sh "$BUILD/bin/test_host" --filter 'llm_kernels/[!c]*' --jobs 1
 tally sanitizers ci/check_sanitize.sh
 echo "everything in $((SECONDS - start)) s"
 finish

@@ -37,6 +37,12 @@ enum {
     KEY_RECENT
 };
 
+/* The flag's bit in codec_flags.given. */
+static uint32_t flag_bit(int key)
+{
+    return 1u << (key - KEY_PRESET);
+}
+
 static const struct argp_option options[] = {
     {0, 0, NULL, 0, "One codec by name:", 10},
     {"preset", KEY_PRESET, "NAME", 0, "One of:", 0}, /* the names: help_text */
@@ -110,6 +116,11 @@ static void finish(codec_flags *flags, const struct argp_state *state)
 {
     gear_codec *k = &flags->plain.codecs.k, *v = &flags->plain.codecs.v;
     bool mixed = k->backbone == GEAR_BACKBONE_MIXED;
+    if (flags->overrides) {
+        if (flags->preset)
+            argp_failure(state, EXIT_INPUT, 0, "--preset: name it in --kv");
+        return;
+    }
     if (flags->preset && flags->codec_given)
         argp_failure(state, EXIT_INPUT, 0,
                      "--preset goes with --exact-first, --window and --recent, not with other codec flags");
@@ -213,6 +224,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
         result = parse_codec(flags, key, text, state);
         flags->codec_given = flags->codec_given || result == 0;
     }
+    if (result == 0 && key >= KEY_PRESET && key <= KEY_RECENT)
+        flags->given |= flag_bit(key);
     return result;
 }
 
@@ -254,8 +267,74 @@ bool codec_flags_recipe(const codec_flags *flags, uint32_t head_dim, recipe *out
         return true;
     if (!recipe_preset(flags->preset, head_dim, out, error))
         return false;
-    out->exact_first = flags->exact_given ? flags->plain.exact_first : out->exact_first;
-    out->window = flags->window_given ? flags->plain.window : out->window;
-    out->recent = flags->recent_given ? flags->plain.recent : out->recent;
+    codec_flags_override(flags, out);
     return true;
+}
+
+/* A low-rank part of another rank: the rank of decode segments goes with it, unless it is given too. */
+static void set_rank(gear_codec *codec, uint32_t rank, const uint32_t *decode)
+{
+    codec->rank_prompt = rank;
+    codec->rank_decode = !rank ? 0 : decode ? *decode : rank < 2 ? rank : 2;
+}
+
+static void override_ranks(const codec_flags *flags, bool mixed, gear_codec_pair *pair)
+{
+    const gear_codec *k = &flags->plain.codecs.k;
+    const uint32_t *decode = flags->decode_rank_given ? &k->rank_decode : NULL;
+    bool rank_given = flags->given & flag_bit(KEY_RANK);
+    if (rank_given)
+        set_rank(&pair->k, k->rank_prompt, decode);
+    if (flags->v_rank_given || (rank_given && !mixed))
+        set_rank(&pair->v, flags->v_rank_given ? flags->v_rank : k->rank_prompt, decode);
+    if (decode && !rank_given && pair->k.rank_prompt)
+        pair->k.rank_decode = *decode;
+    if (decode && !rank_given && !flags->v_rank_given && pair->v.rank_prompt)
+        pair->v.rank_decode = *decode;
+}
+
+static void override_parts(const codec_flags *flags, bool mixed, gear_codec_pair *pair)
+{
+    const gear_codec *k = &flags->plain.codecs.k, *v = &flags->plain.codecs.v;
+    if (flags->given & flag_bit(KEY_ITERS))
+        pair->k.power_iterations = pair->v.power_iterations = k->power_iterations;
+    if (flags->given & flag_bit(KEY_FACTOR_BITS))
+        pair->k.factor_bits = pair->v.factor_bits = k->factor_bits;
+    if (flags->given & flag_bit(KEY_OUTLIERS)) {
+        pair->k.outlier_fraction = k->outlier_fraction;
+        pair->v.outlier_fraction = mixed ? pair->v.outlier_fraction : k->outlier_fraction;
+    }
+    if (flags->v_outliers_given)
+        pair->v.outlier_fraction = flags->v_outliers;
+    if (flags->given & flag_bit(KEY_RULE))
+        pair->k.outlier_rule = pair->v.outlier_rule = k->outlier_rule;
+    if (flags->given & flag_bit(KEY_DELTA_BITS))
+        pair->k.delta_bits = pair->v.delta_bits = k->delta_bits;
+    if (flags->given & flag_bit(KEY_ROTATE))
+        pair->v.rotate = v->rotate;
+    if (flags->given & flag_bit(KEY_LEVELS))
+        pair->v.levels = v->levels;
+}
+
+void codec_flags_override(const codec_flags *flags, recipe *r)
+{
+    const gear_codec *k = &flags->plain.codecs.k, *v = &flags->plain.codecs.v;
+    gear_codec_pair *pair = &r->codecs;
+    if (flags->given & flag_bit(KEY_BACKBONE))
+        pair->k.backbone = pair->v.backbone = k->backbone;
+    if (flags->k_bits_given)
+        pair->k.bits = k->bits;
+    if (flags->given & flag_bit(KEY_V_BITS))
+        pair->v.bits = v->bits;
+    if (flags->given & flag_bit(KEY_GROUP))
+        pair->k.group = pair->v.group = k->group;
+    if (flags->segments)
+        memcpy(pair->k.segments, k->segments, sizeof k->segments);
+    bool mixed = pair->k.backbone == GEAR_BACKBONE_MIXED;
+    override_ranks(flags, mixed, pair);
+    override_parts(flags, mixed, pair);
+    r->exact_first = flags->exact_given ? flags->plain.exact_first : r->exact_first;
+    r->window = flags->window_given ? flags->plain.window : r->window;
+    r->recent = flags->recent_given ? flags->plain.recent : r->recent;
+    r->preset = flags->codec_given ? NULL : r->preset;
 }

@@ -15,6 +15,8 @@ typedef struct codec_flags {
     bool codec_given;     /* a flag of one codec was given */
     bool exact_given, window_given, recent_given;
     bool k_bits_given, decode_rank_given, v_rank_given, v_outliers_given;
+    bool overrides; /* set before parsing: the flags change codecs that are named elsewhere, see codec_flags_override */
+    uint32_t given; /* a bit for each flag, by its place in the table of flags */
 } codec_flags;
 
 /* The plain 2-bit KIVI codec, nothing exact, a window of 64, recent 0. */
@@ -30,5 +32,9 @@ bool codec_flags_any(const codec_flags *flags);
 /* The recipe that the flags name, for this head_dim: the preset with what --exact-first, --window and --recent change, or
  * `plain`. */
 bool codec_flags_recipe(const codec_flags *flags, uint32_t head_dim, recipe *out, host_error *error);
+
+/* Changes what the given flags say in a recipe that came from elsewhere, and leaves the rest; --preset is not among them. What
+ * they make of V follows the rules of --help. */
+void codec_flags_override(const codec_flags *flags, recipe *r);
 
 #endif

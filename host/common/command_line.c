@@ -25,6 +25,7 @@ void command_line(const command_spec *command, int argc, char **argv, void *inpu
     const struct argp parser = {NULL, hand_on, NULL, command->doc, children, NULL, NULL};
     inputs in = {input, flags};
     codec_flags_init(&flags->codec);
+    flags->codec.overrides = command->codec_overrides;
     args_setup();
     argv[0] = command->name; /* getopt's messages begin with it */
     argp_parse(&parser, argc, argv, 0, NULL, &in);

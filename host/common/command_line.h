@@ -17,6 +17,7 @@ typedef struct command_spec {
     const struct argp_option *options;
     argp_parser_t parse;
     const char *doc;
+    bool codec_overrides; /* the codec flags change codecs that are named otherwise */
 } command_spec;
 
 /* Parses the command line; ends the program on --help, --version and wrong usage. */

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "half.h"
+
 /* The header of an array of eight dimensions fits in far less. */
 #define HEADER_MOST 65536u
 
@@ -246,15 +248,6 @@ void npy_free(npy_array *array)
     memset(array, 0, sizeof *array);
 }
 
-static float half_to_float(uint16_t h)
-{
-    int exponent = h >> 10 & 31, mantissa = h & 1023;
-    float value = exponent == 31 ? (mantissa ? NAN : INFINITY)
-                  : exponent     ? ldexpf((float)(mantissa + 1024), exponent - 25)
-                                 : ldexpf((float)mantissa, -24);
-    return h & 0x8000 ? -value : value;
-}
-
 size_t npy_to_float(const npy_array *array, float *out)
 {
     size_t bad = array->count;
@@ -270,4 +263,23 @@ size_t npy_to_float(const npy_array *array, float *out)
             bad = i;
     }
     return bad;
+}
+
+bool npy_write(const float *values, size_t rows, size_t columns, out_file *file, host_error *error)
+{
+    /* magic, version 1.0, length of the rest of the header, which is padded so that the data begins at a multiple of 64 */
+    char head[128];
+    memset(head, ' ', sizeof head);
+    memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
+    int length =
+        snprintf(head + 10, sizeof head - 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", rows, columns);
+    head[10 + length] = ' ';
+    head[sizeof head - 1] = '\n';
+    errno = 0;
+    if (fwrite(head, 1, sizeof head, file->stream) == sizeof head &&
+        fwrite(values, sizeof *values, rows * columns, file->stream) == rows * columns)
+        return out_commit(file, error);
+    fail(error, EXIT_DEVICE, "%s: cannot write: %s", file->path, strerror(errno));
+    out_discard(file);
+    return false;
 }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "out_file.h"
 
 #define NPY_MAX_DIMS 8
 
@@ -33,5 +33,8 @@ void npy_free(npy_array *array);
 
 /* Writes the values as float32 to out[count]; returns the index of the first one that is not finite, or count. */
 size_t npy_to_float(const npy_array *array, float *out);
+
+/* Writes float32 values [rows][columns] as a whole file, and puts it in its place or discards it. */
+bool npy_write(const float *values, size_t rows, size_t columns, out_file *file, host_error *error);
 
 #endif

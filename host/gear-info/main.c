@@ -102,7 +102,7 @@ int main(int argc, char **argv)
     static char program[] = "gear-info";
     options o = {.geometry = {.layers = 1, .kv_heads = 8, .head_dim = 128, .tokens = 4096, .sequences = 1, .max_queries = 1}};
     host_error error = {0};
-    const command_spec command = {program, option_table, parse, doc};
+    const command_spec command = {program, option_table, parse, doc, false};
     command_line(&command, argc, argv, &o, &o.flags);
     return inform(&o, &error) ? 0 : report_failure(program, &error);
 }

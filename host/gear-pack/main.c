@@ -222,7 +222,7 @@ int main(int argc, char **argv)
     static char program[] = "gear-pack";
     options o = {.order = ORDER_DEFAULT};
     host_error error = {0};
-    const command_spec command = {program, option_table, parse, doc};
+    const command_spec command = {program, option_table, parse, doc, false};
     command_line(&command, argc, argv, &o, &o.flags);
     bool ok = pack(&o, &error);
     free(o.k.items);

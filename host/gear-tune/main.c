@@ -228,7 +228,7 @@ int main(int argc, char **argv)
     static char program[] = "gear-tune";
     options o = {.seconds = 0.1f, .passes = 11, .margin = 3};
     host_error error = {0};
-    const command_spec command = {program, option_table, parse, doc};
+    const command_spec command = {program, option_table, parse, doc, false};
     command_line(&command, argc, argv, &o, &o.flags);
     return run(&o, &error) ? 0 : report_failure(program, &error);
 }

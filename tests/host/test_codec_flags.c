@@ -201,3 +201,47 @@ Test(codec_flags_accept, scale_bits, .exit_code = 0)
     parse_flags("--scale-bits 16");
     parse_flags("--backbone mixed --k-segments 64x2 --scale-bits 6");
 }
+
+static recipe override(const char *line, const char *preset)
+{
+    codec_flags flags = parse_flags(line);
+    host_error error = {0};
+    recipe r;
+    cr_assert(recipe_preset(preset, 64, &r, &error), "%s", error.text);
+    codec_flags_override(&flags, &r);
+    return r;
+}
+
+Test(codec_flags, overrides_change_what_is_given_and_nothing_else)
+{
+    host_error error = {0};
+    recipe r = override("", "paper_2bit"), same;
+    cr_assert(recipe_preset("paper_2bit", 64, &same, &error));
+    cr_assert(recipe_same(&r, &same));
+    cr_assert_str_eq(r.preset, "paper_2bit");
+
+    r = override("--iters 2 --recent 32", "paper_2bit");
+    cr_assert_eq(r.recent, 32);
+    cr_assert_eq(r.codecs.k.power_iterations, 2);
+    cr_assert_eq(r.codecs.v.power_iterations, 2);
+    cr_assert_eq(r.codecs.k.rank_prompt, 4);
+    cr_assert_null(r.preset, "no longer the preset");
+
+    r = override("--rank 1 --outliers 0.05", "paper_2bit");
+    cr_assert_eq(r.codecs.v.rank_prompt, 1);
+    cr_assert_eq(r.codecs.v.rank_decode, 1);
+    cr_assert_float_eq(r.codecs.v.outlier_fraction, 0.05, 1e-6);
+
+    r = override("--rank 8 --decode-rank 3 --v-rank 0", "paper_2bit");
+    cr_assert_eq(r.codecs.k.rank_decode, 3);
+    cr_assert_eq(r.codecs.v.rank_prompt, 0);
+    cr_assert_eq(r.codecs.v.rank_decode, 0);
+
+    /* of the mixed backbone V has neither L nor S unless it is asked for */
+    r = override("--rank 2 --outliers 0.01 --factor-bits 8", "gear_2_6");
+    cr_assert_eq(r.codecs.k.rank_prompt, 2);
+    cr_assert_eq(r.codecs.k.factor_bits, 8);
+    cr_assert_eq(r.codecs.v.rank_prompt, 0);
+    cr_assert_float_eq(r.codecs.v.outlier_fraction, 0, 1e-9);
+    cr_assert_eq(r.recent, 64);
+}

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../../host/common/npy.h"
+#include "open_cl.h"
 
 #define DICT        "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 3), }"
 #define SHAPE(text) "{'descr': '<f2', 'fortran_order': False, 'shape': " text "}"
@@ -259,4 +260,22 @@ Test(npy, failures_name_the_file)
     cr_assert_eq(error.exit_code, EXIT_INPUT);
     cr_assert_not_null(strstr(error.text, "not a .npy file"));
     cr_assert_null(array.data);
+}
+
+Test(npy, comes_back_as_it_was_written)
+{
+    char path[512];
+    const float values[] = {1, -2, 0.5f, 3e38f, -0.0f, 7};
+    host_error error = {0};
+    out_file file = {0};
+    npy_array array;
+    snprintf(path, sizeof path, "%s/a.npy", test_directory());
+    cr_assert(out_open(&file, path, &error), "%s", error.text);
+    cr_assert(npy_write(values, 2, 3, &file, &error), "%s", error.text);
+    cr_assert(npy_read(path, 2, &array, &error), "%s", error.text);
+    cr_assert_eq(array.type, NPY_F32);
+    cr_assert_eq(array.shape[0], 2);
+    cr_assert_eq(array.shape[1], 3);
+    cr_assert_arr_eq(array.data, values, sizeof values);
+    npy_free(&array);
 }

@@ -4,6 +4,7 @@
     check_programs.py usage PROGRAM...       --help, --version, --usage and a wrong flag of each
     check_programs.py pack GEAR_PACK DATA    one layer of the test data, cold and warm; wrong input; files of failed runs
     check_programs.py info GEAR_INFO         devices, a plan and the presets, as text and as JSON
+    check_programs.py llm GEAR_LLM DATA      every mode, with the chain-of-thought model and a synthetic one; wrong input
     check_programs.py example PROGRAM...     each returns 0 and says something
 
 A first failure ends it with exit status 1 and one line. GEAR_TEST_DEVICE names the device, GEAR_TEST_TMP a folder for files.
@@ -168,6 +169,124 @@ def refuse_after_devices(program, *flags):
     return done.stderr
 
 
+def read_json(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def llm_solve(program, model, problems, folder):
+    out = os.path.join(folder, "solve.json")
+    codecs = os.path.join(folder, "codecs.json")
+    with open(codecs, "w", encoding="utf-8") as file:
+        json.dump({"layers": [{"k": {"bits": 4}, "v": {"bits": 8}}]}, file)
+    text = succeed(program, "solve", *device(), "--model", model, "--problems", problems, "--limit", "4", "--batch", "3",
+                   "--kv", "16,gear_2_6,kivi2," + codecs, "--json", out)
+    rows = {row["name"]: row for row in read_json(out)["rows"]}
+    need(list(rows) == ["16", "gear_2_6", "kivi2", codecs], f"rows {list(rows)}")
+    need(all(name in text for name in rows), text)
+    for name in ("16", "gear_2_6", codecs):
+        need(rows[name]["accuracy"] == 1 and rows[name]["exact_completion"] == 1, f"{name}: {rows[name]}")
+    need(rows["16"]["kl"] == 0 and 16 <= rows["16"]["bits_per_value"] < 16.2, str(rows["16"]))
+    need(0 < rows["gear_2_6"]["kl"] < 0.001 and 2.5 < rows["gear_2_6"]["bits_per_value"] < 3.2, str(rows["gear_2_6"]))
+    need(rows["kivi2"]["kl"] > rows["gear_2_6"]["kl"] and rows["kivi2"]["perplexity"] > rows["16"]["perplexity"],
+         f"2-bit KIVI is not worse: {rows['kivi2']}")
+    need(len(rows["kivi2"]["kl_by_step"]) > 4 and rows["kivi2"]["tokens"] > 400, str(rows["kivi2"]))
+
+
+def llm_generate(program, model, prompt, expected):
+    command = (program, "generate", *device(), "--model", model, "--prompt", prompt, "--tokens", "300")
+    need(succeed(*command, "--kv", "gear_2_6") == expected[:-1] + "\n", "the first problem's completion, without its end")
+    drawn = [succeed(*command, "--temperature", "1.5", "--top-p", "0.95", "--ignore-end", "--seed", seed) for seed in "556"]
+    need(drawn[0] == drawn[1] != drawn[2], "a seed decides what is drawn")
+
+
+def llm_eval(program, model, problems, folder):
+    """Chunks of 64 tokens give what single steps give."""
+    text, out = os.path.join(folder, "text.txt"), os.path.join(folder, "eval.json")
+    with open(text, "w", encoding="utf-8") as file:
+        file.write("".join(line.replace("\t", "").rstrip("\n") for line in problems[:4]))
+    rows = []
+    for chunk in ("1", "64"):
+        succeed(program, "eval", *device(), "--model", model, "--text", text, "--text", text + "@100", "--prefill", "200",
+                "--decode", "150", "--chunk", chunk, "--kv", "kivi2+LS,gear_2_6", "--json", out)
+        document = read_json(out)
+        need(document["windows"] == 2, str(document))
+        rows.append(document["rows"])
+    for one, many in zip(*rows):
+        need(one["kl"] > 0 and one["tokens"] == many["tokens"] == 300, f"{one}, {many}")
+        for key in ("kl", "perplexity", "kl_99", "bits_per_value"):
+            need(math.isclose(one[key], many[key], rel_tol=0.02, abs_tol=1e-6),
+                 f"{key}: {one[key]} by steps, {many[key]} by chunks")
+
+
+def llm_batch(program, folder):
+    out, memory = os.path.join(folder, "batch.json"), 4 << 20
+    succeed(program, "batch", *device(), "--synth", "tiny", "--memory", "4M", "--context", "1000", "--steps", "8", "--kv",
+            "16,gear_2_6,paper_2bit", "--json", out)
+    exact, default, paper = read_json(out)["rows"]
+    need(default["batch"] > 2 * exact["batch"] and default["batch"] > paper["batch"] > exact["batch"] >= 1, "batches")
+    for row in (exact, default, paper):
+        need(row["bytes"]["allocated"] <= memory and row["tokens_per_second"] > 0, str(row))
+        need(row["device_bytes"] > row["bytes"]["allocated"], str(row))
+
+
+def llm_refuse(program, part, mode, *arguments):
+    done = run(program, mode, *device(), *arguments)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("Try `")]
+    need(done.returncode == 2 and not done.stdout, f"{mode} {arguments}: {done.returncode}: {done.stdout!r} {done.stderr!r}")
+    need(len(lines) == 1 and lines[0].startswith(f"gear-llm {mode}: ") and part in lines[0],
+         f"{mode} {arguments}: {done.stderr!r}")
+
+
+def llm_wrong_input(program, model, folder):
+    def file_of(name, content):
+        path = os.path.join(folder, name)
+        with open(path, "wb") as file:
+            file.write(content)
+        return path
+
+    with open(model, "rb") as file:
+        weights = file.read()
+    prompt = ("--prompt", "^ab=01;?ab:")
+    for part, path in (("short.gguf", file_of("short.gguf", weights[:100000])),
+                       ("text.gguf", file_of("text.gguf", b"no model")), ("none.gguf", os.path.join(folder, "none.gguf"))):
+        llm_refuse(program, part, "generate", "--model", path, *prompt)
+    other = weights.replace(b"llama", b"gemma", 1)
+    llm_refuse(program, "gemma", "generate", "--model", file_of("other.gguf", other), *prompt)
+    lost = weights.replace(b"blk.3.ffn_up.weight", b"blk.3.ffn_xx.weight", 1)
+    llm_refuse(program, "blk.3.ffn_up.weight", "generate", "--model", file_of("lost.gguf", lost), *prompt)
+    llm_refuse(program, "context of", "generate", "--model", model, "--prompt", "^" + "ab=01;" * 100)
+    llm_refuse(program, "context of", "generate", "--model", model, *prompt, "--tokens", "5000")
+    llm_refuse(program, "'kivi9'", "generate", "--model", model, *prompt, "--kv", "kivi9")
+    llm_refuse(program, "one SPEC", "generate", "--model", model, *prompt, "--kv", "16,kivi2")
+    llm_refuse(program, "--model", "generate", *prompt)
+    llm_refuse(program, "empty", "generate", "--model", model, "--prompt", "")
+    llm_refuse(program, "--top-p", "generate", "--model", model, *prompt, "--top-p", "0")
+    llm_refuse(program, "is 60", "generate", "--model", model, *prompt, "--kv", "kivi2", "--group", "60")
+    for number, lines in enumerate((b"^a=01;?a:\ta.\nno tabulator\n", b"^a:\ta.\n^a:\ta.\ta.\n", b"^a:\ta.\n\ta.\n",
+                                    b"^a:\ta.\n^a:\t\n", b"^a:\ta.\n^Z:\ta.\n", b"^a:\ta.\n^" + b"a" * 600 + b"\ta.\n")):
+        path = file_of(f"problems{number}.txt", lines)
+        llm_refuse(program, f"{path}: line 2: ", "solve", "--model", model, "--problems", path)
+    llm_refuse(program, "no problems", "solve", "--model", model, "--problems", file_of("empty.txt", b""))
+    llm_refuse(program, "tokens; 1 windows", "eval", "--model", model, "--text", file_of("brief.txt", b"abc"), "--prefill",
+               "10", "--decode", "10")
+    llm_refuse(program, "takes", "batch", "--synth", "tiny", "--memory", "10K")
+    llm_refuse(program, "--memory", "batch", "--synth", "tiny", "--memory", "much")
+    llm_refuse(program, "'huge'", "batch", "--synth", "huge", "--memory", "1G")
+
+
+def llm(program, data, folder):
+    model, problems = (os.path.join(data, "cot", name) for name in ("final.gguf", "eval_public.txt"))
+    with open(problems, encoding="utf-8") as file:
+        lines = file.readlines()
+    prompt, expected = lines[0].rstrip("\n").split("\t")
+    llm_solve(program, model, problems, folder)
+    llm_generate(program, model, prompt, expected)
+    llm_eval(program, model, lines, folder)
+    llm_batch(program, folder)
+    llm_wrong_input(program, model, folder)
+
+
 def examples(programs):
     for program in programs:
         text = succeed(program)
@@ -181,7 +300,7 @@ def main():
         {"usage": usage, "example": examples}[kind](arguments)
         return
     with tempfile.TemporaryDirectory(dir=os.environ.get("GEAR_TEST_TMP")) as folder:
-        {"pack": pack, "info": info}[kind](*arguments, folder)
+        {"pack": pack, "info": info, "llm": llm}[kind](*arguments, folder)
 
 
 if __name__ == "__main__":
