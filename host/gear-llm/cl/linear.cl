@@ -5,8 +5,8 @@
  * EACH rows at a time.
  * The first dimension of the range counts groups of TOKENS tokens, the second of ROWS rows, so that the groups that share rows
  * of the matrix run together. Tokens beyond `tokens` are computed from the last one and not stored. */
-#include "values.clh"
 #include "lanes.clh"
+#include "values.clh"
 
 #if !defined(TOKENS) || !defined(ROWS)
 #  error "TOKENS or ROWS is missing"
@@ -24,12 +24,12 @@
 #  error "TOKENS is none of 1, 2, 4, 8"
 #endif
 
-#define INPUT(t)   const __global float *x##t = x + (ulong)min(token + (t), tokens - 1u) * units * LLM_UNIT;
-#define START(t)   float8 sum##t = 0.0f;
-#define ADD(t)     sum##t = fma(w8, vload8(at, x##t), sum##t);
+#define INPUT(t) const __global float *x##t = x + (ulong)min(token + (t), tokens - 1u) * units * LLM_UNIT;
+#define START(t) float8 sum##t = 0.0f;
+#define ADD(t)   sum##t = fma(w8, vload8(at, x##t), sum##t);
 #define STEP(u, q)                                                                                                             \
   do {                                                                                                                         \
-    const uint at = (u) * 4u + (q);                                                                                            \
+    const uint at = (u)*4u + (q);                                                                                              \
     const float8 w8 = llm_values8(row, (u), (q));                                                                              \
     EACH_TOKEN(ADD)                                                                                                            \
   } while (0)
@@ -43,11 +43,12 @@ LLM_INLINE void llm_store(__global float *y, float value, uint accumulate)
 
 #  define STORE(t)                                                                                                             \
     if (token + (t) < tokens)                                                                                                  \
-        llm_store(y + (ulong)(token + (t)) * stride + n, llm_sum8(sum##t), accumulate);
+      llm_store(y + (ulong)(token + (t)) * stride + n, llm_sum8(sum##t), accumulate);
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-llm_k_linear(__global const uchar *weights, ulong row_bytes, uint rows, uint units, __global const float *x, uint tokens,
-             __global float *y, uint stride, uint accumulate)
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void llm_k_linear(__global const uchar *weights, ulong row_bytes,
+                                                                          uint rows, uint units, __global const float *x,
+                                                                          uint tokens, __global float *y, uint stride,
+                                                                          uint accumulate)
 {
     const uint token = (uint)get_group_id(0) * TOKENS, first = (uint)get_group_id(1) * ROWS, end = min(first + ROWS, rows);
     EACH_TOKEN(INPUT)
@@ -74,11 +75,11 @@ llm_k_linear(__global const uchar *weights, ulong row_bytes, uint rows, uint uni
 #    define EACH           1
 #    define EACH_ROW(X, t) X(0, t)
 #  endif
-#  define GROUP (ROWS / EACH * LANES)
+#  define GROUP         (ROWS / EACH * LANES)
 
 /* What lane `lane` does for unit u: 8 values of each row, times those of each token. */
 #  define LOAD(r, t)    const float8 w##r = llm_values8(weights + min(own + (r), rows - 1u) * row_bytes, u, lane & 3u);
-#  define SUM_ROW(r, t) sum[(r) * TOKENS + (t)] = llm_dot8(w##r, x8, sum[(r) * TOKENS + (t)]);
+#  define SUM_ROW(r, t) sum[(r)*TOKENS + (t)] = llm_dot8(w##r, x8, sum[(r)*TOKENS + (t)]);
 #  define SUM(t)                                                                                                               \
     {                                                                                                                          \
       const float8 x8 = vload8(u * 4u + (lane & 3u), x##t);                                                                    \
@@ -97,9 +98,10 @@ LLM_INLINE float llm_dot8(float8 a, float8 b, float sum)
     return fma(a.s7, b.s7, sum);
 }
 
-__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void
-llm_k_linear(__global const uchar *weights, ulong row_bytes, uint rows, uint units, __global const float *x, uint tokens,
-             __global float *y, uint stride, uint accumulate)
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void llm_k_linear(__global const uchar *weights, ulong row_bytes,
+                                                                              uint rows, uint units, __global const float *x,
+                                                                              uint tokens, __global float *y, uint stride,
+                                                                              uint accumulate)
 {
     __local float part[EACH * TOKENS * GROUP];
     const uint lid = (uint)get_local_id(0), lane = lid % LANES;

@@ -2,9 +2,10 @@
  * `width` is a multiple of 8. */
 #include "lanes.clh"
 
-__kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void
-llm_k_rms_norm(__global const float *x, __global const float *weights, __global const uint *rows, uint listed, uint width,
-               float eps, __global float *out)
+__kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void llm_k_rms_norm(__global const float *x,
+                                                                                __global const float *weights,
+                                                                                __global const uint *rows, uint listed,
+                                                                                uint width, float eps, __global float *out)
 {
     __local float part[LANES];
     const uint lane = (uint)get_local_id(0), eighths = width / 8u;
