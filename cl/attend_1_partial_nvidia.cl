@@ -77,9 +77,11 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
     }
 #if K_MIXED
-    if (s.blocks && lid < HEAD_DIM / 4) {
+    if (s.blocks) {
         __global const uint *order = (__global const uint *)gear_record(pool, s.row[GEAR__HEADER_ORDER]);
-        channel_order[lid] = order[head * (HEAD_DIM / 4) + lid];
+        for (uint i = lid; i < HEAD_DIM / 4; i += 32u * NV_WARPS) {
+            channel_order[i] = order[head * (HEAD_DIM / 4) + i];
+        }
     }
 #endif
     nv_load_queries(q + q_offset, call, &s, entry, group, head, row0, rows, (__local ushort *)queries, up, warp, lane);

@@ -35,7 +35,7 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int dire
         segment = shape->seg_head_stride[cls] > segment ? shape->seg_head_stride[cls] : segment;
     }
     stage += segment + v->shared_pairs_bytes - (direct ? v->codes + v->codes_bytes : 0);
-    uint32_t dense = 2 * 2 * 16 * (d + 8), sums = 4 * 8 * d;
+    uint32_t dense = (d > 128 ? 2u : 4u) * 16 * (d + 8), sums = 4 * 8 * d;
     uint32_t ring = stages * stage > dense ? stages * stage : dense;
     fold += k->axis == GEAR__AXIS_MIXED_CHANNEL || k->axis == GEAR__AXIS_CHANNEL_SEGMENT ? 2 * d : 0;
     fold += v->axis == GEAR__AXIS_MIXED_TOKEN ? 128 * ((d + 63) / 64) : 0;

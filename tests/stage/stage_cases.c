@@ -62,6 +62,8 @@ static const stage_case cases[] = {
      CODEC(KCVT, 16, 0, 0, 0, 0, 0, 0, VECTOR)},
     {"mixed42 d64", 64, 2, 3, 1, 64, 64, 4, GEAR_F16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {48, 2}),
      MIXED_V(2, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
+    {"mixed42 d256", 256, 1, 2, 1, 64, 64, 4, GEAR_F16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {64, 4}, {192, 2}),
+     MIXED_V(2, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
     {"mixed54 d96", 96, 1, 4, 1, 64, 0, 0, GEAR_F32, 1, MIXED_K(0, 0, 16, 0.02f, VECTOR8, {32, 5}, {64, 4}),
      MIXED_V(4, 1, GEAR_LEVELS_UNIFORM, 0.01f, VECTOR8)},
     {"mixed8532 d128", 128, 2, 1, 3, 33, 10, 4, GEAR_F16, 0, MIXED_K(2, 1, 16, 0, VECTOR, {16, 8}, {32, 5}, {32, 3}, {48, 2}),
