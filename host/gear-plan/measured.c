@@ -1,0 +1,114 @@
+/* measured.c: candidates measured one by one, see measured.h. */
+#include "measured.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "../gear-llm/progress.h"
+#include "../gear-pack/measure.h"
+#include "report.h"
+
+enum { WINDOW = 64, RECENT = 64 };
+
+recipe measured_base(int variant)
+{
+    return (recipe){.exact_first = variant == EXACT_ONE ? 1 : GEAR_EXACT_AUTO, .window = WINDOW, .recent = RECENT};
+}
+
+bool measured_create(const capture *c, bool quick, measured *out, host_error *error)
+{
+    const input *in = &c->inputs[0];
+    *out = (measured){.layers = c->layers, .tokens = in->tokens, .prompt = c->prompt ? c->prompt : in->tokens};
+    for (int s = 0; s < PLAN_SIDES; ++s) {
+        candidates_make((plan_side)s, in->head_dim, quick, &out->sides[s]);
+        out->loss[s] = calloc((size_t)c->layers * MAX_CANDIDATES, sizeof *out->loss[s]);
+        if (!out->loss[s])
+            return fail(error, EXIT_DEVICE, "host memory exhausted");
+    }
+    out->weight = malloc(c->layers * sizeof *out->weight);
+    for (uint32_t l = 0; out->weight && l < c->layers; ++l)
+        out->weight[l] = 1;
+    return out->weight || fail(error, EXIT_DEVICE, "host memory exhausted");
+}
+
+void measured_free(measured *m)
+{
+    for (int s = 0; s < PLAN_SIDES; ++s)
+        free(m->loss[s]);
+    free(m->weight);
+    *m = (measured){0};
+}
+
+gear_codec_pair one_sided(const measured *m, plan_side side, uint32_t index)
+{
+    gear_codec_pair pair = {candidate_exact(), candidate_exact()};
+    *(side == PLAN_K ? &pair.k : &pair.v) = m->sides[side].items[index].codec;
+    return pair;
+}
+
+static recipe recipe_of(const gear_codec_pair *pair, int variant)
+{
+    recipe r = measured_base(variant);
+    r.codecs = *pair;
+    return r;
+}
+
+/* Bits a value of a whole pair, on the first input. */
+static bool measure_bits(measurer *m, const capture *c, const gear_codec_pair *pair, int variant, double *bits,
+                         host_error *error)
+{
+    const input *in = &c->inputs[0];
+    const recipe r = recipe_of(pair, variant);
+    sample s;
+    if (!measure_attention(m, &r, in, &s, error))
+        return false;
+    if (!s.compressed)
+        return fail(error, EXIT_INPUT, "%llu tokens are too few: none is compressed", (unsigned long long)in->tokens);
+    *bits = 8.0 * (double)report_compressed(&s.bytes) / (2.0 * in->kv_heads * in->head_dim * (double)s.compressed);
+    return true;
+}
+
+static bool measure_losses(measurer *m, const capture *c, const gear_codec_pair *pair, double *loss, host_error *error)
+{
+    const recipe r = recipe_of(pair, EXACT_AUTO);
+    for (uint32_t l = 0; l < c->layers; ++l) {
+        double sum = 0;
+        for (uint32_t w = 0; w < c->windows; ++w) {
+            sample s;
+            if (!measure_attention(m, &r, &c->inputs[(size_t)w * c->layers + l], &s, error))
+                return false;
+            sum += s.rel_attention * s.rel_attention;
+        }
+        if (!isfinite(sum))
+            return fail(error, EXIT_INPUT, "layer %u: its exact attention is all zero", l);
+        loss[(size_t)l * MAX_CANDIDATES] = sum / c->windows;
+    }
+    return true;
+}
+
+bool measure_candidates(const capture *c, const device *dev, gear_context *context, measured *m, host_error *error)
+{
+    measurer tool = {.dev = dev, .context = context, .weighted = true, .halved = !c->prompt, .prompt = c->prompt};
+    const gear_codec_pair exact = {candidate_exact(), candidate_exact()};
+    progress bar = progress_start(m->sides[PLAN_K].count + m->sides[PLAN_V].count);
+    double base[EXACT_VARIANTS];
+    bool ok = true;
+    for (int v = 0; ok && v < EXACT_VARIANTS; ++v)
+        ok = measure_bits(&tool, c, &exact, v, &base[v], error);
+    for (int s = 0; ok && s < PLAN_SIDES; ++s)
+        for (uint32_t i = 0; ok && i < m->sides[s].count; ++i) {
+            const gear_codec_pair pair = one_sided(m, (plan_side)s, i);
+            progress_add(&bar, 0, m->sides[s].items[i].name);
+            for (int v = 0; ok && v < EXACT_VARIANTS; ++v) {
+                /* A pair's bits are the mean of its sides': what 16 bits leave of them is this side's. */
+                double *bits = &m->bits[v][s][i];
+                ok = measure_bits(&tool, c, &pair, v, bits, error);
+                *bits = 2 * *bits - base[v];
+            }
+            ok = ok && measure_losses(&tool, c, &pair, m->loss[s] + i, error);
+            progress_add(&bar, 1, m->sides[s].items[i].name);
+        }
+    progress_end(&bar);
+    measurer_free(&tool);
+    return ok;
+}
