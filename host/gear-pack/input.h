@@ -18,8 +18,8 @@ typedef struct input {
     cl_mem out_mem;     /* float [query heads][m][head_dim] */
 } input;
 
-/* Reads and checks the files (q may be NULL) and uploads them; scale 0 is 1 / sqrt(head_dim). The squares are those of the first
- * half of the queries, if there are two. Call input_free in any case. */
+/* Reads and checks the files (q may be NULL) and uploads them; scale 0 is 1 / sqrt(head_dim). The squares are those of the
+ * first half of the queries, if there are two. Call input_free in any case. */
 bool input_load(input *in, const char *k, const char *v, const char *q, float scale, const device *dev, host_error *error);
 /* The same from memory: k_value, v_value and q_value (malloc'ed) and the numbers that describe them are set, the rest is zero.
  * squares[KV heads][head_dim] is copied. */

@@ -14,8 +14,8 @@ typedef struct capture {
 /* One triple of files a layer. */
 bool capture_files(const char *const *k, const char *const *v, const char *const *q, uint32_t layers, float scale,
                    const device *dev, capture *out, host_error *error);
-/* Prompt and text of each window in one exact pass. The queries that count are the last 64 at most of the text behind the prompt,
- * the squares those of the prompt. The engine's first spec is the 16-bit cache. */
+/* Prompt and text of each window in one exact pass. The queries that count are the last of the text behind the prompt, 64 at
+ * most; the squares are those of the prompt. The engine's first spec is the 16-bit cache. */
 bool capture_model(engine *e, const windows *w, capture *out, host_error *error);
 void capture_free(capture *c);
 

@@ -7,18 +7,13 @@
 #include <unistd.h>
 
 #include "args.h"
+#include "layer_files.h"
 #include "plan.h"
-
-typedef struct paths {
-    const char **items;
-    size_t count;
-} paths;
 
 enum { MAX_BUDGETS = 64 };
 
 typedef struct options {
-    paths k, v, q;
-    float scale;
+    layer_files files;
     const char *model, *out, *measured, *json;
     windows_flags windows;
     double budgets[MAX_BUDGETS];
@@ -27,13 +22,10 @@ typedef struct options {
     device_flags device;
 } options;
 
-enum { KEY_K = 0x900, KEY_V, KEY_Q, KEY_SCALE, KEY_MODEL, KEY_BITS, KEY_FRONTIER, KEY_OUT, KEY_MEASURED, KEY_QUICK, KEY_JSON };
+enum { KEY_MODEL = 0x600, KEY_BITS, KEY_FRONTIER, KEY_OUT, KEY_MEASURED, KEY_QUICK, KEY_JSON };
 
 static const struct argp_option option_table[] = {
-    {"k", KEY_K, "FILE", 0, "Keys of a layer [KV heads, tokens, head_dim], .npy, as gear-pack reads them; once a layer", 1},
-    {"v", KEY_V, "FILE", 0, "Values, of the same shape", 0},
-    {"q", KEY_Q, "FILE", 0, "Queries [query heads, m, head_dim] of the last m positions, two or more", 0},
-    {"scale", KEY_SCALE, "S", 0, "Factor of q.k before the softmax [1 / sqrt(head_dim)]", 0},
+    LAYER_FILES_OPTIONS,
     {"model", KEY_MODEL, "FILE", 0, "Or: a model of the Llama architecture, GGUF, that reads --text", 2},
     WINDOWS_OPTIONS,
     {"bits", KEY_BITS, "B", 0, "Budget: bits a value, all that compressed tokens occupy counted", 4},
@@ -58,17 +50,6 @@ static const char doc[] =
     "The file is one that gear-llm --kv and gear-pack --codec take.\n\n"
     "Exit codes: 0 done, 1 the device or the library failed, 2 wrong usage or input.";
 
-static void add_path(paths *list, const char *path, const struct argp_state *state)
-{
-    const char **grown = realloc(list->items, (list->count + 1) * sizeof *grown);
-    if (!grown) {
-        argp_failure(state, EXIT_DEVICE, 0, "host memory exhausted");
-        return;
-    }
-    list->items = grown;
-    list->items[list->count++] = path;
-}
-
 static void parse_budgets(options *o, const char *name, char *text, const struct argp_state *state)
 {
     char *rest = NULL;
@@ -85,12 +66,10 @@ static void parse_budgets(options *o, const char *name, char *text, const struct
 
 static void check(const options *o, const struct argp_state *state)
 {
-    if (!o->model == !o->k.count)
+    if (!o->model == !o->files.k.count)
         argp_failure(state, EXIT_INPUT, 0, "one of --model FILE and --k FILE is needed; see --help");
-    if (o->v.count != o->k.count || o->q.count != o->k.count)
-        argp_failure(state, EXIT_INPUT, 0, "--k, --v and --q must be given equally often (%zu, %zu, %zu)", o->k.count,
-                     o->v.count, o->q.count);
-    if (o->k.count > 4096)
+    layer_files_check(&o->files, 0, state);
+    if (o->files.k.count > 4096)
         argp_failure(state, EXIT_INPUT, 0, "more than 4096 layers");
     if (o->windows.num_texts && !o->model)
         argp_failure(state, EXIT_INPUT, 0, "--text needs --model");
@@ -104,14 +83,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
     options *o = state->input;
     switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &o->device; return 0;
-    case KEY_K: add_path(&o->k, text, state); return 0;
-    case KEY_V: add_path(&o->v, text, state); return 0;
-    case KEY_Q: add_path(&o->q, text, state); return 0;
-    case KEY_SCALE:
-        o->scale = args_float("scale", text, state);
-        if (!(o->scale > 0))
-            argp_failure(state, EXIT_INPUT, 0, "--scale: '%s' is not above 0", text);
-        return 0;
     case KEY_MODEL: o->model = text; return 0;
     case KEY_BITS: parse_budgets(o, "bits", text, state); return 0;
     case KEY_FRONTIER:
@@ -124,7 +95,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_JSON: o->json = text; return 0;
     case ARGP_KEY_ARG: argp_failure(state, EXIT_INPUT, 0, "'%s' is not an option", text); return 0;
     case ARGP_KEY_END: check(o, state); return o->model ? windows_parse(&o->windows, key, text, state) : 0;
-    default: return windows_parse(&o->windows, key, text, state);
+    default: {
+        const error_t code = layer_files_parse(&o->files, key, text, state);
+        return code == ARGP_ERR_UNKNOWN ? windows_parse(&o->windows, key, text, state) : code;
+    }
     }
 }
 
@@ -145,13 +119,14 @@ static bool open_inputs(const options *o, session *s, host_error *error)
                capture_model(&s->e, &s->w, &s->captured, error);
     }
     char *programs = args_program_cache(&o->device);
-    const bool ok =
-        open_device(o->device.device, &s->e.dev, error) && open_library(&s->e.dev, programs, &s->e.context, error) &&
-        capture_files(o->k.items, o->v.items, o->q.items, (uint32_t)o->k.count, o->scale, &s->e.dev, &s->captured, error);
+    const bool ok = open_device(o->device.device, &s->e.dev, error) &&
+                    open_library(&s->e.dev, programs, &s->e.context, error) &&
+                    capture_files(o->files.k.items, o->files.v.items, o->files.q.items, (uint32_t)o->files.k.count,
+                                  o->files.scale, &s->e.dev, &s->captured, error);
     free(programs);
-    for (size_t i = 0; ok && i < o->k.count; ++i)
+    for (size_t i = 0; ok && i < o->files.k.count; ++i)
         if (!input_first_half(&s->captured.inputs[i]))
-            return fail(error, EXIT_INPUT, "%s: two queries or more are needed", o->q.items[i]);
+            return fail(error, EXIT_INPUT, "%s: two queries or more are needed", o->files.q.items[i]);
     return ok;
 }
 
@@ -276,8 +251,6 @@ int main(int argc, char **argv)
     argv[0] = program; /* getopt's messages begin with it */
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     const bool ok = run(&o, &error);
-    free(o.k.items);
-    free(o.v.items);
-    free(o.q.items);
+    layer_files_free(&o.files);
     return ok ? 0 : report_failure(program, &error);
 }

@@ -1,5 +1,5 @@
-/* test_allocation.c: what gear-plan shares out: the best choice of all where all can be tried, never above the budget, never worse
- * for more. And its candidates are codecs that the library takes, for every head_dim. */
+/* test_allocation.c: what gear-plan shares out: the best choice of all where all can be tried, never above the budget, never
+ * worse for more. And its candidates are codecs that the library takes, for every head_dim. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>

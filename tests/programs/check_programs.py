@@ -338,7 +338,8 @@ def plan_files(program, pack_program, data, folder):
     need("codecs for 2 layers" in refuse(pack_program, *device(), *files, *files[:6], "--codec", out), "layers that differ")
     need("no codec flags" in refuse(pack_program, *device(), *files, "--codec", out, "--rank", "2"), "--codec and --rank")
     for part, wrong in (("--out", ("--bits", "3")), ("--bits", ("--out", out)), ("'0'", ("--bits", "0", "--out", out)),
-                        ("'x'", ("--frontier", "3,x", "--out", out)), ("equally often", (*files[:2], "--bits", "3", "--out", out)),
+                        ("'x'", ("--frontier", "3,x", "--out", out)),
+                        ("equally often", (*files[:2], "--bits", "3", "--out", out)),
                         ("--model", ("--text", files[1], "--bits", "3", "--out", out)),
                         ("one of --model", ("--model", files[1], "--bits", "3", "--out", out))):
         need(part in refuse(program, *device(), *files, *wrong), f"{wrong}")
