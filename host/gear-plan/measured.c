@@ -86,24 +86,37 @@ static bool measure_losses(measurer *m, const capture *c, const gear_codec_pair 
     return true;
 }
 
+/* What the bits of two candidates, each beside halves, have too much when they are added: halves, and what a pair has once. By
+ * the probes. */
+static bool measure_shared(measurer *tool, const capture *c, const measured *m, int variant, double *bits, host_error *error)
+{
+    const gear_codec_pair k = one_sided(m, PLAN_K, m->sides[PLAN_K].probe), v = one_sided(m, PLAN_V, m->sides[PLAN_V].probe);
+    const gear_codec_pair both = {k.k, v.v};
+    double of_k, of_v, of_both;
+    if (!measure_bits(tool, c, &k, variant, &of_k, error) || !measure_bits(tool, c, &v, variant, &of_v, error) ||
+        !measure_bits(tool, c, &both, variant, &of_both, error))
+        return false;
+    *bits = of_k + of_v - of_both;
+    return true;
+}
+
 bool measure_candidates(const capture *c, const device *dev, gear_context *context, measured *m, host_error *error)
 {
     measurer tool = {.dev = dev, .context = context, .weighted = true, .halved = !c->prompt, .prompt = c->prompt};
-    const gear_codec_pair exact = {candidate_exact(), candidate_exact()};
     progress bar = progress_start(m->sides[PLAN_K].count + m->sides[PLAN_V].count);
-    double base[EXACT_VARIANTS];
+    double shared[EXACT_VARIANTS];
     bool ok = true;
     for (int v = 0; ok && v < EXACT_VARIANTS; ++v)
-        ok = measure_bits(&tool, c, &exact, v, &base[v], error);
+        ok = measure_shared(&tool, c, m, v, &shared[v], error);
     for (int s = 0; ok && s < PLAN_SIDES; ++s)
         for (uint32_t i = 0; ok && i < m->sides[s].count; ++i) {
             const gear_codec_pair pair = one_sided(m, (plan_side)s, i);
             progress_add(&bar, 0, m->sides[s].items[i].name);
             for (int v = 0; ok && v < EXACT_VARIANTS; ++v) {
-                /* A pair's bits are the mean of its sides': what 16 bits leave of them is this side's. */
+                /* A pair's bits are the mean of its sides'. */
                 double *bits = &m->bits[v][s][i];
                 ok = measure_bits(&tool, c, &pair, v, bits, error);
-                *bits = 2 * *bits - base[v];
+                *bits = 2 * *bits - shared[v];
             }
             ok = ok && measure_losses(&tool, c, &pair, m->loss[s] + i, error);
             progress_add(&bar, 1, m->sides[s].items[i].name);
