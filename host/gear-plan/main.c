@@ -19,10 +19,11 @@ typedef struct options {
     double budgets[MAX_BUDGETS];
     size_t num_budgets;
     bool frontier, quick;
+    exact_choices exact;
     device_flags device;
 } options;
 
-enum { KEY_MODEL = 0x600, KEY_BITS, KEY_FRONTIER, KEY_OUT, KEY_MEASURED, KEY_QUICK, KEY_JSON };
+enum { KEY_MODEL = 0x600, KEY_BITS, KEY_FRONTIER, KEY_OUT, KEY_MEASURED, KEY_QUICK, KEY_EXACT, KEY_JSON };
 
 static const struct argp_option option_table[] = {
     LAYER_FILES_OPTIONS,
@@ -32,6 +33,8 @@ static const struct argp_option option_table[] = {
     {"frontier", KEY_FRONTIER, "B,B,...", 0, "Several budgets, a plan for each", 0},
     {"out", KEY_OUT, "FILE.json", 0, "Codec file to write; with --frontier FILE-B.json", 0},
     {"measured", KEY_MEASURED, "FILE", 0, "Keep what was measured here, and take it from here if the file is there", 0},
+    {"exact-first", KEY_EXACT, "N,...", 0,
+     "First tokens that stay exact, 0 to 64 or auto; of several the best on the windows [auto]", 0},
     {"quick", KEY_QUICK, NULL, 0, "Choose among the codecs of the presets alone: fewer kernels to compile", 0},
     {"json", KEY_JSON, "FILE", 0, "Also write the table here", 0},
     {0}};
@@ -64,6 +67,21 @@ static void parse_budgets(options *o, const char *name, char *text, const struct
     }
 }
 
+static void parse_exact(exact_choices *exact, char *text, const struct argp_state *state)
+{
+    char *rest = NULL;
+    exact->count = 0;
+    for (char *word = strtok_r(text, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+        const uint32_t first = strcmp(word, "auto") ? args_u32("exact-first", word, state) : GEAR_EXACT_AUTO;
+        if (exact->count == MAX_EXACT || (first > 64 && first != GEAR_EXACT_AUTO))
+            argp_failure(state, EXIT_INPUT, 0, "--exact-first: '%s' is beyond 64, or one of more than %d", word, MAX_EXACT);
+        else
+            exact->first[exact->count++] = first;
+    }
+    if (!exact->count)
+        argp_failure(state, EXIT_INPUT, 0, "--exact-first: no number");
+}
+
 static void check(const options *o, const struct argp_state *state)
 {
     if (!o->model == !o->files.k.count)
@@ -89,6 +107,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         parse_budgets(o, "frontier", text, state);
         o->frontier = true;
         return 0;
+    case KEY_EXACT: parse_exact(&o->exact, text, state); return 0;
     case KEY_QUICK: o->quick = true; return 0;
     case KEY_OUT: o->out = text; return 0;
     case KEY_MEASURED: o->measured = text; return 0;
@@ -133,7 +152,7 @@ static bool open_inputs(const options *o, session *s, host_error *error)
 static bool fill_measured(const options *o, session *s, host_error *error)
 {
     out_file file = {0};
-    if (!measured_create(&s->captured, o->quick, &s->m, error))
+    if (!measured_create(&s->captured, &o->exact, o->quick, &s->m, error))
         return false;
     const bool known = o->measured && !access(o->measured, F_OK);
     if (known && !measured_read(o->measured, &s->m, error))
@@ -243,7 +262,7 @@ static bool run(const options *o, host_error *error)
 int main(int argc, char **argv)
 {
     static char program[] = "gear-plan";
-    options o = {.windows = WINDOWS_DEFAULT};
+    options o = {.windows = WINDOWS_DEFAULT, .exact = {{GEAR_EXACT_AUTO}, 1}};
     host_error error = {0};
     const struct argp_child children[] = {{&device_argp, 0, NULL, 5}, {0}};
     const struct argp parser = {option_table, parse, NULL, doc, children, NULL, NULL};

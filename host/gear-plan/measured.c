@@ -10,15 +10,15 @@
 
 enum { WINDOW = 64, RECENT = 64 };
 
-recipe measured_base(int variant)
+recipe measured_base(uint32_t exact_first)
 {
-    return (recipe){.exact_first = variant == EXACT_ONE ? 1 : GEAR_EXACT_AUTO, .window = WINDOW, .recent = RECENT};
+    return (recipe){.exact_first = exact_first, .window = WINDOW, .recent = RECENT};
 }
 
-bool measured_create(const capture *c, bool quick, measured *out, host_error *error)
+bool measured_create(const capture *c, const exact_choices *exact, bool quick, measured *out, host_error *error)
 {
     const input *in = &c->inputs[0];
-    *out = (measured){.layers = c->layers, .tokens = in->tokens, .prompt = c->prompt ? c->prompt : in->tokens};
+    *out = (measured){.layers = c->layers, .exact = *exact, .tokens = in->tokens, .prompt = c->prompt ? c->prompt : in->tokens};
     for (int s = 0; s < PLAN_SIDES; ++s) {
         candidates_make((plan_side)s, in->head_dim, quick, &out->sides[s]);
         out->loss[s] = calloc((size_t)c->layers * MAX_CANDIDATES, sizeof *out->loss[s]);
@@ -46,19 +46,19 @@ gear_codec_pair one_sided(const measured *m, plan_side side, uint32_t index)
     return pair;
 }
 
-static recipe recipe_of(const gear_codec_pair *pair, int variant)
+static recipe recipe_of(const gear_codec_pair *pair, uint32_t exact_first)
 {
-    recipe r = measured_base(variant);
+    recipe r = measured_base(exact_first);
     r.codecs = *pair;
     return r;
 }
 
 /* Bits a value of a whole pair, on the first input. */
-static bool measure_bits(measurer *m, const capture *c, const gear_codec_pair *pair, int variant, double *bits,
+static bool measure_bits(measurer *m, const capture *c, const gear_codec_pair *pair, uint32_t exact_first, double *bits,
                          host_error *error)
 {
     const input *in = &c->inputs[0];
-    const recipe r = recipe_of(pair, variant);
+    const recipe r = recipe_of(pair, exact_first);
     sample s;
     if (!measure_attention(m, &r, in, &s, error))
         return false;
@@ -68,14 +68,13 @@ static bool measure_bits(measurer *m, const capture *c, const gear_codec_pair *p
     return true;
 }
 
-static bool measure_losses(measurer *m, const capture *c, const gear_codec_pair *pair, double *loss, host_error *error)
+static bool measure_losses(measurer *m, const capture *c, const recipe *r, double *loss, host_error *error)
 {
-    const recipe r = recipe_of(pair, EXACT_AUTO);
     for (uint32_t l = 0; l < c->layers; ++l) {
         double sum = 0;
         for (uint32_t w = 0; w < c->windows; ++w) {
             sample s;
-            if (!measure_attention(m, &r, &c->inputs[(size_t)w * c->layers + l], &s, error))
+            if (!measure_attention(m, r, &c->inputs[(size_t)w * c->layers + l], &s, error))
                 return false;
             sum += s.rel_attention * s.rel_attention;
         }
@@ -88,13 +87,14 @@ static bool measure_losses(measurer *m, const capture *c, const gear_codec_pair 
 
 /* What the bits of two candidates, each beside halves, have too much when they are added: halves, and what a pair has once. By
  * the probes. */
-static bool measure_shared(measurer *tool, const capture *c, const measured *m, int variant, double *bits, host_error *error)
+static bool measure_shared(measurer *tool, const capture *c, const measured *m, uint32_t exact_first, double *bits,
+                           host_error *error)
 {
     const gear_codec_pair k = one_sided(m, PLAN_K, m->sides[PLAN_K].probe), v = one_sided(m, PLAN_V, m->sides[PLAN_V].probe);
     const gear_codec_pair both = {k.k, v.v};
     double of_k, of_v, of_both;
-    if (!measure_bits(tool, c, &k, variant, &of_k, error) || !measure_bits(tool, c, &v, variant, &of_v, error) ||
-        !measure_bits(tool, c, &both, variant, &of_both, error))
+    if (!measure_bits(tool, c, &k, exact_first, &of_k, error) || !measure_bits(tool, c, &v, exact_first, &of_v, error) ||
+        !measure_bits(tool, c, &both, exact_first, &of_both, error))
         return false;
     *bits = of_k + of_v - of_both;
     return true;
@@ -104,21 +104,22 @@ bool measure_candidates(const capture *c, const device *dev, gear_context *conte
 {
     measurer tool = {.dev = dev, .context = context, .weighted = true, .halved = !c->prompt, .prompt = c->prompt};
     progress bar = progress_start(m->sides[PLAN_K].count + m->sides[PLAN_V].count);
-    double shared[EXACT_VARIANTS];
+    double shared[MAX_EXACT];
     bool ok = true;
-    for (int v = 0; ok && v < EXACT_VARIANTS; ++v)
-        ok = measure_shared(&tool, c, m, v, &shared[v], error);
+    for (uint32_t v = 0; ok && v < m->exact.count; ++v)
+        ok = measure_shared(&tool, c, m, m->exact.first[v], &shared[v], error);
     for (int s = 0; ok && s < PLAN_SIDES; ++s)
         for (uint32_t i = 0; ok && i < m->sides[s].count; ++i) {
             const gear_codec_pair pair = one_sided(m, (plan_side)s, i);
+            const recipe r = recipe_of(&pair, m->exact.first[0]);
             progress_add(&bar, 0, m->sides[s].items[i].name);
-            for (int v = 0; ok && v < EXACT_VARIANTS; ++v) {
+            for (uint32_t v = 0; ok && v < m->exact.count; ++v) {
                 /* A pair's bits are the mean of its sides'. */
                 double *bits = &m->bits[v][s][i];
-                ok = measure_bits(&tool, c, &pair, v, bits, error);
+                ok = measure_bits(&tool, c, &pair, m->exact.first[v], bits, error);
                 *bits = 2 * *bits - shared[v];
             }
-            ok = ok && measure_losses(&tool, c, &pair, m->loss[s] + i, error);
+            ok = ok && measure_losses(&tool, c, &r, m->loss[s] + i, error);
             progress_add(&bar, 1, m->sides[s].items[i].name);
         }
     progress_end(&bar);

@@ -6,23 +6,31 @@
 #include "candidates.h"
 #include "capture.h"
 
-/* How many first tokens stay exact: variants of a plan. */
-enum { EXACT_ONE, EXACT_AUTO, EXACT_VARIANTS };
+/* How many first tokens may stay exact: gear_cache_desc's exact_first. */
+enum { MAX_EXACT = 4 };
+typedef struct exact_choices {
+    uint32_t first[MAX_EXACT];
+    uint32_t count; /* at least 1 */
+} exact_choices;
+
 /* What a plan does not compress: a window of 64, recent 64, so many first tokens. */
-recipe measured_base(int variant);
+recipe measured_base(uint32_t exact_first);
 
 typedef struct measured {
     candidate_list sides[PLAN_SIDES];
     uint32_t layers;
-    uint64_t tokens, prompt;                                 /* of the windows */
-    double bits[EXACT_VARIANTS][PLAN_SIDES][MAX_CANDIDATES]; /* a value of that side, all that it occupies counted */
-    double *loss[PLAN_SIDES]; /* owned: [layers][MAX_CANDIDATES]: |error|^2 / |exact|^2 of attention, mean over the windows */
-    double *weight;           /* owned: [layers]: divergence that a loss of 1 would cause; 1 without a model */
+    uint64_t tokens, prompt; /* of the windows */
+    exact_choices exact;
+    double bits[MAX_EXACT][PLAN_SIDES][MAX_CANDIDATES]; /* a value of that side, all that it occupies counted */
+    /* owned: [layers][MAX_CANDIDATES]: |error|^2 / |exact|^2 of attention, the mean over the windows, with the first choice of
+     * exact tokens */
+    double *loss[PLAN_SIDES];
+    double *weight; /* owned: [layers]: divergence that a loss of 1 would cause; 1 without a model */
     bool weighed;
 } measured;
 
 /* Room for the tables; losses and weights are still to be measured. */
-bool measured_create(const capture *c, bool quick, measured *out, host_error *error);
+bool measured_create(const capture *c, const exact_choices *exact, bool quick, measured *out, host_error *error);
 void measured_free(measured *m);
 
 /* Each candidate alone, the other side in 16 bits: bits and losses. */

@@ -10,14 +10,14 @@
 #include "allocation.h"
 #include "usage.h"
 
-/* The plans made for a budget: how many first tokens stay exact, and how a layer's weight counts: its power. */
+/* How a plan is made. */
 typedef struct variant {
-    int exact;
-    double power;
+    uint32_t exact; /* which choice of exact tokens */
+    double power;   /* of a layer's weight */
 } variant;
 
-static const variant variants[] = {{EXACT_ONE, 1}, {EXACT_AUTO, 1}, {EXACT_ONE, 0.5}};
-enum { NUM_VARIANTS = sizeof variants / sizeof *variants, TRIES = 4 };
+static const double powers[] = {1, 0.5, 0};
+enum { NUM_POWERS = sizeof powers / sizeof *powers, TRIES = 4 };
 
 /* A new plan, all zero, with room for the codecs; NULL where memory is exhausted. */
 static plan *add_plan(plan_list *list, uint32_t layers, host_error *error)
@@ -85,7 +85,7 @@ static bool allocate_layers(const measured *m, const variant *how, double target
     for (uint32_t l = 0; ok && l < m->layers; ++l)
         p->codecs.layers[l] =
             (gear_codec_pair){m->sides[PLAN_K].items[chosen[l]].codec, m->sides[PLAN_V].items[chosen[m->layers + l]].codec};
-    p->codecs.base = measured_base(how->exact);
+    p->codecs.base = measured_base(m->exact.first[how->exact]);
     p->codecs.base.codecs = p->codecs.layers[0];
     free(options);
     free(items);
@@ -110,8 +110,11 @@ static bool add_one(const workshop *shop, const variant *how, double budget, pla
     plan *p = add_plan(list, shop->captured->layers, error);
     if (!p)
         return false;
-    snprintf(p->name, sizeof p->name, "layers of %.3f, exact %s, power %g", budget, how->exact == EXACT_ONE ? "1" : "auto",
-             how->power);
+    const uint32_t exact = shop->measured->exact.first[how->exact];
+    char tokens[12] = "auto";
+    if (exact != GEAR_EXACT_AUTO)
+        snprintf(tokens, sizeof tokens, "%u", exact);
+    snprintf(p->name, sizeof p->name, "layers of %.3f, exact %s, power %g", budget, tokens, how->power);
     double target = budget;
     for (int i = 0; i < TRIES; ++i) {
         if (!allocate_layers(shop->measured, how, target, p, error))
@@ -130,9 +133,10 @@ static bool add_one(const workshop *shop, const variant *how, double budget, pla
 
 bool plans_add_budget(const workshop *shop, double budget, plan_list *list, host_error *error)
 {
-    for (int i = 0; i < NUM_VARIANTS; ++i)
-        if (!add_one(shop, &variants[i], budget, list, error))
-            return false;
+    for (uint32_t v = 0; v < shop->measured->exact.count; ++v)
+        for (int i = 0; i < NUM_POWERS; ++i)
+            if (!add_one(shop, &(variant){v, powers[i]}, budget, list, error))
+                return false;
     return true;
 }
 

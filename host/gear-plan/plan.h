@@ -30,8 +30,8 @@ typedef struct workshop {
 
 /* Adds the presets of the library that may have at most so many bits a value. */
 bool plans_add_presets(const workshop *shop, double most, plan_list *list, host_error *error);
-/* Adds plans of at most so many bits a value: with one exact token and with the library's choice of them, with the layers'
- * weights as they are and evened out. A budget below the cheapest codecs is refused. */
+/* Adds plans of at most so many bits a value: for each choice of exact tokens, with the layers' weights as they are, evened
+ * out, and all equal. A budget below the cheapest codecs is refused. */
 bool plans_add_budget(const workshop *shop, double budget, plan_list *list, host_error *error);
 /* Measures all: with a model the divergence, without the error of attention. */
 bool plans_measure(const workshop *shop, plan_list *list, host_error *error);
