@@ -41,8 +41,9 @@ static json_t *exact_json(const measured *m)
 bool measured_write(const measured *m, out_file *file, host_error *error)
 {
     json_t *root = json_pack("{sI sI sI so sb so so so}", "layers", (json_int_t)m->layers, "tokens", (json_int_t)m->tokens,
-                             "prompt", (json_int_t)m->prompt, "weighed", m->weighed, "weight", reals(m->weight, m->layers),
-                             side_names[PLAN_K], side_json(m, PLAN_K), side_names[PLAN_V], side_json(m, PLAN_V));
+                             "prompt", (json_int_t)m->prompt, "exact_first", exact_json(m), "weighed", m->weighed, "weight",
+                             reals(m->weight, m->layers), side_names[PLAN_K], side_json(m, PLAN_K), side_names[PLAN_V],
+                             side_json(m, PLAN_V));
     const bool ok = report_write(root, file, error);
     json_decref(root);
     return ok;
