@@ -128,6 +128,8 @@ typedef struct session {
     capture captured;
     measured m;
     plan_list plans;
+    char *paths[MAX_BUDGETS]; /* owned: the codec files */
+    out_file files[MAX_BUDGETS];
 } session;
 
 static bool open_inputs(const options *o, session *s, host_error *error)
@@ -179,6 +181,22 @@ static char *file_of(const options *o, double budget)
     return path;
 }
 
+/* Opens the codec files, before there is work to lose. */
+static bool open_files(const options *o, session *s, host_error *error)
+{
+    for (size_t i = 0; i < o->num_budgets; ++i) {
+        s->paths[i] = file_of(o, o->budgets[i]);
+        if (!s->paths[i])
+            return fail(error, EXIT_DEVICE, "host memory exhausted");
+        for (size_t j = 0; j < i; ++j)
+            if (!strcmp(s->paths[i], s->paths[j]))
+                return fail(error, EXIT_INPUT, "%s: the file of two budgets", s->paths[i]);
+        if (!out_open(&s->files[i], s->paths[i], error))
+            return false;
+    }
+    return true;
+}
+
 static json_t *row_json(const plan *p, const plan *preset, double budget)
 {
     return json_pack("{so ss sb so so so ss? so}", "budget", report_real(budget), "plan", p->name, "per_layer",
@@ -187,28 +205,25 @@ static json_t *row_json(const plan *p, const plan *preset, double budget)
                      report_real(preset ? preset->kl : (double)NAN));
 }
 
-static bool finish_budget(const options *o, session *s, double budget, report_table *table, json_t *rows, host_error *error)
+static bool finish_budget(const options *o, session *s, size_t index, report_table *table, json_t *rows, host_error *error)
 {
+    const double budget = o->budgets[index];
     plan *p = plans_best(&s->plans, budget, false);
     const plan *preset = plans_best(&s->plans, budget, true);
     if (!p)
         return fail(error, EXIT_INPUT, "%.3f bits a value: no plan is that small", budget);
-    out_file file = {0};
-    char *path = file_of(o, budget), cells[5][24];
-    bool ok = (path || fail(error, EXIT_DEVICE, "host memory exhausted")) && out_open(&file, path, error) &&
-              codec_file_write(&p->codecs, &file, error);
-    out_discard(&file);
+    char cells[5][24];
+    bool ok = codec_file_write(&p->codecs, &s->files[index], error);
     const double numbers[] = {budget, p->bits, p->kl, p->attention, preset ? (o->model ? preset->kl : preset->attention) : NAN};
     for (int i = 0; i < 5; ++i)
         report_number(numbers[i], i < 2 ? 3 : 5, cells[i], sizeof cells[i]);
     ok = ok &&
          table_add(table, 8,
-                   (const char *const[]){path, cells[0], cells[1], cells[2], cells[3],
+                   (const char *const[]){s->paths[index], cells[0], cells[1], cells[2], cells[3],
                                          p->codecs.count == 1 ? p->name : "per layer", preset ? preset->name : "-", cells[4]},
                    error);
     if (ok)
         json_array_append_new(rows, row_json(p, preset, budget));
-    free(path);
     return ok;
 }
 
@@ -223,7 +238,7 @@ static bool make_plans(const options *o, session *s, report_table *table, json_t
         ok = plans_add_budget(&shop, o->budgets[i], &s->plans, error);
     ok = ok && plans_measure(&shop, &s->plans, error);
     for (size_t i = 0; ok && i < o->num_budgets; ++i)
-        ok = finish_budget(o, s, o->budgets[i], table, rows, error);
+        ok = finish_budget(o, s, i, table, rows, error);
     return ok;
 }
 
@@ -233,7 +248,8 @@ static bool run(const options *o, host_error *error)
     out_file json = {0};
     report_table table = {0};
     json_t *rows = json_array();
-    bool ok = (!o->json || out_open(&json, o->json, error)) && open_inputs(o, &s, error) && fill_measured(o, &s, error) &&
+    bool ok = (!o->json || out_open(&json, o->json, error)) && open_files(o, &s, error) && open_inputs(o, &s, error) &&
+              fill_measured(o, &s, error) &&
               table_add(&table, 8,
                         (const char *const[]){"codec file", "budget", "bits/value", "KL", "attention", "is", "best preset",
                                               o->model ? "its KL" : "its attention"},
@@ -250,6 +266,10 @@ static bool run(const options *o, host_error *error)
     }
     json_decref(rows);
     out_discard(&json);
+    for (size_t i = 0; i < o->num_budgets; ++i) {
+        out_discard(&s.files[i]);
+        free(s.paths[i]);
+    }
     table_free(&table);
     plans_free(&s.plans);
     measured_free(&s.m);

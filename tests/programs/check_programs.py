@@ -344,6 +344,9 @@ def plan_files(program, pack_program, data, folder):
         json.dump({**codecs, "layers": 3 * codecs["layers"][:1]}, file)
     need("codecs for 3 layers" in refuse(pack_program, *device(), *files, "--codec", out), "layers that differ")
     need("no codec flags" in refuse(pack_program, *device(), *files, "--codec", out, "--rank", "2"), "--codec and --rank")
+    need("two budgets" in refuse(program, *device(), *files, "--frontier", "3,3.0", "--out", out), "a budget twice")
+    missing = os.path.join(folder, "no", "folder.json")
+    need(missing in refuse(program, *device(), *files, "--bits", "3", "--out", missing), "a folder that is not there")
     for part, wrong in (("--out", ("--bits", "3")), ("--bits", ("--out", out)), ("'0'", ("--bits", "0", "--out", out)),
                         ("'x'", ("--frontier", "3,x", "--out", out)),
                         ("equally often", (*files[:2], "--bits", "3", "--out", out)),
