@@ -55,9 +55,11 @@ foreach(program IN LISTS programs)
         install(TARGETS ${name} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
     endif()
 endforeach()
-if(TARGET gear-llm)
-    target_link_libraries(gear-llm PRIVATE gear_llm)
-endif()
+target_link_libraries(gear-llm PRIVATE gear_llm)
+
+# gear-plan runs models as gear-llm does, and measures as gear-pack does.
+target_sources(gear-plan PRIVATE host/gear-pack/exact.c host/gear-pack/input.c host/gear-pack/measure.c)
+target_link_libraries(gear-plan PRIVATE gear_llm)
 
 file(GLOB examples CONFIGURE_DEPENDS host/examples/*.c)
 foreach(example IN LISTS examples)

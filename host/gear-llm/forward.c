@@ -39,6 +39,8 @@ struct forward {
     uint32_t *words; /* host staging: [max(rows, sequences + 1)] */
     cl_kernel norm, rope, swiglu, top1, squares, embed;
     uint32_t num_wanted; /* of the last call */
+    forward_watcher watcher;
+    void *user; /* of the watcher */
 };
 
 /* What one call works on. */
@@ -156,6 +158,12 @@ void forward_destroy(forward *f)
     free(f);
 }
 
+void forward_watch(forward *f, forward_watcher watcher, void *user)
+{
+    f->watcher = watcher;
+    f->user = user;
+}
+
 uint64_t forward_bytes(const forward *f)
 {
     return f->bytes + linear_bytes(f->products);
@@ -243,6 +251,8 @@ static bool attention_of_prompt(forward *f, const pass *p, uint32_t layer, host_
     for (uint32_t i = 0; i < p->batch->count; row += p->batch->tokens[i++])
         if (!attend_prompt(f, p, layer, i, row, error))
             return false;
+    if (f->watcher && !f->watcher(f->user, layer, p->rows, f->mem[Q], f->mem[KEYS], f->mem[VALUES], error))
+        return false;
     if (p->squares && !query_squares(f, p, error))
         return false;
     for (uint32_t i = 0; i < p->num_targets; ++i)

@@ -47,6 +47,12 @@ bool forward_prompt(forward *f, const forward_target *targets, uint32_t num_targ
 bool forward_step(forward *f, const kv_cache *kv, const gear_sequence *sequences, const forward_batch *batch,
                   host_error *error);
 
+/* Called behind the exact attention of each layer of a prompt, while the device may still work on it: float32 queries [rows]
+ * [heads][head_dim] and keys and values [rows][KV heads][head_dim] after RoPE, as they are appended. */
+typedef bool (*forward_watcher)(void *user, uint32_t layer, uint32_t rows, cl_mem q, cl_mem k, cl_mem v, host_error *error);
+/* NULL: none, as at the start. */
+void forward_watch(forward *f, forward_watcher watcher, void *user);
+
 /* Of the last call: its wanted rows' logits [num_wanted][vocabulary], and the index of the largest of each. Both wait. */
 bool forward_logits(forward *f, float *out, host_error *error);
 bool forward_top1(forward *f, uint32_t *out, host_error *error);

@@ -58,14 +58,20 @@ static bool check_shapes(const input *in, const char *v, const char *q, host_err
     return true;
 }
 
-/* Moves an array's data to a device buffer and releases the host copy. */
-static cl_mem upload(npy_array *array, const device *dev, host_error *error)
+static cl_mem upload(void *data, size_t bytes, const device *dev, host_error *error)
 {
     cl_int code = CL_SUCCESS;
-    cl_mem mem = clCreateBuffer(dev->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, array->bytes, array->data, &code);
+    cl_mem mem = clCreateBuffer(dev->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, bytes, data, &code);
+    return cl_ok(code, "clCreateBuffer", error) ? mem : NULL;
+}
+
+/* Moves an array's data to a device buffer and releases the host copy; an array without data is the values themselves. */
+static cl_mem upload_array(npy_array *array, float *value, const device *dev, host_error *error)
+{
+    cl_mem mem = upload(array->data ? array->data : value, array->bytes, dev, error);
     free(array->data);
     array->data = NULL;
-    return cl_ok(code, "clCreateBuffer", error) ? mem : NULL;
+    return mem;
 }
 
 static cl_mem output(size_t values, const device *dev, host_error *error)
@@ -95,10 +101,26 @@ static bool upload_squares(input *in, const device *dev, host_error *error)
             }
         mean[i] = (float)(sum / ((double)half * share));
     }
-    cl_int code = CL_SUCCESS;
-    in->squares_mem = clCreateBuffer(dev->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, count * sizeof *mean, mean, &code);
+    in->squares_mem = upload(mean, count * sizeof *mean, dev, error);
     free(mean);
-    return cl_ok(code, "clCreateBuffer", error);
+    return in->squares_mem != NULL;
+}
+
+/* Uploads the values, computes the exact attention. */
+static bool prepare(input *in, const device *dev, host_error *error)
+{
+    in->scale = in->scale != 0 ? in->scale : 1.0f / sqrtf((float)in->head_dim);
+    in->k_mem = upload_array(&in->k, in->k_value, dev, error);
+    in->v_mem = in->k_mem ? upload_array(&in->v, in->v_value, dev, error) : NULL;
+    in->dense_mem = in->v_mem ? output(input_values(in), dev, error) : NULL;
+    if (!in->dense_mem || !in->queries)
+        return in->dense_mem != NULL;
+    in->q_mem = upload_array(&in->q, in->q_value, dev, error);
+    in->out_mem = in->q_mem ? output(input_query_values(in), dev, error) : NULL;
+    in->exact = in->out_mem ? malloc(input_query_values(in) * sizeof *in->exact) : NULL;
+    if (!in->out_mem)
+        return false;
+    return (in->exact && exact_attention(in)) || fail(error, EXIT_DEVICE, "host memory exhausted");
 }
 
 bool input_load(input *in, const char *k, const char *v, const char *q, float scale, const device *dev, host_error *error)
@@ -111,22 +133,22 @@ bool input_load(input *in, const char *k, const char *v, const char *q, float sc
     in->head_dim = (uint32_t)in->k.shape[2];
     in->query_heads = q ? (uint32_t)in->q.shape[0] : in->kv_heads;
     in->queries = q ? (uint32_t)in->q.shape[1] : 0;
-    in->scale = scale != 0 ? scale : 1.0f / sqrtf((float)in->head_dim);
-    if (!check_shapes(in, v, q, error))
-        return false;
-    in->k_mem = upload(&in->k, dev, error);
-    in->v_mem = in->k_mem ? upload(&in->v, dev, error) : NULL;
-    in->dense_mem = in->v_mem ? output(input_values(in), dev, error) : NULL;
-    if (!in->dense_mem || !q)
-        return in->dense_mem != NULL;
-    in->q_mem = upload(&in->q, dev, error);
-    in->out_mem = in->q_mem ? output(input_query_values(in), dev, error) : NULL;
-    in->exact = in->out_mem ? malloc(input_query_values(in) * sizeof *in->exact) : NULL;
-    if (!in->out_mem || !upload_squares(in, dev, error))
-        return false;
-    if (!in->exact || !exact_attention(in))
-        return fail(error, EXIT_DEVICE, "host memory exhausted");
-    return true;
+    in->scale = scale;
+    return check_shapes(in, v, q, error) && prepare(in, dev, error) && (!q || upload_squares(in, dev, error));
+}
+
+static void describe(npy_array *array, size_t values)
+{
+    *array = (npy_array){.type = NPY_F32, .count = values, .bytes = values * sizeof(float)};
+}
+
+bool input_adopt(input *in, float *squares, const device *dev, host_error *error)
+{
+    describe(&in->k, input_values(in));
+    describe(&in->v, input_values(in));
+    describe(&in->q, input_query_values(in));
+    in->squares_mem = upload(squares, (size_t)in->kv_heads * in->head_dim * sizeof *squares, dev, error);
+    return in->squares_mem && prepare(in, dev, error);
 }
 
 static void release(cl_mem mem)

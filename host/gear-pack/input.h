@@ -13,13 +13,17 @@ typedef struct input {
     uint64_t tokens;
     float scale;
     cl_mem k_mem, v_mem, q_mem;
-    cl_mem squares_mem; /* float [KV heads][head_dim]: mean square of the first half of the queries; NULL with fewer than two */
+    cl_mem squares_mem; /* float [KV heads][head_dim]: mean square of queries; NULL: none */
     cl_mem dense_mem;   /* float [KV heads][tokens][head_dim]: what gear_reconstruct writes */
     cl_mem out_mem;     /* float [query heads][m][head_dim] */
 } input;
 
-/* Reads and checks the files (q may be NULL) and uploads them; scale 0 is 1 / sqrt(head_dim). Call input_free in any case. */
+/* Reads and checks the files (q may be NULL) and uploads them; scale 0 is 1 / sqrt(head_dim). The squares are those of the
+ * first half of the queries, if there are two. Call input_free in any case. */
 bool input_load(input *in, const char *k, const char *v, const char *q, float scale, const device *dev, host_error *error);
+/* The same from memory: k_value, v_value and q_value (malloc'ed) and the numbers that describe them are set, the rest is zero.
+ * squares[KV heads][head_dim] is copied. */
+bool input_adopt(input *in, float *squares, const device *dev, host_error *error);
 void input_free(input *in);
 
 /* Elements of K (and of V), and of Q (and of the output). */

@@ -4,35 +4,28 @@
 #include <unistd.h>
 
 #include "../common/command_line.h"
+#include "../common/layer_files.h"
 #include "rows.h"
 
-typedef struct paths {
-    const char **items;
-    size_t count;
-} paths;
-
 typedef struct options {
-    paths k, v, q;
-    float scale;
+    layer_files files;
     uint32_t order; /* index in orders[], or ORDER_DEFAULT */
-    const char *json;
+    const char *json, *codec;
     command_flags flags;
 } options;
 
-enum { KEY_K = 0x600, KEY_V, KEY_Q, KEY_SCALE, KEY_ORDER, KEY_JSON };
+enum { KEY_ORDER = 0x600, KEY_JSON, KEY_CODEC };
 
 static const char *const orders[] = {"variance", "queries"};
 enum { ORDER_VARIANCE, ORDER_QUERIES, ORDER_DEFAULT };
 
 static const struct argp_option option_table[] = {
-    {"k", KEY_K, "FILE", 0, "Keys [KV heads, tokens, head_dim], .npy of float16 or float32, as the model caches them", 1},
-    {"v", KEY_V, "FILE", 0, "Values, of the same shape", 0},
-    {"q", KEY_Q, "FILE", 0, "Queries [query heads, m, head_dim] of the last m positions", 0},
-    {"scale", KEY_SCALE, "S", 0, "Factor of q.k before the softmax [1 / sqrt(head_dim)]", 0},
+    LAYER_FILES_OPTIONS,
     {"order", KEY_ORDER, "BY", 0,
      "Channel order of the mixed backbone: variance (of the keys alone) or queries (times their mean square) [queries with "
      "--q]",
      0},
+    {"codec", KEY_CODEC, "FILE", 0, "Codecs of a file for each layer, as gear-plan writes it, instead of codec flags", 0},
     {"json", KEY_JSON, "FILE", 0, "Also write the rows here", 2},
     {0}};
 
@@ -57,98 +50,99 @@ static const char doc[] =
     "counted in a line below the table.\n\n"
     "Exit codes: 0 done, 1 the device or the library failed, 2 wrong usage or input.";
 
-static void add_path(paths *list, const char *path, const struct argp_state *state)
-{
-    const char **grown = realloc(list->items, (list->count + 1) * sizeof *grown);
-    if (!grown) {
-        argp_failure(state, EXIT_DEVICE, 0, "host memory exhausted");
-        return;
-    }
-    list->items = grown;
-    list->items[list->count++] = path;
-}
-
 static error_t parse(int key, char *text, struct argp_state *state)
 {
     options *o = state->input;
     switch (key) {
-    case KEY_K: add_path(&o->k, text, state); return 0;
-    case KEY_V: add_path(&o->v, text, state); return 0;
-    case KEY_Q: add_path(&o->q, text, state); return 0;
     case KEY_JSON: o->json = text; return 0;
+    case KEY_CODEC: o->codec = text; return 0;
     case KEY_ORDER: o->order = args_choice("order", text, orders, 2, state); return 0;
-    case KEY_SCALE:
-        o->scale = args_float("scale", text, state);
-        if (!(o->scale > 0))
-            argp_failure(state, EXIT_INPUT, 0, "--scale: '%s' is not above 0", text);
-        return 0;
     case ARGP_KEY_ARG:
         argp_failure(state, EXIT_INPUT, 0, "'%s' is not an option; files come as --k, --v and --q", text);
         return 0;
     case ARGP_KEY_END:
-        if (!o->k.count)
+        if (!o->files.k.count)
             argp_failure(state, EXIT_INPUT, 0, "--k FILE and --v FILE are needed; see --help");
-        if (o->v.count != o->k.count || (o->q.count && o->q.count != o->k.count))
-            argp_failure(state, EXIT_INPUT, 0, "--k, --v and --q must be given equally often (%zu, %zu, %zu)", o->k.count,
-                         o->v.count, o->q.count);
-        if (o->order == ORDER_QUERIES && !o->q.count)
+        layer_files_check(&o->files, 1, state);
+        if (o->order == ORDER_QUERIES && !o->files.q.count)
             argp_failure(state, EXIT_INPUT, 0, "--order queries needs --q");
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default: return layer_files_parse(&o->files, key, text, state);
     }
 }
 
 static bool load_inputs(const options *o, const device *dev, input *inputs, host_error *error)
 {
-    for (size_t i = 0; i < o->k.count; ++i)
-        if (!input_load(&inputs[i], o->k.items[i], o->v.items[i], o->q.count ? o->q.items[i] : NULL, o->scale, dev, error))
+    for (size_t i = 0; i < o->files.k.count; ++i)
+        if (!input_load(&inputs[i], o->files.k.items[i], o->files.v.items[i], o->files.q.count ? o->files.q.items[i] : NULL,
+                        o->files.scale, dev, error))
             return false;
-    for (size_t i = 0; o->order == ORDER_QUERIES && i < o->k.count; ++i)
+    for (size_t i = 0; o->order == ORDER_QUERIES && i < o->files.k.count; ++i)
         if (!input_first_half(&inputs[i]))
-            return fail(error, EXIT_INPUT, "%s: --order queries needs two queries or more", o->q.items[i]);
+            return fail(error, EXIT_INPUT, "%s: --order queries needs two queries or more", o->files.q.items[i]);
     return true;
 }
 
-/* The rows of the table, to be freed by the caller; NULL on failure. */
-static recipe *choose_recipes(const options *o, uint32_t head_dim, size_t *count, host_error *error)
+/* What the rows of the table are of. */
+typedef struct contents {
+    recipe *recipes;  /* owned: [count]; NULL: the codecs of --codec */
+    codec_file codec; /* layers owned */
+    size_t count;
+} contents;
+
+static bool read_codec(const options *o, contents *c, host_error *error)
 {
-    if (!codec_flags_one(&o->flags.codec))
-        return default_recipes(&o->flags.codec, head_dim, count, error);
-    recipe *one = malloc(sizeof *one);
-    if (!one)
-        fail(error, EXIT_DEVICE, "host memory exhausted");
-    else if (codec_flags_recipe(&o->flags.codec, head_dim, one, error)) {
-        *count = 1;
-        return one;
-    }
-    free(one);
-    return NULL;
+    if (codec_flags_any(&o->flags.codec))
+        return fail(error, EXIT_INPUT, "--codec goes with no codec flags");
+    if (!codec_file_read(o->codec, &c->codec, error))
+        return false;
+    c->count = 1;
+    return c->codec.count == 1 || c->codec.count == o->files.k.count ||
+           fail(error, EXIT_INPUT, "%s: codecs for %u layers; --k is given %zu times", o->codec, c->codec.count,
+                o->files.k.count);
 }
 
-static scoring choose_scoring(const options *o, const input *inputs, const recipe *recipes, size_t count)
+static bool choose_contents(const options *o, uint32_t head_dim, contents *c, host_error *error)
+{
+    if (o->codec)
+        return read_codec(o, c, error);
+    if (!codec_flags_one(&o->flags.codec)) {
+        c->recipes = default_recipes(&o->flags.codec, head_dim, &c->count, error);
+        return c->recipes;
+    }
+    c->count = 1;
+    c->recipes = malloc(sizeof *c->recipes);
+    return c->recipes ? codec_flags_recipe(&o->flags.codec, head_dim, c->recipes, error)
+                      : fail(error, EXIT_DEVICE, "host memory exhausted");
+}
+
+static scoring choose_scoring(const options *o, const input *inputs, const contents *c)
 {
     scoring how = {0};
-    for (size_t i = 0; i < count; ++i)
-        how.any_ordered = how.any_ordered || recipe_ordered(&recipes[i]);
+    for (size_t i = 0; c->recipes && i < c->count; ++i)
+        how.any_ordered = how.any_ordered || recipe_ordered(&c->recipes[i]);
+    for (uint32_t i = 0; i < c->codec.count; ++i)
+        how.any_ordered = how.any_ordered || c->codec.layers[i].k.backbone == GEAR_BACKBONE_MIXED;
     how.halved = how.any_ordered;
-    for (size_t i = 0; i < o->k.count; ++i)
+    for (size_t i = 0; i < o->files.k.count; ++i)
         how.halved = how.halved && input_first_half(&inputs[i]);
     how.weighted = how.halved && o->order != ORDER_VARIANCE;
     return how;
 }
 
-static bool measure_all(const options *o, measurer *m, const input *inputs, const recipe *recipes, row *rows, size_t count,
-                        host_error *error)
+static bool measure_all(const options *o, measurer *m, const input *inputs, const contents *c, row *rows, host_error *error)
 {
     bool tty = isatty(STDERR_FILENO), ok = true;
     residual_list known = {0};
-    for (size_t i = 0; ok && i < count; ++i) {
+    if (!c->recipes)
+        return measure_file_row(m, o->codec, &c->codec, inputs, o->files.k.count, rows, error);
+    for (size_t i = 0; ok && i < c->count; ++i) {
         if (tty) {
             char name[48];
-            recipe_name(&recipes[i], name, sizeof name);
-            fprintf(stderr, "\r\033[K%zu of %zu: %s", i + 1, count, name);
+            recipe_name(&c->recipes[i], name, sizeof name);
+            fprintf(stderr, "\r\033[K%zu of %zu: %s", i + 1, c->count, name);
         }
-        ok = measure_row(m, &recipes[i], inputs, o->k.count, &known, &rows[i], error);
+        ok = measure_row(m, &c->recipes[i], inputs, o->files.k.count, &known, &rows[i], error);
     }
     if (tty)
         fprintf(stderr, "\r\033[K");
@@ -169,37 +163,36 @@ static void print_heading(const device *dev, const scoring *how)
 static bool pack(const options *o, host_error *error)
 {
     bool ok = false;
-    size_t count = 0;
+    contents c = {0};
     out_file json = {0};
     device dev = {0};
     measurer m = {.dev = &dev};
-    recipe *recipes = NULL;
     row *rows = NULL;
-    input *inputs = calloc(o->k.count, sizeof *inputs);
+    input *inputs = calloc(o->files.k.count, sizeof *inputs);
     char *programs = args_program_cache(&o->flags.device);
     if (!inputs) {
         fail(error, EXIT_DEVICE, "host memory exhausted");
         goto cleanup;
     }
     if (!open_device(o->flags.device.device, &dev, error) || !load_inputs(o, &dev, inputs, error) ||
-        !(recipes = choose_recipes(o, inputs[0].head_dim, &count, error)))
+        !choose_contents(o, inputs[0].head_dim, &c, error))
         goto cleanup;
-    if (!(rows = calloc(count, sizeof *rows))) {
+    if (!(rows = calloc(c.count, sizeof *rows))) {
         fail(error, EXIT_DEVICE, "host memory exhausted");
         goto cleanup;
     }
-    scoring how = choose_scoring(o, inputs, recipes, count);
+    scoring how = choose_scoring(o, inputs, &c);
     m.weighted = how.weighted;
     m.halved = how.halved;
     if (o->json && !out_open(&json, o->json, error))
         goto cleanup;
-    if (!open_library(&dev, programs, &m.context, error) || !measure_all(o, &m, inputs, recipes, rows, count, error))
+    if (!open_library(&dev, programs, &m.context, error) || !measure_all(o, &m, inputs, &c, rows, error))
         goto cleanup;
     print_heading(&dev, &how);
-    rows_sort(rows, count);
-    ok = rows_print(rows, count, error);
+    rows_sort(rows, c.count);
+    ok = rows_print(rows, c.count, error);
     if (ok && json.stream) {
-        json_t *root = rows_json(rows, count, &how, &dev);
+        json_t *root = rows_json(rows, c.count, &how, &dev);
         ok = report_write(root, &json, error);
         json_decref(root);
     }
@@ -207,12 +200,13 @@ cleanup:
     out_discard(&json);
     measurer_free(&m);
     gear_context_destroy(m.context);
-    for (size_t i = 0; inputs && i < o->k.count; ++i)
+    for (size_t i = 0; inputs && i < o->files.k.count; ++i)
         input_free(&inputs[i]);
     close_device(&dev);
     free(inputs);
     free(rows);
-    free(recipes);
+    free(c.recipes);
+    free(c.codec.layers);
     free(programs);
     return ok;
 }
@@ -225,8 +219,6 @@ int main(int argc, char **argv)
     const command_spec command = {program, option_table, parse, doc, false};
     command_line(&command, argc, argv, &o, &o.flags);
     bool ok = pack(&o, &error);
-    free(o.k.items);
-    free(o.v.items);
-    free(o.q.items);
+    layer_files_free(&o.files);
     return ok ? 0 : report_failure(program, &error);
 }

@@ -51,27 +51,47 @@ static gear_type element(const npy_array *array)
     return array->type == NPY_F16 ? GEAR_F16 : GEAR_F32;
 }
 
+static size_t element_bytes(const npy_array *array)
+{
+    return array->type == NPY_F16 ? 2 : 4;
+}
+
 static gear_view dense_view(cl_mem mem, gear_type type, uint64_t tokens, uint32_t head_dim)
 {
     return (gear_view){.mem = mem, .type = type, .stride_head = (size_t)tokens * head_dim, .stride_token = head_dim};
+}
+
+bool append_input(gear_cache *cache, uint32_t layer, gear_sequence sequence, const input *in, const append_how *how,
+                  host_error *error)
+{
+    gear_error detail = {0};
+    const uint64_t prompt = how->prompt && how->prompt < in->tokens ? how->prompt : in->tokens;
+    gear_view k = dense_view(in->k_mem, element(&in->k), in->tokens, in->head_dim);
+    gear_view v = dense_view(in->v_mem, element(&in->v), in->tokens, in->head_dim);
+    gear_sync sync = {.queue = how->queue};
+    gear_append_desc desc;
+    gear_append_desc_init(&desc);
+    desc.query_squares = how->weighted ? in->squares_mem : NULL;
+    for (uint64_t first = 0, end = prompt; first < in->tokens; first = end, end += GEAR_BLOCK_TOKENS) {
+        end = end < in->tokens ? end : in->tokens;
+        gear_batch batch = {.count = 1, .sequences = &sequence, .tokens_each = (uint32_t)(end - first)};
+        k.offset = (size_t)first * in->head_dim * element_bytes(&in->k);
+        v.offset = (size_t)first * in->head_dim * element_bytes(&in->v);
+        if (!gear_ok(gear_append_weighted(cache, layer, &batch, &k, &v, &desc, &sync, &detail), &detail, error))
+            return false;
+    }
+    return true;
 }
 
 /* Adds a sequence and appends the whole input; *ms is the verb and the wait for it. */
 static bool append(measurer *m, const input *in, gear_sequence *sequence, double *ms, host_error *error)
 {
     gear_error detail = {0};
+    const append_how how = {m->dev->queue, m->prompt, m->weighted && recipe_ordered(&m->made)};
     if (!gear_ok(gear_sequence_add(m->cache, sequence, &detail), &detail, error))
         return false;
-    gear_view k = dense_view(in->k_mem, element(&in->k), in->tokens, in->head_dim);
-    gear_view v = dense_view(in->v_mem, element(&in->v), in->tokens, in->head_dim);
-    gear_batch batch = {.count = 1, .sequences = sequence, .tokens_each = (uint32_t)in->tokens};
-    gear_sync sync = {.queue = m->dev->queue};
-    gear_append_desc desc;
-    gear_append_desc_init(&desc);
-    desc.query_squares = m->weighted && recipe_ordered(&m->made) ? in->squares_mem : NULL;
     double start = timer_ms();
-    bool ok = gear_ok(gear_append_weighted(m->cache, 0, &batch, &k, &v, &desc, &sync, &detail), &detail, error) &&
-              cl_ok(clFinish(m->dev->queue), "clFinish", error);
+    bool ok = append_input(m->cache, 0, *sequence, in, &how, error) && cl_ok(clFinish(m->dev->queue), "clFinish", error);
     *ms = timer_ms() - start;
     return ok;
 }
@@ -155,13 +175,16 @@ static bool read_health(measurer *m, gear_health *health, host_error *error)
     return gear_ok(gear_cache_health(m->cache, m->dev->queue, health, &detail), &detail, error);
 }
 
-static bool run(measurer *m, const input *in, bool full, sample *out, host_error *error)
+/* What a run is for. */
+typedef enum purpose { EVERYTHING, ATTENTION, RESIDUAL } purpose;
+
+static bool run(measurer *m, const input *in, purpose what, sample *out, host_error *error)
 {
     gear_error detail = {0};
     gear_health before, after;
     gear_sequence sequence = 0;
     uint64_t tokens = 0;
-    bool warm_up = full && !m->warm, ok = false;
+    bool warm_up = what == EVERYTHING && !m->warm, ok = false;
     error_sums k = {0}, v = {0};
     size_t most = input_values(in) > input_query_values(in) ? input_values(in) : input_query_values(in);
     float *host = malloc(most * sizeof *host);
@@ -179,20 +202,22 @@ static bool run(measurer *m, const input *in, bool full, sample *out, host_error
     if (!gear_ok(gear_sequence_length(m->cache, sequence, 0, &tokens, &out->compressed, &detail), &detail, error) ||
         !gear_ok(gear_cache_bytes(m->cache, 0, &out->bytes, &detail), &detail, error))
         goto cleanup;
-    if (full && in->queries) {
+    if (what != RESIDUAL && in->queries) {
         if (warm_up && !attend(m, in, sequence, &out->attend_ms, error))
             goto cleanup;
         if (!attend(m, in, sequence, &out->attend_ms, error) || !compare_output(m, in, host, out, error))
             goto cleanup;
     }
-    if (!compare_side(m, in, sequence, false, out->compressed, host, &k, error) ||
-        !compare_side(m, in, sequence, true, out->compressed, host, &v, error) || !drop(m, sequence, error))
+    if (what != ATTENTION && (!compare_side(m, in, sequence, false, out->compressed, host, &k, error) ||
+                              !compare_side(m, in, sequence, true, out->compressed, host, &v, error)))
+        goto cleanup;
+    if (!drop(m, sequence, error))
         goto cleanup;
     out->rel_k = relative(k.all, k.norm);
     out->rel_v = relative(v.all, v.norm);
     out->residual_k = k.compressed;
     out->residual_v = v.compressed;
-    m->warm = m->warm || full;
+    m->warm = m->warm || what == EVERYTHING;
     ok = true;
 cleanup:
     free(host);
@@ -201,10 +226,15 @@ cleanup:
 
 bool measure(measurer *m, const recipe *r, const input *in, sample *out, host_error *error)
 {
-    return prepare(m, r, in, error) && run(m, in, true, out, error);
+    return prepare(m, r, in, error) && run(m, in, EVERYTHING, out, error);
+}
+
+bool measure_attention(measurer *m, const recipe *r, const input *in, sample *out, host_error *error)
+{
+    return prepare(m, r, in, error) && run(m, in, ATTENTION, out, error);
 }
 
 bool measure_residual(measurer *m, const recipe *r, const input *in, sample *out, host_error *error)
 {
-    return prepare(m, r, in, error) && run(m, in, false, out, error);
+    return prepare(m, r, in, error) && run(m, in, RESIDUAL, out, error);
 }

@@ -5,12 +5,24 @@
 #include "../common/recipe.h"
 #include "input.h"
 
-/* Keeps one cache of one layer, as long as recipe and geometry stay the same. Start from zero with the first four set. */
+/* How an input is appended. */
+typedef struct append_how {
+    cl_command_queue queue;
+    uint64_t prompt; /* tokens of the first call, the others follow 64 at a time; 0: all */
+    bool weighted;   /* with the input's mean squares of queries, for a channel order */
+} append_how;
+
+/* Enqueues it into one layer of a cache; the sequence is empty there. */
+bool append_input(gear_cache *cache, uint32_t layer, gear_sequence sequence, const input *in, const append_how *how,
+                  host_error *error);
+
+/* Keeps one cache of one layer, as long as recipe and geometry stay the same. Start from zero with the first five set. */
 typedef struct measurer {
     const device *dev;
     gear_context *context;
-    bool weighted; /* a channel order is made with the mean square of the first half of the queries, not by variance alone */
-    bool halved;   /* attention is scored with the second half of the queries */
+    bool weighted;   /* a channel order is made with the input's mean square of queries, not by variance alone */
+    bool halved;     /* attention is scored with the second half of the queries */
+    uint64_t prompt; /* as in append_how */
     gear_cache *cache;
     recipe made; /* what `cache` was made for */
     uint64_t tokens;
@@ -30,6 +42,8 @@ typedef struct sample {
 
 /* The first run of a cache appends (and attends) once before the run that is timed. */
 bool measure(measurer *m, const recipe *r, const input *in, sample *out, host_error *error);
+/* Only bytes, tokens and the attention errors: no run to warm up, no errors of K and V. */
+bool measure_attention(measurer *m, const recipe *r, const input *in, sample *out, host_error *error);
 /* Only residual_k and residual_v; nothing is timed. */
 bool measure_residual(measurer *m, const recipe *r, const input *in, sample *out, host_error *error);
 void measurer_free(measurer *m);

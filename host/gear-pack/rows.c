@@ -93,6 +93,36 @@ static void add_bytes(gear_bytes *sum, const gear_bytes *b)
     sum->total += b->total;
 }
 
+/* What a row sums up over the inputs, beside its means. */
+typedef struct totals {
+    double values, values_all; /* compressed, and all */
+} totals;
+
+/* One input's share of a row: of `count` inputs. */
+static void add_sample(row *out, totals *sum, const sample *s, const input *in, size_t count)
+{
+    const double n = (double)count;
+    add_bytes(&out->bytes, &s->bytes);
+    out->replaced.nan_values += s->replaced.nan_values;
+    out->replaced.inf_values += s->replaced.inf_values;
+    out->compressed += s->compressed;
+    sum->values += 2.0 * in->kv_heads * in->head_dim * (double)s->compressed;
+    sum->values_all += 2.0 * (double)input_values(in);
+    out->rel_k += s->rel_k / n;
+    out->rel_v += s->rel_v / n;
+    out->rel_attention += s->rel_attention / n;
+    out->rel_attention_all += s->rel_attention_all / n;
+    out->append_ms += s->append_ms / n;
+    out->attend_ms += s->attend_ms / n;
+}
+
+static void finish(row *out, const totals *sum)
+{
+    double bits = 8 * (double)report_compressed(&out->bytes);
+    out->bits_per_value = sum->values > 0 ? bits / sum->values : (double)NAN;
+    out->bits_all_tokens = (bits + 8 * (double)out->bytes.window) / sum->values_all;
+}
+
 bool measure_row(measurer *m, const recipe *r, const input *inputs, size_t count, residual_list *known, row *out,
                  host_error *error)
 {
@@ -103,28 +133,34 @@ bool measure_row(measurer *m, const recipe *r, const input *inputs, size_t count
     residual *left = add_residual(known, r, count, error);
     if (!left)
         return false;
-    double values = 0, values_all = 0, n = (double)count;
+    totals sum = {0};
     for (size_t i = 0; i < count; ++i) {
         sample s;
         if (!measure(m, r, &inputs[i], &s, error))
             return false;
-        add_bytes(&out->bytes, &s.bytes);
-        out->replaced.nan_values += s.replaced.nan_values;
-        out->replaced.inf_values += s.replaced.inf_values;
-        out->compressed += s.compressed;
-        values += 2.0 * inputs[i].kv_heads * inputs[i].head_dim * (double)s.compressed;
-        values_all += 2.0 * (double)input_values(&inputs[i]);
-        out->rel_k += s.rel_k / n;
-        out->rel_v += s.rel_v / n;
-        out->rel_attention += s.rel_attention / n;
-        out->rel_attention_all += s.rel_attention_all / n;
-        out->append_ms += s.append_ms / n;
-        out->attend_ms += s.attend_ms / n;
+        add_sample(out, &sum, &s, &inputs[i], count);
         left->k[i] = s.residual_k;
         left->v[i] = s.residual_v;
     }
-    double bits = 8 * (double)report_compressed(&out->bytes);
-    out->bits_per_value = values > 0 ? bits / values : (double)NAN;
-    out->bits_all_tokens = (bits + 8 * (double)out->bytes.window) / values_all;
+    finish(out, &sum);
     return measure_energy(m, r, inputs, count, known, out, error);
+}
+
+bool measure_file_row(measurer *m, const char *name, const codec_file *codecs, const input *inputs, size_t count, row *out,
+                      host_error *error)
+{
+    *out = (row){.energy_k = (double)NAN, .energy_v = (double)NAN};
+    snprintf(out->name, sizeof out->name, "%s", name);
+    totals sum = {0};
+    for (size_t i = 0; i < count; ++i) {
+        recipe r = codecs->base;
+        r.codecs = codecs->layers[codecs->count == 1 ? 0 : i];
+        out->ordered = out->ordered || recipe_ordered(&r);
+        sample s;
+        if (!measure(m, &r, &inputs[i], &s, error))
+            return false;
+        add_sample(out, &sum, &s, &inputs[i], count);
+    }
+    finish(out, &sum);
+    return true;
 }

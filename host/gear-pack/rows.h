@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "../common/codec_file.h"
 #include "../common/codec_flags.h"
 #include "../common/report.h"
 #include "measure.h"
@@ -40,6 +41,9 @@ recipe *default_recipes(const codec_flags *flags, uint32_t head_dim, size_t *cou
 
 bool measure_row(measurer *m, const recipe *r, const input *inputs, size_t count, residual_list *known, row *out,
                  host_error *error);
+/* The row of a codec file, whose layers are the inputs; energies are not measured. */
+bool measure_file_row(measurer *m, const char *name, const codec_file *codecs, const input *inputs, size_t count, row *out,
+                      host_error *error);
 void residuals_free(residual_list *list);
 
 /* Sorts by bits per value; rows without a compressed token come last. */

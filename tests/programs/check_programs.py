@@ -5,6 +5,8 @@
     check_programs.py pack GEAR_PACK DATA    one layer of the test data, cold and warm; wrong input; files of failed runs
     check_programs.py info GEAR_INFO         devices, a plan and the presets, as text and as JSON
     check_programs.py llm GEAR_LLM DATA      every mode, with the chain-of-thought model and a synthetic one; wrong input
+    check_programs.py plan GEAR_PLAN GEAR_LLM GEAR_PACK DATA
+                                             plans for the chain-of-thought model and for two layers of the test data
     check_programs.py example PROGRAM...     each returns 0 and says something
 
 A first failure ends it with exit status 1 and one line. GEAR_TEST_DEVICE names the device, GEAR_TEST_TMP a folder for files.
@@ -287,6 +289,77 @@ def llm(program, data, folder):
     llm_wrong_input(program, model, folder)
 
 
+def plan_model(program, llm_program, data, folder):
+    """Plans keep their budgets, lose no more than presets, and are what gear-llm measures of their files."""
+    model = os.path.join(data, "cot", "final.gguf")
+    with open(os.path.join(data, "cot", "eval_public.txt"), encoding="utf-8") as file:
+        texts = [line.replace("\t", "").rstrip("\n") for line in file]
+    out, measured = os.path.join(folder, "plan.json"), os.path.join(folder, "measured.json")
+    table, budgets = os.path.join(folder, "table.json"), (2.6, 2.9)
+    windows = ["--model", model, "--prefill", "192", "--decode", "160"]
+    for number, text in enumerate([text for text in texts if len(text) > 360][:2]):
+        path = os.path.join(folder, f"text{number}.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        windows += ["--text", path]
+    command = (program, *device(), *windows, "--quick", "--measured", measured)
+    succeed(*command, "--frontier", "2.6,2.9", "--out", out, "--json", table)
+    files = [os.path.join(folder, f"plan-{budget}.json") for budget in budgets]
+    rows = read_json(table)["rows"]
+    need([row["budget"] for row in rows] == list(budgets), str(rows))
+    succeed(llm_program, "eval", *device(), *windows, "--kv", ",".join(files), "--json", table)
+    found = read_json(table)["rows"]
+    for row, one, file in zip(rows, found, files):
+        need(one["name"] == file and math.isclose(row["kl"], one["kl"], rel_tol=1e-2, abs_tol=1e-7), f"{row}, {one}")
+        need(one["bits_per_value"] <= row["bits_per_value"] + 1e-9 and row["bits_per_value"] <= row["budget"], f"{row}, {one}")
+        need(row["best_preset"] is None or row["kl"] <= row["best_preset_kl"], str(row))
+        need(len(read_json(file)["layers"]) in (1, 6), file)
+    need(rows[1]["kl"] <= rows[0]["kl"], f"more bits lose more: {rows}")
+    again = os.path.join(folder, "again.json")
+    succeed(*command, "--bits", "2.6", "--out", again)  # with what was measured
+    need(read_json(again)["layers"] == read_json(files[0])["layers"], "another plan from the same measurements")
+    need("below the cheapest" in refuse(*command, "--bits", "1.2", "--out", again), "a budget too small")
+    with open(measured, "w", encoding="utf-8") as file:
+        file.write('{"layers": 3}')
+    need(measured in refuse(*command, "--bits", "2.6", "--out", again), "measurements of another model")
+    need("context of" in refuse(*command, "--decode", "5000", "--bits", "3", "--out", again), "windows beyond the context")
+
+
+def plan_files(program, pack_program, data, folder):
+    files, out = [], os.path.join(folder, "layers.json")
+    for layer in ("L07", "L14"):
+        stem = os.path.join(data, "smollm2-kv", layer + "_")
+        files += ["--k", stem + "k_post.npy", "--v", stem + "v.npy", "--q", stem + "q_last64.npy"]
+    table = os.path.join(folder, "table.json")
+    succeed(program, *device(), *files, "--quick", "--bits", "2.5", "--out", out, "--json", table)
+    row = read_json(table)["rows"][0]
+    succeed(pack_program, *device(), *files, "--codec", out, "--json", table)
+    found = read_json(table)["rows"][0]
+    need(row["per_layer"] and found["order"] == "queries", f"{row}, {found}")
+    need(found["bits_per_value"] <= row["bits_per_value"] <= 2.5, f"{row}, {found}")
+    # There the root of the mean square, here the mean.
+    need(0.9 * row["rel_attention"] < found["rel_attention"] <= 1.001 * row["rel_attention"], f"{row}, {found}")
+    codecs = read_json(out)
+    with open(out, "w", encoding="utf-8") as file:
+        json.dump({**codecs, "layers": 3 * codecs["layers"][:1]}, file)
+    need("codecs for 3 layers" in refuse(pack_program, *device(), *files, "--codec", out), "layers that differ")
+    need("no codec flags" in refuse(pack_program, *device(), *files, "--codec", out, "--rank", "2"), "--codec and --rank")
+    need("two budgets" in refuse(program, *device(), *files, "--frontier", "3,3.0", "--out", out), "a budget twice")
+    missing = os.path.join(folder, "no", "folder.json")
+    need(missing in refuse(program, *device(), *files, "--bits", "3", "--out", missing), "a folder that is not there")
+    for part, wrong in (("--out", ("--bits", "3")), ("--bits", ("--out", out)), ("'0'", ("--bits", "0", "--out", out)),
+                        ("'x'", ("--frontier", "3,x", "--out", out)),
+                        ("equally often", (*files[:2], "--bits", "3", "--out", out)),
+                        ("--model", ("--text", files[1], "--bits", "3", "--out", out)),
+                        ("one of --model", ("--model", files[1], "--bits", "3", "--out", out))):
+        need(part in refuse(program, *device(), *files, *wrong), f"{wrong}")
+
+
+def plan(program, llm_program, pack_program, data, folder):
+    plan_model(program, llm_program, data, folder)
+    plan_files(program, pack_program, data, folder)
+
+
 def examples(programs):
     for program in programs:
         text = succeed(program)
@@ -300,7 +373,7 @@ def main():
         {"usage": usage, "example": examples}[kind](arguments)
         return
     with tempfile.TemporaryDirectory(dir=os.environ.get("GEAR_TEST_TMP")) as folder:
-        {"pack": pack, "info": info, "llm": llm}[kind](*arguments, folder)
+        {"pack": pack, "info": info, "llm": llm, "plan": plan}[kind](*arguments, folder)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+/* measured.h: what every candidate costs and loses in every layer, and how much a layer matters; kept in a file if wished, so
+ * that another budget needs no new measurement. */
+#ifndef GEAR_PLAN_MEASURED_H
+#define GEAR_PLAN_MEASURED_H
+
+#include "candidates.h"
+#include "capture.h"
+
+/* How many first tokens may stay exact: gear_cache_desc's exact_first. */
+enum { MAX_EXACT = 4 };
+typedef struct exact_choices {
+    uint32_t first[MAX_EXACT];
+    uint32_t count; /* at least 1 */
+} exact_choices;
+
+/* What a plan does not compress: a window of 64, recent 64, so many first tokens. */
+recipe measured_base(uint32_t exact_first);
+
+typedef struct measured {
+    candidate_list sides[PLAN_SIDES];
+    uint32_t layers;
+    uint64_t tokens, prompt; /* of the windows */
+    exact_choices exact;
+    double bits[MAX_EXACT][PLAN_SIDES][MAX_CANDIDATES]; /* a value of that side, all that it occupies counted */
+    /* owned: [layers][MAX_CANDIDATES]: |error|^2 / |exact|^2 of attention, the mean over the windows, with the first choice of
+     * exact tokens */
+    double *loss[PLAN_SIDES];
+    double *weight; /* owned: [layers]: divergence that a loss of 1 would cause; 1 without a model */
+    bool weighed;
+} measured;
+
+/* Room for the tables; losses and weights are still to be measured. */
+bool measured_create(const capture *c, const exact_choices *exact, bool quick, measured *out, host_error *error);
+void measured_free(measured *m);
+
+/* Each candidate alone, the other side in 16 bits: bits and losses. */
+bool measure_candidates(const capture *c, const device *dev, gear_context *context, measured *m, host_error *error);
+
+/* The recipe of one layer that has this codec on one side and halves on the other. */
+gear_codec_pair one_sided(const measured *m, plan_side side, uint32_t index);
+
+/* Takes the tables of a file; one that was measured for something else is refused. */
+bool measured_read(const char *path, measured *m, host_error *error);
+bool measured_write(const measured *m, out_file *file, host_error *error);
+
+#endif
