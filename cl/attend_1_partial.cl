@@ -73,9 +73,9 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_attend_1_pa
     __local const float *block_query = query;
 #endif
 
-    uint per = (s.tiles + splits - 1u) / splits, tile_end = min(s.tiles, (split + 1u) * per);
+    const uint tile_end = gear__first_tile(s.blocks, s.tiles, splits, split + 1u);
     uint segment = 0xffffffffu;
-    for (uint index = split * per; index < tile_end; index++) {
+    for (uint index = gear__first_tile(s.blocks, s.tiles, splits, split); index < tile_end; index++) {
         const gear_tile tile = gear_tile_of(&s, index);
         const uint is_block = tile.kind == GEAR_TILE_BLOCK, position = tile.first + lid;
         const uint valid = lid < tile.tokens && !(is_block && position < s.exact);

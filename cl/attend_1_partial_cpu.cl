@@ -48,9 +48,9 @@ static __attribute__((noinline)) void gear_attend_cpu(__global const uint *shape
     gear_k_begin(&k, pool, shape, &s, head, query);
     gear_v_begin(&v);
 
-    const uint per = (s.tiles + splits - 1u) / splits, tile_end = min(s.tiles, (split + 1u) * per);
+    const uint tile_end = gear__first_tile(s.blocks, s.tiles, splits, split + 1u);
 #pragma unroll 1
-    for (uint index = split * per; index < tile_end; index++) {
+    for (uint index = gear__first_tile(s.blocks, s.tiles, splits, split); index < tile_end; index++) {
         const gear_tile tile = gear_tile_of(&s, index);
         const uint is_block = tile.kind == GEAR_TILE_BLOCK;
         if (is_block) {

@@ -5,9 +5,9 @@
  * products more. A work-group of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured:
  * docs/kernels.md. Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence). */
 
-#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_STAGES || !defined NV_DIRECT || !defined K_SCALES ||                 \
-    !defined V_SCALES || !defined V_GROUP
-#  error "HEAD_DIM, NV_WARPS, NV_STAGES, NV_DIRECT, K_SCALES, V_SCALES or V_GROUP is missing"
+#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_STAGES || !defined NV_DIRECT || !defined NV_PAIRED ||                \
+    !defined K_SCALES || !defined V_SCALES || !defined V_GROUP
+#  error "HEAD_DIM, NV_WARPS, NV_STAGES, NV_DIRECT, NV_PAIRED, K_SCALES, V_SCALES or V_GROUP is missing"
 #endif
 
 #include "attend_nvidia_merge.clh"
@@ -30,15 +30,13 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local uint4 queries[ROWS * QUERY_PITCH];
 #if K_MIXED
     __local uint4 stored_queries[ROWS * QUERY_PITCH];
+    __local uint channel_order[HEAD_DIM / 4];
 #endif
 #if K_OUTLIERS
     __local float query_table[HEAD_DIM * ROWS] __attribute__((aligned(32))); /* [channel][8] */
 #endif
-#if K_OUTLIERS || V_OUTLIERS
-    __local float exchange[NV_WARPS][EXCHANGE] __attribute__((aligned(32)));
-#endif
-#if V_OUTLIERS
-    __local uint p_table[NV_WARPS][64 * ROWS / 2] __attribute__((aligned(16)));
+#if NV_OUTLIERS
+    __local uint4 outliers[NV_WARPS][NV_OUTLIER_BYTES / 16];
 #endif
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
     __local ushort constants[16] __attribute__((aligned(16))); /* 8 zeros, 8 ones */
@@ -60,7 +58,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
 
     /* The split's tiles, a warp every NV_WARPS-th: the work-group then reads memory that lies close together. */
-    const uint per = (s.tiles + splits - 1u) / splits, low = min(split * per, s.tiles), high = min(low + per, s.tiles);
+    const uint low = gear__first_tile(s.blocks, s.tiles, splits, split);
+    const uint high = gear__first_tile(s.blocks, s.tiles, splits, split + 1u);
     const uint first = low + warp, last_block = min(high, s.blocks);
     __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);
     const uint ring_at = nv_address(ring[warp]);
@@ -77,17 +76,23 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     if (first_dense >= high) { /* else dense tiles need the local memory first */
         nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
     }
+#if K_MIXED
+    if (s.blocks && lid < HEAD_DIM / 4) {
+        __global const uint *order = (__global const uint *)gear_record(pool, s.row[GEAR__HEADER_ORDER]);
+        channel_order[lid] = order[head * (HEAD_DIM / 4) + lid];
+    }
+#endif
     nv_load_queries(q + q_offset, call, &s, entry, group, head, row0, rows, (__local ushort *)queries, up, warp, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
 #if K_MIXED /* in the stored channel order, for blocks */
     if (s.blocks) {
-        __global const uchar *order = gear_record(pool, s.row[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
+        __local const uchar *order = (__local const uchar *)channel_order;
         __local const ushort *from = (__local const ushort *)queries;
         __local ushort *to = (__local ushort *)stored_queries;
         for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
             const uint r = i / HEAD_DIM, c = i % HEAD_DIM, source = nv_query_at(r, order[c]);
-            to[nv_query_at(r, c)] = from[source];
-            to[nv_query_at(r, c) + 2u] = from[source + 2u];
+            vstore_half(nv_half(from + source) * NV_LIFT, nv_query_at(r, c), (__local half *)to);
+            vstore_half(nv_half(from + source + 2) * NV_LIFT, nv_query_at(r, c) + 2u, (__local half *)to);
         }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -100,7 +105,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
         const uint r = i / HEAD_DIM, c = i % HEAD_DIM;
         __local const ushort *at = (__local const ushort *)block_queries + nv_query_at(r, c);
-        query_table[c * ROWS + r] = nv_half(at) + nv_half(at + 2);
+        query_table[c * ROWS + r] = (nv_half(at) + nv_half(at + 2)) * (1.0f / NV_LIFT);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
@@ -108,7 +113,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     nv_sums sums;
     nv_segment segment;
     nv_queries view;
-    const uint row_a = row0 + 2u * quarter;
+    const uint row_a = row0 + 2u * (NV_PAIRED ? quarter % 2u : quarter);
     const float cap = fmax(soft_cap, 0.0f), unit = scale * LOG2_E * (cap > 0.0f ? 2.0f / cap : 1.0f);
     view.up0 = up[2u * quarter] * unit, view.up1 = up[2u * quarter + 1u] * unit, view.cap = cap * LOG2_E;
     view.last0 = (int)(s.total + row_a / group) - (int)s.queries;
@@ -125,20 +130,21 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         }
     }
 
-    /* Dense tiles first. */
+    /* Dense tiles first, all warps together. */
 #pragma unroll 1
-    for (uint index = first_dense + warp; index < high; index += NV_WARPS) {
+    for (uint index = first_dense; index < high; index++) {
         const gear_tile tile = gear_tile_of(&s, index);
         const gear_dense k = gear_dense_of(&s, &tile, shape, pool, window, tail_k + tail_k_offset, call + GEAR__CALL_TAIL_K,
                                            entry, 0u, head, HEAD_DIM);
         const gear_dense v = gear_dense_of(&s, &tile, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V,
                                            entry, 1u, head, HEAD_DIM);
-        nv_dense(&k, &v, &tile, queries, &view, (__local ushort *)ring[warp], lane, &sums);
+        nv_dense(&k, &v, &tile, (warp + index) % NV_WARPS, queries, &view, (__local ushort *)ring[warp], lane, &sums);
     }
 
 #if V_ROTATE
     /* Their sums are not rotated: they wait in the place of the result. */
     if (first_dense < high) {
+        nv_join(&sums);
         nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
         for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
             if (row0 + i / HEAD_DIM < rows) {
@@ -161,11 +167,32 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     if (first_dense < high) {
         nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
     }
+#if NV_OUTLIERS
+    __local uchar *mine = (__local uchar *)outliers[warp];
+    const nv_outlier_memory memory = {mine, mine + NV_FIRST, (__local uint *)(mine + NV_FIRST + NV_RAW),
+                                      (__local float *)(mine + NV_FIRST + NV_RAW + 4 * NV_CHUNK)};
+    uint4 places = (uint4)(0u); /* of the present block's entries, asked for a block ahead */
+    if (first < last_block) {
+        places = nv_outlier_places(pool, shape, page[0], head);
+    }
+#endif
     uint opens = 1u, slot = 0u, filled = NV_STAGES - 1u; /* slots of this block and of the one that is asked for */
 #pragma unroll 1
     for (uint index = first; index < last_block; index += NV_WARPS) {
         const uint4 now = page[0];
+        const uint cls = GEAR__INFO_CLASS(now.w);
         const uint closes = index + NV_WARPS >= last_block || page[1].y != now.y;
+#if NV_OUTLIERS
+        NV_WAIT(NV_STAGES - 2);
+        nv_sync();
+        __local const uchar *block = stages + slot * STAGE - HEAD_SKIP;
+        nv_entries outlier_entries = {pool, shape, now, places, 0u, 0u, 0u, 0u};
+        nv_open_entries(&outlier_entries, block, &memory, lane);
+        nv_commit();
+        if (index + NV_WARPS < last_block) {
+            places = nv_outlier_places(pool, shape, page[1], head);
+        }
+#endif
         if (index + (NV_STAGES - 1u) * NV_WARPS < last_block) {
             nv_stage(pool, page[NV_STAGES - 1], head, page[NV_STAGES - 1].y != page[NV_STAGES - 2].y, ring_at + filled * STAGE,
                      lane);
@@ -175,17 +202,10 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
             page[NV_STAGES] = entries[index + NV_STAGES * NV_WARPS];
         }
         nv_commit();
-        const uint cls = GEAR__INFO_CLASS(now.w);
-#if K_OUTLIERS
-        gear_outliers k_outliers = gear_outliers_of(pool, shape, 0u, now.x, now.y, cls, head);
-        k_outliers.bits = K_OUTLIERS;
-#endif
-#if V_OUTLIERS
-        gear_outliers v_outliers = gear_outliers_of(pool, shape, 1u, now.x, now.y, cls, head);
-        v_outliers.bits = V_OUTLIERS;
-#endif
+#if !NV_OUTLIERS
         NV_WAIT(NV_STAGES - 1);
         nv_sync();
+#endif
 
         __local uchar *record = stages + slot * STAGE, *tail_part = record + STAGE_HEAD,
                       *segment_part = tail_part + STAGE_SHARED;
@@ -201,8 +221,12 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_block_scores((NV_PLANE const uint *)(codes + K_CODES), &parts, block_queries, constants,
                         (__local const ushort *)(segment_part + k_factors), cls ? K_RANK_1 : K_RANK_0, opens, &view, lane,
                         &segment, scores);
+#if NV_OUTLIERS
+        NV_WAIT(1);
+        nv_sync();
+#endif
 #if K_OUTLIERS
-        nv_add_outliers_k(&k_outliers, record - HEAD_SKIP + K_COUNTS, query_table, &view, exchange[warp], lane, scores);
+        nv_add_outliers_k(&outlier_entries, block, &memory, query_table, &view, lane, scores);
 #endif
         nv_cap(scores, 4u, view.cap);
         const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
@@ -210,10 +234,9 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
             nv_hide(scores, 4u, &view, at, (int)s.exact - at, tokens, row);
         }
 #if V_OUTLIERS
-        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, p_table[warp], lane);
+        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, (__local uint *)memory.first, lane);
         nv_sync();
-        nv_add_outliers_v(&v_outliers, record - HEAD_SKIP + V_COUNTS, (__local const ushort *)p_table[warp], exchange[warp],
-                          lane, &sums);
+        nv_add_outliers_v(&outlier_entries, block, &memory, lane, &sums);
 #else
         nv_probabilities(scores, 4u, NV_ROOM, &sums, p, 0, lane);
 #endif
@@ -245,6 +268,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         total[warp][2u * quarter] = sums.aux[0];
         total[warp][2u * quarter + 1u] = sums.aux[1];
     }
+    nv_join(&sums);
     nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
     __local float *joined = (__local float *)ring[0];
 #if V_ROTATE

@@ -210,6 +210,18 @@ GEAR__INLINE gear__u32 gear__v_bit(gear__u32 w, gear__u32 token, gear__u32 chann
     return (channel >> 4) * 1024u * w + gear__pair_bit(w, w, lane, pair) + 16u * (token & 1u);
 }
 
+/* The tiles of a sequence, blocks before dense ones, are cut into `splits` parts that take about as long: a dense tile, in 16 bits,
+ * counts as DENSE_WEIGHT blocks. The first tile of part `split`; of part `splits`, their number. */
+#define GEAR__DENSE_WEIGHT 3u
+
+GEAR__INLINE gear__u32 gear__first_tile(gear__u32 blocks, gear__u32 tiles, gear__u32 splits, gear__u32 split)
+{
+    gear__u32 weight = blocks + GEAR__DENSE_WEIGHT * (tiles - blocks);
+    gear__u32 at = split * ((weight + splits - 1u) / splits);
+    gear__u32 tile = at <= blocks ? at : blocks + (at - blocks + GEAR__DENSE_WEIGHT - 1u) / GEAR__DENSE_WEIGHT;
+    return tile < tiles ? tile : tiles;
+}
+
 /* Width of the main plane and of the 1-bit plane behind it (0: none) for a code of `bits`. */
 GEAR__INLINE gear__u32 gear__main_plane(gear__u32 bits)
 {

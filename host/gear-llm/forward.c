@@ -37,7 +37,7 @@ struct forward {
     cl_mem mem[BUFFERS];
     uint64_t bytes;
     uint32_t *words; /* host staging: [max(rows, sequences + 1)] */
-    cl_kernel norm, rope, round_half, swiglu, top1, squares, embed;
+    cl_kernel norm, rope, swiglu, top1, squares, embed;
     uint32_t num_wanted; /* of the last call */
 };
 
@@ -58,7 +58,6 @@ static bool get_kernels(forward *f, host_error *error)
     const kernel_options plain = {0}, embed = {.weight_type = &f->w->embedding.type};
     return kernels_get(f->k, "rms_norm", &norm, &f->norm, error) && kernels_get(f->k, "top1", &top1, &f->top1, error) &&
            kernels_get(f->k, "rope", &plain, &f->rope, error) && kernels_get(f->k, "swiglu", &plain, &f->swiglu, error) &&
-           kernels_get(f->k, "round_half", &plain, &f->round_half, error) &&
            kernels_get(f->k, "query_squares", &plain, &f->squares, error) &&
            kernels_get(f->k, "embed", &embed, &f->embed, error);
 }
@@ -185,14 +184,6 @@ static kernel_range by_eighths(cl_ulong eighths)
     return (kernel_range){1, {(size_t)(eighths + 63) / 64 * 64, 1, 1}, {64, 1, 1}};
 }
 
-/* Keys or values as a 16-bit cache has them. */
-static bool round_half(forward *f, buffer what, uint32_t rows, host_error *error)
-{
-    cl_ulong count = (cl_ulong)rows * f->m->kv_heads * f->m->head_dim / 8;
-    const kernel_range range = by_eighths(count);
-    return KERNELS_RUN(f->k, f->round_half, &range, error, KERNEL_ARG(f->mem[what]), KERNEL_ARG(count));
-}
-
 /* Of a packed tensor with `heads` heads, from `row` on. */
 static gear_view view(const forward *f, buffer what, uint32_t heads, uint32_t row)
 {
@@ -249,8 +240,6 @@ static bool append(forward *f, const pass *p, const kv_cache *kv, const gear_seq
 static bool attention_of_prompt(forward *f, const pass *p, uint32_t layer, host_error *error)
 {
     uint32_t row = 0;
-    if (!round_half(f, KEYS, p->rows, error) || !round_half(f, VALUES, p->rows, error))
-        return false;
     for (uint32_t i = 0; i < p->batch->count; row += p->batch->tokens[i++])
         if (!attend_prompt(f, p, layer, i, row, error))
             return false;

@@ -2,7 +2,7 @@
  * the library. All device memory is allocated at creation; a call only enqueues on the device's queue, but for the upload of
  * its token ids and what reads results.
  *
- * A prompt is computed exactly: every token sees the keys and values of those before it as a 16-bit cache has them, and then
+ * A prompt is computed exactly: every token sees the keys and values of those before it as they are, in float32, and then
  * all are appended, to several caches if wished, which spares the pass for each of them. A step appends its tokens and then
  * attends, so that it sees what the cache has made of the earlier ones. */
 #ifndef GEAR_LLM_FORWARD_H

@@ -95,7 +95,7 @@ typedef struct run {
     float *logits; /* of the last call: [rows of it][vocabulary] */
     float *kept;   /* of all tokens so far, with --logits */
     size_t num_kept;
-    out_file logits_file;
+    out_file logits_file, json;
     token_list prompt;
     uint32_t generated;
     double prefill_ms, decode_ms;
@@ -169,6 +169,8 @@ static bool prepare(const options *o, run *r, host_error *error)
     r->logits = malloc((size_t)limits.logits * r->e.m.vocabulary * sizeof *r->logits);
     if (!r->logits)
         return fail(error, EXIT_DEVICE, "host memory exhausted");
+    if (o->engine.json && !out_open(&r->json, o->engine.json, error))
+        return false;
     if (o->logits && !keep_logits(o, r, positions, error))
         return false;
     return sampler_create(r->e.m.vocabulary, o->temperature, o->top_p, o->engine.seed, &r->s, error) &&
@@ -275,11 +277,8 @@ static bool report(const options *o, run *r, host_error *error)
             r->e.specs.items[0].name, r->kv.plan.variant, r->prompt.count, prefill_rate, r->generated, decode_rate,
             (unsigned long long)used, (unsigned long long)r->peak, (unsigned long long)usage.bytes.total, bits,
             usage.bits_with_window);
-    out_file file = {0};
-    if (!o->engine.json)
+    if (!r->json.stream)
         return true;
-    if (!out_open(&file, o->engine.json, error))
-        return false;
     json_t *root =
         json_pack("{so so ss sI sI so so so so so sI sI so}", "device", report_device(&r->e.dev), "model",
                   engine_json(&r->e, &o->engine), "kv", r->e.specs.items[0].name, "prompt_tokens", (json_int_t)r->prompt.count,
@@ -287,7 +286,7 @@ static bool report(const options *o, run *r, host_error *error)
                   report_real(r->decode_ms), "prefill_tokens_per_second", report_real(prefill_rate), "decode_tokens_per_second",
                   report_real(decode_rate), "bits_per_value", report_real(usage.bits_per_value), "bytes_in_use",
                   (json_int_t)used, "bytes_peak", (json_int_t)r->peak, "bytes", report_bytes(&usage.bytes));
-    bool ok = report_write(root, &file, error);
+    bool ok = report_write(root, &r->json, error);
     json_decref(root);
     return ok;
 }
@@ -305,6 +304,7 @@ int mode_generate(int argc, char **argv)
     forward_destroy(r.f);
     sampler_free(&r.s);
     out_discard(&r.logits_file);
+    out_discard(&r.json);
     free(r.kept);
     free(r.logits);
     token_list_free(&r.prompt);

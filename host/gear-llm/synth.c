@@ -89,8 +89,8 @@ static bool parse(const char *text, model *m, gguf_type *type, bool *tied, host_
     }
     if (!m->layers || !m->width || !m->heads || !m->kv_heads || !m->head_dim || !m->feed || !m->vocabulary)
         return fail(error, EXIT_INPUT, "--synth: a geometry needs d, layers, heads, kv, head_dim, ff and vocab");
-    if (m->heads % m->kv_heads || m->width % 32 || m->feed % 32 || m->head_dim % 32)
-        return fail(error, EXIT_INPUT, "--synth: kv must divide heads, and d, ff and head_dim be multiples of 32");
+    if (m->heads % m->kv_heads || m->width % 32 || m->feed % 32 || m->head_dim % 16 || m->heads * m->head_dim % 32)
+        return fail(error, EXIT_INPUT, "--synth: kv must divide heads, and d, ff and heads x head_dim be multiples of 32");
     return true;
 }
 

@@ -35,7 +35,7 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct, uint32_t
         segment = shape->seg_head_stride[cls] > segment ? shape->seg_head_stride[cls] : segment;
     }
     stage += segment + v->shared_pairs_bytes - (direct ? v->codes + v->codes_bytes : 0);
-    uint32_t dense = 2 * 16 * (d + 8), sums = 4 * 8 * d;
+    uint32_t dense = 2 * 2 * 16 * (d + 8), sums = 4 * 8 * d;
     uint32_t ring = stages * stage > dense ? stages * stage : dense;
     fold += k->axis == GEAR__AXIS_MIXED_CHANNEL || k->axis == GEAR__AXIS_CHANNEL_SEGMENT ? 2 * d : 0;
     fold += v->axis == GEAR__AXIS_MIXED_TOKEN ? 128 * ((d + 63) / 64) : 0;
@@ -44,7 +44,8 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int direct, uint32_t
         uint32_t rank = side->rank[0] > side->rank[1] ? side->rank[0] : side->rank[1];
         fold += side->factor_bits < 16 ? (64 + d) * rank : 0;
     }
-    uint32_t outliers = shape->has_outliers ? 4 * 32 * 8 + 2 * 64 * 8 : 0;              /* sums on their way, probabilities */
+    /* Probabilities, entries as stored, as words, and sums of lists: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
+    uint32_t outliers = shape->has_outliers ? 2 * 1184 + 4 * 384 + 4 * (8 * (d > 64 ? d : 64) + 128) : 0;
     return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16) + outliers + 4 * 4 * 8; /* references and sums of the rows */
 }
 
@@ -58,7 +59,7 @@ static uint32_t nvidia_room(const gear__shape *shape)
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
 {
-    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    const gear__side *k = &shape->side[0];
     uint32_t k_rank = k->rank[0] > k->rank[1] ? k->rank[0] : k->rank[1];
     if (!caps->is_nvidia || !caps->is_gpu) {
         return "no NVIDIA GPU";
@@ -71,9 +72,6 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
     }
     if (shape->has_outliers && shape->head_dim > 128) {
         return "outliers at head_dim 256 take too many registers";
-    }
-    if (v->levels) {
-        return "V has Lloyd-Max levels";
     }
     if (k_rank > 6 && k->axis != GEAR__AXIS_NONE) {
         return "rank of K above 6";
@@ -121,7 +119,7 @@ static gear__attend_tile cpu_tile(uint32_t max_rows, const gear_attend_tuning *t
     return (gear__attend_tile){.rows = (max_rows + tiles - 1) / tiles, .work_items = 1, .tiles = 1};
 }
 
-static gear__attend_tile nvidia_tile(const gear__shape *shape, const gear_attend_tuning *tuning)
+static gear__attend_tile nvidia_tile(const gear__shape *shape, uint32_t max_rows, const gear_attend_tuning *tuning)
 {
     /* Large blocks leave room for fewer warps, or must be read directly. */
     const uint32_t stages = 2, wanted = tuning->work_items / 32;
@@ -129,7 +127,12 @@ static gear__attend_tile nvidia_tile(const gear__shape *shape, const gear_attend
     int direct = 2 * staged > room;
     uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, 1, stages) : staged);
     warps = warps < wanted ? warps : wanted ? wanted : 1;
-    return (gear__attend_tile){.rows = 8, .work_items = 32 * warps, .tiles = warps, .stages = stages, .direct = direct};
+    return (gear__attend_tile){.rows = 8,
+                               .work_items = 32 * warps,
+                               .tiles = warps,
+                               .stages = stages,
+                               .paired = max_rows <= 4,
+                               .direct = direct};
 }
 
 /* Local memory of a multiprocessor for all its work-groups, each of which takes 1 KiB more than it asks for (CUDA C programming
@@ -142,14 +145,14 @@ static uint32_t nvidia_unit_bytes(uint32_t sm)
 /* Makes the work-groups of a tile fit a multiprocessor together. */
 static void nvidia_fit(const gear__caps *caps, const gear__shape *shape, gear__attend_tile *tile)
 {
-    /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. */
-    uint32_t registers = 65536 / (tile->work_items * tile->groups_per_unit) / 8 * 8;
-    tile->registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
     /* One work-group more than fits would wait for the others and double the time. */
     uint32_t warp_bytes = nvidia_warp_bytes(shape, tile->direct, tile->stages);
     uint32_t group_bytes = 48 * 1024 - nvidia_room(shape) + tile->work_items / 32 * warp_bytes + 1024;
     uint32_t fit = nvidia_unit_bytes(caps->nv_sm) / group_bytes;
     tile->groups_per_unit = tile->groups_per_unit < fit ? tile->groups_per_unit : fit ? fit : 1;
+    /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. */
+    uint32_t registers = 65536 / (tile->work_items * tile->groups_per_unit) / 8 * 8;
+    tile->registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
 }
 
 static gear__attend_tile kernel_tile(gear_attend_kernel kernel, const gear__shape *shape, uint32_t max_rows,
@@ -157,7 +160,7 @@ static gear__attend_tile kernel_tile(gear_attend_kernel kernel, const gear__shap
 {
     switch (kernel) {
     case GEAR_ATTEND_CPU: return cpu_tile(max_rows, tuning);
-    case GEAR_ATTEND_NVIDIA: return nvidia_tile(shape, tuning);
+    case GEAR_ATTEND_NVIDIA: return nvidia_tile(shape, max_rows, tuning);
     default: return portable_tile(max_rows, tuning);
     }
 }

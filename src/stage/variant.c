@@ -191,6 +191,7 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
     gear__options_int(options, "NV_WARPS", (long)tile->work_items / 32);
     gear__options_int(options, "NV_STAGES", (long)tile->stages);
     gear__options_int(options, "NV_DIRECT", tile->direct);
+    gear__options_int(options, "NV_PAIRED", tile->paired);
     gear__options_int(options, "HEAD_SKIP", tile->direct ? (long)(v->codes + v->codes_bytes) : 0);
     gear__options_int(options, "HEAD_FIRST", (long)shape->head_first);
     gear__options_int(options, "SEGMENT_FIRST", (long)shape->seg_head_first);

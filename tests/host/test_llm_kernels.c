@@ -377,31 +377,3 @@ Test(llm_kernels, query_squares_are_means)
     clReleaseMemObject(in);
     clReleaseMemObject(starts);
 }
-
-/* By the definition: the multiple of the step at its size that is nearest, and even of two. */
-static double nearest_half(double value)
-{
-    double size = fabs(value), step = ldexp(1, (size >= ldexp(1, -14) ? ilogb(size) : -14) - 10);
-    double rounded = rint(size / step) * step;
-    return copysign(rounded < 65504 ? rounded : 65504, value);
-}
-
-Test(llm_kernels, round_half_to_nearest_even)
-{
-    enum { COUNT = 4096 };
-    static float x[COUNT + 8], out[COUNT + 8];
-    for (int i = 0; i < COUNT + 8; ++i)
-        x[i] = ldexpf(next_value(), (int)(next_random() % 48) - 30);
-    const float chosen[] = {0.0f,       -0.0f,      1e30f,        -70000.0f, 65519.0f,
-                            0x1.002p0f, 0x1.006p0f, 0x1.fffp-15f, 0x1p-25f,  0x1.8p-24f};
-    memcpy(x, chosen, sizeof chosen);
-    cl_mem data = upload(x, sizeof x);
-    cl_ulong count = COUNT / 8;
-    const kernel_range range = {1, {COUNT / 8}, {64}};
-    cl_kernel kernel = get("round_half", &(kernel_options){0});
-    cr_assert(KERNELS_RUN(k, kernel, &range, &error, KERNEL_ARG(data), KERNEL_ARG(count)));
-    download(data, out, sizeof out);
-    for (int i = 0; i < COUNT; ++i)
-        cr_assert_eq((double)out[i], nearest_half((double)x[i]), "%a becomes %a", (double)x[i], (double)out[i]);
-    cr_assert_arr_eq(out + COUNT, x + COUNT, 8 * sizeof *x);
-}

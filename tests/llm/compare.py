@@ -3,9 +3,10 @@
 
   compare.py GEAR_LLM MODEL TEXT_FILE...
 
-Each file's first 200 tokens are a prompt. The logits must agree within 2e-2, and their likeliest tokens must be the same:
-behind each of the 64, and behind those of the prompt where the reference's two likeliest are further apart than that.
-Prints the largest difference for each file. Exit status 1 and one line where that is not so. Needs the packages of requirements.txt."""
+Each file's first 200 tokens are a prompt. Its logits must agree within 2e-3. Those of the tokens behind it must agree within
+2e-2, as a key or value that lies between two 16-bit floats may go to one here and to the other there. The likeliest tokens
+must be the same, in the prompt where the reference's two likeliest are further apart than the bound. Prints the largest
+differences for each file. Exit status 1 and one line where that is not so. Needs the packages of requirements.txt."""
 import os
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import numpy as np
 
 from forward import Llama
 
-BOUND, PROMPT, TOKENS = 2e-2, 200, 64
+PROMPT, TOKENS = 200, 64
+PROMPT_BOUND, DECODE_BOUND = 2e-3, 2e-2
 
 
 def of_program(program, model, path, folder):
@@ -44,14 +46,16 @@ def main():
             got = of_program(program, model, path, folder)
             if got.shape != expected.shape:
                 sys.exit(f"{path}: {got.shape} logits, not {expected.shape}")
-            difference = np.abs(got - expected).max()
-            print(f"{os.path.basename(model)}, {os.path.basename(path)}: {prompt} + {TOKENS} tokens, {difference:.2e} at most")
+            difference = np.abs(got - expected).max(axis=1)
+            in_prompt, behind = difference[:prompt].max(), difference[prompt:].max()
+            print(f"{os.path.basename(model)}, {os.path.basename(path)}: logits differ by {in_prompt:.2e} in the prompt, "
+                  f"by {behind:.2e} behind it")
             second, first = np.partition(expected, -2, axis=1)[:, -2:].T
-            clear = (first - second > BOUND) | (np.arange(len(expected)) >= prompt - 1)
+            clear = (first - second > PROMPT_BOUND) | (np.arange(len(expected)) >= prompt - 1)
             if (clear & (got.argmax(axis=1) != expected.argmax(axis=1))).any():
                 sys.exit(f"{path}: another likeliest token")
-            if not difference <= BOUND:
-                sys.exit(f"{path}: logits differ by {difference:.2e}, more than {BOUND}")
+            if not (in_prompt <= PROMPT_BOUND and behind <= DECODE_BOUND):
+                sys.exit(f"{path}: logits differ by more than {PROMPT_BOUND} in the prompt or {DECODE_BOUND} behind it")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@
   forward.py MODEL --file TEXT_FILE [--limit TOKENS] --out LOGITS.npy
 
 Writes float32 [tokens, vocabulary]: the logits behind each token of the prompt and of the N tokens that greedy decoding
-puts after it. Prints JSON: the ids of all these tokens, how many are the prompt's, their text. Keys and values are rounded
-to 16 bits as a 16-bit cache does, unless --exact. Needs the packages of requirements.txt."""
+puts after it. Prints JSON: the ids of all these tokens, how many are the prompt's, their text. The tokens of the
+prompt see each other's keys and values in float32; decoded tokens see all in 16 bits, as in a 16-bit cache, unless --exact.
+Needs the packages of requirements.txt."""
 import argparse
 import json
 
@@ -57,16 +58,18 @@ class Llama:
         return x if self.exact else x.astype(np.float16).astype(F)
 
     def attend(self, layer, x):
-        """Attention of the new tokens' x [tokens, width] on themselves and all before them, which it appends to."""
+        """Attention of the new tokens' x [tokens, width] on themselves and all before them, which it appends to. The tokens of
+        the first call, the prompt, see each other before they are stored."""
         def project(name, heads):
             weight = self.weights[f"blk.{layer}.attn_{name}.weight"]
             return (x @ weight.T).reshape(len(x), heads, self.head_dim).swapaxes(0, 1)
         first = self.keys[layer].shape[1]
         query = self.rotate(project("q", self.heads), first)
-        key = self.stored(self.rotate(project("k", self.kv_heads), first))
-        value = self.stored(project("v", self.kv_heads))
-        self.keys[layer] = key = np.concatenate([self.keys[layer], key], axis=1)
-        self.values[layer] = value = np.concatenate([self.values[layer], value], axis=1)
+        key, value = self.rotate(project("k", self.kv_heads), first), project("v", self.kv_heads)
+        self.keys[layer] = np.concatenate([self.keys[layer], self.stored(key)], axis=1)
+        self.values[layer] = np.concatenate([self.values[layer], self.stored(value)], axis=1)
+        if first:
+            key, value = self.keys[layer], self.values[layer]
         # Query head h reads KV head h / (heads / kv_heads).
         grouped = query.reshape(self.kv_heads, -1, len(x), self.head_dim)
         scores = np.einsum("kgqd,ktd->kgqt", grouped, key, optimize=True) / F(np.sqrt(self.head_dim))

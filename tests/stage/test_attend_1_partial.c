@@ -236,11 +236,11 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
      * of the sum of p |v|, however small the sum of p v. */
     const double reach = t->bound > 1e-5 ? largest_value(ref) : 1;
     for (uint32_t split = 0; split < splits; split++) {
-        uint32_t tiles = num_tiles(t, s), per = (tiles + splits - 1) / splits, lo = split * per, hi = lo + per;
+        uint32_t tiles = num_tiles(t, s), blocks = t->world->seqs[s].blocks;
+        uint32_t lo = gear__first_tile(blocks, tiles, splits, split), hi = gear__first_tile(blocks, tiles, splits, split + 1);
         int alone = !t->world->shape.exact_max;
         if (alone) {
-            gear__ref_attend_1_partial(ref, tile_start(t, s, lo < tiles ? lo : tiles),
-                                       tile_start(t, s, hi < tiles ? hi : tiles), range_max, range_sum, range);
+            gear__ref_attend_1_partial(ref, tile_start(t, s, lo), tile_start(t, s, hi), range_max, range_sum, range);
         }
         for (uint32_t row = 0; row < rows; row++) {
             size_t at = entry_of(t, s, row, split), to = (size_t)split * rows + row;

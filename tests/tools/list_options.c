@@ -151,7 +151,8 @@ int main(void)
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
         add_layer(i);
     }
-    if (!add_preset("gear_2_6", 128, 8) || !add_preset("mix_3_1", 64, 4) || !add_preset("mix_2_2", 80, 1)) {
+    if (!add_preset("gear_2_6", 128, 8) || !add_preset("mix_3_1", 64, 4) || !add_preset("mix_2_2", 80, 1) ||
+        !add_preset("mix_4_4", 128, 4)) {
         return 1;
     }
     puts("# kernel_options.txt: what list_options prints, for the kernel checks where nothing is built: "

@@ -68,11 +68,22 @@ llm_k_linear(__global const uchar *weights, ulong row_bytes, uint rows, uint uni
 
 /* Rows of one lane: what it loads of x serves them all. */
 #  if TOKENS > 2
-#    define EACH 4u
+#    define EACH           4
+#    define EACH_ROW(X, t) X(0, t) X(1, t) X(2, t) X(3, t)
 #  else
-#    define EACH 1u
+#    define EACH           1
+#    define EACH_ROW(X, t) X(0, t)
 #  endif
 #  define GROUP (ROWS / EACH * LANES)
+
+/* What lane `lane` does for unit u: 8 values of each row, times those of each token. */
+#  define LOAD(r, t)    const float8 w##r = llm_values8(weights + min(own + (r), rows - 1u) * row_bytes, u, lane & 3u);
+#  define SUM_ROW(r, t) sum[(r) * TOKENS + (t)] = llm_dot8(w##r, x8, sum[(r) * TOKENS + (t)]);
+#  define SUM(t)                                                                                                               \
+    {                                                                                                                          \
+      const float8 x8 = vload8(u * 4u + (lane & 3u), x##t);                                                                    \
+      EACH_ROW(SUM_ROW, t)                                                                                                     \
+    }
 
 LLM_INLINE float llm_dot8(float8 a, float8 b, float sum)
 {
@@ -100,16 +111,7 @@ llm_k_linear(__global const uchar *weights, ulong row_bytes, uint rows, uint uni
     EACH_TOKEN(INPUT)
 #  pragma unroll 1
     for (uint u = lane / 4u; u < units; u += LANES / 4u) {
-        const uint at = u * 4u + (lane & 3u);
-        float8 w8[EACH];
-#  pragma unroll
-        for (uint r = 0; r < EACH; r++)
-            w8[r] = llm_values8(weights + min(own + r, rows - 1u) * row_bytes, u, lane & 3u);
-#  define SUM(t)                                                                                                               \
-    {                                                                                                                          \
-      const float8 x8 = vload8(at, x##t);                                                                                      \
-      _Pragma("unroll") for (uint r = 0; r < EACH; r++) sum[r * TOKENS + (t)] = llm_dot8(w8[r], x8, sum[r * TOKENS + (t)]);    \
-    }
+        EACH_ROW(LOAD, 0)
         EACH_TOKEN(SUM)
     }
 #  pragma unroll
