@@ -226,7 +226,7 @@ Test(llm_kernels, rows_times_vectors)
     check_rows_times_vectors();
 }
 
-Test(llm_kernels, matrix_product_through_clblast)
+Test(llm_kernels, clblast_multiplies_parts)
 {
     float *values;
     matrix w = random_matrix(GGUF_Q4_1, &values);
