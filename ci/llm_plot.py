@@ -148,8 +148,8 @@ FIGURES = (("steps", steps, "table", "KL divergence from the 16-bit cache, nats 
             "Divergence over the steps of decoding, for 2- and 3-bit caches"),
            ("parts", parts, "table", "KL divergence from the 16-bit cache, nats a token",
             "Divergence of 2-bit backbones alone, with low rank, with outliers and with both"),
-           ("rank", rank, "sweep", "2-bit KIVI", "Accuracy of 2-bit KIVI against the rank of its low-rank part"),
-           ("outliers", outliers, "sweep", "2-bit KIVI", "Accuracy of 2-bit KIVI against the share of outliers"),
+           ("rank", rank, "table", "2-bit KIVI", "Accuracy of 2-bit KIVI against the rank of its low-rank part"),
+           ("outliers", outliers, "table", "2-bit KIVI", "Accuracy of 2-bit KIVI against the share of outliers"),
            ("kl", bits, "table", "KL divergence from the 16-bit cache, nats a token",
             "Divergence against bits per value for every recipe"))
 

@@ -80,8 +80,7 @@ def model_flags(arguments, model):
             flags += ["--text", f"tests/data/text/{text}"]
         return flags
     path = arguments.robust if model == "robust" else "tests/data/cot/final.gguf"
-    return ["solve", "--model", path, "--problems", "tests/data/cot/eval_public.txt", "--limit", str(arguments.problems),
-            "--batch", str(arguments.problems if arguments.device else 50)]
+    return ["solve", "--model", path, "--problems", "tests/data/cot/eval_public.txt", "--limit", str(arguments.problems)]
 
 
 def call(arguments, model, flags, specs, folder):

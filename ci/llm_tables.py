@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Puts what gear-llm said into docs/quality.md, between its markers: llm_tables.py RESULTS   (results of ci/llm_runs.py).
-Beside it go the published figures of the same recipes. A table whose runs are missing is left as it is. Prints which rows lie outside
-of the bounds that docs/quality.md names."""
+Beside it go the published figures of the same recipes. A table whose runs are missing is left as it is. Prints which rows lie
+outside of the bounds that docs/quality.md names."""
 import json
 import sys
 
