@@ -5,10 +5,12 @@
 # and its caches are not run again when they are there: delete a file to have it run anew. NAME is the start of a part's name:
 #   spectrum          singular values of what 2-bit backbones leave of real keys and values (NumPy)
 #   cot_table         the chain-of-thought model: every backbone with and without L and S at 2, 3 and 4 bits, and presets
-#   cot_study         the recipes and the setting of the published study
+#   cot_training      the recipes with L in the setting of the training's notes
+#   cot_study         the recipes and the setting of the study of the mixed backbone
+#   cot_iterations    2-bit KIVI with L over power iterations
 #   cot_sweep         2-bit KIVI over ranks and outliers
 #   smollm2_table, smollm2_study, smollm2_sweep   the same of SmolLM2, which is fetched; long on a CPU
-#   robust_table      with --robust FOLDER, the checkpoint that tests/llm/convert_cot.py converts
+#   robust_table, robust_training   with --robust FOLDER, the checkpoint that tests/llm/convert_cot.py converts
 #   cot_plan, smollm2_plan   with --plans, codec files of gear-plan
 #   draw              tables and figures of what is kept
 # Without --only: all of them. Rows may come from several machines; each names its device.
@@ -55,16 +57,18 @@ status=0
 if wanted spectrum; then
     python3 ci/quality_spectrum.py "$results/spectrum.json" docs/quality_spectrum.svg || status=1
 fi
-for run in cot_table cot_study cot_sweep; do
+for run in cot_table cot_training cot_study cot_iterations cot_sweep; do
     if wanted "$run"; then model_run "$run" || status=1; fi
 done
 for run in smollm2_table smollm2_study smollm2_sweep; do
     if wanted "$run"; then ci/get_model.sh && model_run "$run" || status=1; fi
 done
-if [ -n "$robust" ] && wanted robust_table; then
-    python3 tests/llm/convert_cot.py "$robust" robust build/robust.gguf &&
-        model_run robust_table --robust build/robust.gguf || status=1
-fi
+for run in robust_table robust_training; do
+    if [ -n "$robust" ] && wanted "$run"; then
+        python3 tests/llm/convert_cot.py "$robust" robust build/robust.gguf &&
+            model_run "$run" --robust build/robust.gguf || status=1
+    fi
+done
 for run in cot_plan smollm2_plan; do
     if [ -n "$plans" ] && wanted "$run"; then model_run "$run" --plans "$plans" || status=1; fi
 done

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs gear-llm for the tables and figures of docs/quality.md and keeps what it says: llm_runs.py GEAR_LLM RUN... [options]
 
-RUN is MODEL_SET: a model (cot, robust, smollm2) and a set of caches (table, study, sweep, plan). Its rows are kept in
-RESULTS/llm_RUN.json; caches that have a row there are not run again, so that a run which was cut goes on, and rows may
-come from several machines: each names its device. Every call of gear-llm takes as many caches as --at-once says, since
+RUN is MODEL_SET: a model (cot, robust, smollm2) and a set of caches (table, training, study, sweep, iterations, plan). Its rows
+are kept in RESULTS/llm_RUN.json; caches that have a row there are not run again, so that a run which was cut goes on, and rows
+may come from several machines: each names its device. Every call of gear-llm takes as many caches as --at-once says, since
 prompts and the 16-bit reference are computed once a call.
 """
 import argparse
@@ -16,7 +16,7 @@ import tempfile
 
 BACKBONES, PARTS = ("kivi", "kcvt", "token"), ("", "+L", "+S", "+LS")
 PRESETS = ("gear_2_6", "mix_2_6", "mix_2_2", "mix_2_5", "mix_3_1", "mix_3_5", "mix_4_4")
-RANKS, OUTLIERS = (1, 2, 8), (0.04, 0.06, 0.1)
+RANKS, OUTLIERS, ITERATIONS = (1, 2, 8), (0.04, 0.06, 0.1), (1, 2, 16)
 TEXTS = ("jargon_prose.txt", "jargon_folklore.txt@6000", "jargon_prose.txt@5000")
 
 
@@ -26,10 +26,10 @@ def mixed(segments, v_bits, levels="uniform", **more):
     return {"layers": [{"k": k, "v": {"backbone": "mixed", "bits": v_bits, "rotate": 1, "levels": levels}}]}
 
 
-def kivi2(rank, outliers):
+def kivi2(rank, outliers, iterations=0):
     """2-bit KIVI with L of this rank in prompts and of half of it, at least 1, in decoding."""
     side = {"backbone": "kivi", "bits": 2, "rank_prompt": rank, "rank_decode": min(rank, max(1, rank // 2)),
-            "outlier_fraction": outliers}
+            "power_iterations": iterations, "outlier_fraction": outliers}
     return {"layers": [{"k": side, "v": side}]}
 
 
@@ -44,18 +44,24 @@ CODECS = {"k16x4_48x2_v3": mixed([[16, 4], [48, 2]], 3, "normal"),
 SWEEP = [(rank, outliers) for rank in RANKS for outliers in (0.0, 0.02)] + [
     (rank, outliers) for outliers in OUTLIERS for rank in (0, 4)]
 CODECS.update({sweep_name(*point): kivi2(*point) for point in SWEEP})
+CODECS.update({f"kivi2_r4_i{count}": kivi2(4, 0.0, count) for count in ITERATIONS})
 
 PAPER = ("kivi2", "kivi2+L", "kivi2+S", "kivi2+LS", "kivi3", "token2", "token2+LS")
 PLAIN = [f"{backbone}{bits}{part}" for bits in (2, 3, 4) for backbone in BACKBONES for part in PARTS]
 TABLE = ["16", *PAPER, *PRESETS] + [spec for spec in PLAIN if spec not in PAPER]
 # The setting of the study: four exact tokens for all, nothing else kept.
 STUDY = ("--exact-first", "4", "--recent", "0")
-SETS = {"table": ((), {"cot": TABLE, "robust": TABLE, "smollm2": TABLE}),
+# That of the training's notes: their L has two power iterations.
+TRAINING = ("--iters", "2")
+LOWRANK = ["kivi2+L", "kivi2+LS", "token2+L", "token2+LS", "kivi4+L", "kivi4+LS"]
+SETS = {"training": (TRAINING, {"cot": LOWRANK, "robust": LOWRANK}),
+        "table": ((), {"cot": TABLE, "robust": TABLE, "smollm2": TABLE}),
         "study": (STUDY, {"cot": ["kivi2", "kivi2+LS", "kivi3", "k64x2_v2", "mix_2_5", "gear_2_6", "mix_2_5_s1", "mix_2_6",
                                   "mix_3_5"],
                           "robust": ["gear_2_6"],
                           "smollm2": ["mix_2_2", "mix_2_5", "gear_2_6", "mix_2_6", "k16x4_48x2_v3", "mix_3_1", "mix_3_5",
                                       "mix_4_4", "kivi2", "kivi3", "kivi4", "kivi2+LS", "kcvt2+LS"]}),
+        "iterations": ((), {"cot": [f"kivi2_r4_i{count}" for count in ITERATIONS]}),
         "sweep": ((), {model: [sweep_name(*point) for point in SWEEP] for model in ("cot", "robust", "smollm2")})}
 
 

@@ -58,6 +58,15 @@ def smollm2_table(folder):
     return table(head, lines) + "\n\n" + devices(rows)
 
 
+def iterations(folder):
+    """KL of 2-bit KIVI with L by its power iterations, those of the table being 3."""
+    kl = {int(name.rpartition("_i")[2]): row["kl"] for name, row in load(folder, "cot", "iterations").items()}
+    kl[3] = load(folder, "cot", "table")["kivi2+L"]["kl"]
+    counts = sorted(kl)
+    return (f"On the chain-of-thought model KL of `kivi2+L` is {', '.join(digits(kl[count], 4) for count in counts)} with "
+            f"{', '.join(map(str, counts))} iterations.")
+
+
 def agrees(row, other):
     """Whether answers, and whether KL, of our row and the published one are within the bounds."""
     bound = KL_BOUND[other["source"]]
@@ -91,6 +100,8 @@ def main():
         if load(folder, model, "table"):
             put(f"llm {model}", make(folder))
             print(f"docs/quality.md: table of {model}")
+    if load(folder, "cot", "iterations") and "kivi2+L" in load(folder, "cot", "table"):
+        put("llm iterations", iterations(folder))
     with open(PUBLISHED, encoding="utf-8") as file:
         text, outside, count = published_table(folder, json.load(file))
     if count:
