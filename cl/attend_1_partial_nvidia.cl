@@ -10,6 +10,11 @@
 #  error "HEAD_DIM, NV_WARPS, NV_STAGES, NV_DIRECT, NV_PAIRED, K_SCALES, V_SCALES or V_GROUP is missing"
 #endif
 
+#if !defined K_RANK_0 || !defined K_RANK_1 || !defined V_RANK_0 || !defined V_RANK_1 || !defined HEAD_SKIP ||                  \
+    !defined K_TOKEN_GROUPS
+#  error "K_RANK_i, V_RANK_i, HEAD_SKIP or K_TOKEN_GROUPS is missing"
+#endif
+
 #include "attend_nvidia_merge.clh"
 #include "attend_nvidia_outliers.clh"
 #include "attend_nvidia_scores.clh"

@@ -16,7 +16,7 @@
 
 #ifdef __OPENCL_C_VERSION__
 typedef uint gear__u32;
-/* Every function of the kernels is inlined: PoCL 3.1 passes wrong local pointers to one that is not. */
+/* A function that has a pointer to local memory is inlined: PoCL 3.1 passes wrong ones to a function that is not. */
 #  define GEAR__INLINE static inline __attribute__((always_inline))
 #else
 #  include <stdint.h>
@@ -161,7 +161,7 @@ typedef uint32_t gear__u32;
 #define GEAR__MASK_EXACT   2u
 #define GEAR__MASK_PADDING 4u
 
-/* Scratch of the low-rank fit (cl/common/lowrank.clh): rows of a part of it; on GPUs rows of a part of the Gram matrix, its
+/* Scratch of the low-rank fit (cl/common/lowrank.clh): rows of a part of it; rows of a part of the Gram matrix, its
  * tiles of 32 x 32, floats of what comes before the parts, of a part and of a part of the Gram matrix. A fit of n blocks has n
  * slots: room for all that one of five blocks needs, the shortest with a Gram matrix; others need less for each block. */
 #define GEAR__FIT_ROWS             256u

@@ -347,7 +347,8 @@ typedef struct gear_attend_desc {
 GEAR_API void gear_attend_desc_init(gear_attend_desc *desc);
 
 /* out = softmax(scale q K^T, causal) V. The m = batch->tokens queries of a sequence stand at its last m positions, the tail
- * counted; each sees the tokens up to its own position. desc may be NULL. Types F16, BF16, F32 for q, tail and out. */
+ * counted; each sees the tokens up to its own position. desc may be NULL. Types F16, BF16, F32 for q, tail and out. Queries and
+ * tails are finite and tails within the range of halves (65504): unlike append, attend does not replace what is not. */
 GEAR_API GEAR_NODISCARD gear_status gear_attend(gear_cache *cache, uint32_t layer, const gear_batch *batch, const gear_view *q,
                                                 const gear_attend_desc *desc, const gear_view *out, const gear_sync *sync,
                                                 gear_error *error);

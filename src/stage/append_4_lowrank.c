@@ -23,7 +23,8 @@ gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *roun
     const size_t parts = (rows + GEAR__FIT_ROWS - 1) / GEAR__FIT_ROWS;
     const size_t gram_parts = (rows + GEAR__GRAM_ROWS - 1) / GEAR__GRAM_ROWS;
     const uint32_t gram_items = gear__kernel_items(GEAR__KERNEL_LOWRANK_GRAM, &variant->append);
-    const size_t gram_groups = gram_items == 1 ? 1 : GEAR__GRAM_GROUPS(variant->shape.head_dim, gram_items);
+    const size_t gram_groups =
+        gear__append_is_cpu_form(&variant->append) ? 1 : GEAR__GRAM_GROUPS(variant->shape.head_dim, gram_items);
     const struct {
         gear__kernel_id id;
         size_t groups;

@@ -25,7 +25,8 @@ uint32_t gear__attend_v_group(const gear__shape *shape)
     return grouped && group < shape->head_dim ? group : shape->head_dim;
 }
 
-/* Bytes of local memory that a warp of the NVIDIA kernel takes; as in cl/attend_1_partial_nvidia.cl. */
+/* Bytes of local memory that a warp of the NVIDIA kernel takes; as in cl/common/attend_nvidia_{stage,
+ * dense,fold,outliers}.clh: too few only take a work-group more than fits. */
 static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int direct, uint32_t stages)
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
@@ -76,8 +77,12 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
     if (shape->has_outliers && shape->head_dim > 128) {
         return "outliers at head_dim 256 take too many registers";
     }
-    if (k_rank > 6 && k->axis != GEAR__AXIS_NONE) {
+    /* Of the 8 lines of the operand that is multiplied with the queries the zeros take one, on the mixed backbone three. */
+    if (k_rank > 6 && k->axis != GEAR__AXIS_NONE && k->axis != GEAR__AXIS_MIXED_CHANNEL) {
         return "rank of K above 6";
+    }
+    if (k_rank > 5 && k->axis == GEAR__AXIS_MIXED_CHANNEL) {
+        return "rank of K above 5 on the mixed backbone";
     }
     if (shape->head_dim > 7 * gear__attend_v_group(shape)) {
         return "more than 7 channel groups of V";
