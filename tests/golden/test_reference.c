@@ -115,7 +115,8 @@ static double lowrank_ratio(uint32_t rank, uint32_t iterations, uint32_t seed)
     return sqrt(left / best);
 }
 
-/* A start basis nearly orthogonal to a singular vector needs more passes: three leave some of these matrices above the bound. The default is the least number that leaves none of the thousands of lowrank_passes.py above 1.02. */
+/* A start basis nearly orthogonal to a singular vector needs more passes: three leave some of these matrices above the bound.
+ * The default is the least number that leaves none of the thousands of lowrank_passes.py above 1.02. */
 Test(reference, lowrank_is_near_the_optimum_on_decaying_spectra)
 {
     enum { SEEDS = 25, RANKS = 8, DEFAULT = 0 };
