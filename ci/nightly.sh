@@ -1,7 +1,7 @@
 #!/bin/bash
 # nightly.sh [--valgrind]: what takes too long for every change: the night's slice of the full product of end-to-end cases on
-# PoCL (SLICES nights make the whole), the thread sanitizer, the tests on Intel's CPU runtime (which has 16-bit floats and
-# subgroups) and on devices made small, and the goldens under valgrind.
+# PoCL (SLICES nights give every member of codecs x head_dim one row of the other columns), the thread sanitizer, the tests on
+# Intel's CPU runtime (which has 16-bit floats and subgroups) and on devices made small, and the goldens under valgrind.
 . "$(dirname "$0")/common.sh"
 
 build()

@@ -14,7 +14,8 @@ fi
 [ ${#programs[@]} -gt 0 ] || finish
 export GEAR_TEST_TMP=$ROOT/$BUILD/tests
 printf '%s\0' "${programs[@]}" |
-    xargs -0 -n 1 -P "$JOBS" bash -c '"$1" --jobs 1 > "$0/${1##*/}.log" 2>&1; echo $? > "$0/${1##*/}.status"' "$logs"
+    xargs -0 -n 1 -P "$JOBS" bash -c '"$1" --jobs 1 --verbose=1 > "$0/${1##*/}.log" 2>&1
+        echo $? > "$0/${1##*/}.status"' "$logs"
 for program in "${programs[@]}"; do
     count_criterion "$(basename "$program")" "$logs/$(basename "$program").log" \
         "$(cat "$logs/$(basename "$program").status")"

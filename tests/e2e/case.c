@@ -71,6 +71,11 @@ static gear_codec codec_of(const e2e_case *c, int is_v)
     return codec;
 }
 
+gear_codec_pair case_codecs(const e2e_case *c)
+{
+    return (gear_codec_pair){codec_of(c, 0), codec_of(c, 1)};
+}
+
 /* Lengths, tails and queries of every sequence. */
 static void size_sequences(run *r)
 {
@@ -92,7 +97,7 @@ static void size_sequences(run *r)
 static void open_cache(run *r)
 {
     const e2e_case *c = r->c;
-    const gear_codec_pair pair = {codec_of(c, 0), codec_of(c, 1)};
+    const gear_codec_pair pair = case_codecs(c);
     uint64_t total = 0, longest = 0;
     for (uint32_t i = 0; i < c->batch; i++) {
         total += r->lengths[i];

@@ -32,6 +32,8 @@ typedef struct e2e_case {
 uint32_t case_read(const char *path, uint32_t set, e2e_case *cases);
 /* The values of a column, which the table lists at its head; returns how many. */
 uint32_t case_values(const char *path, const char *name, uint32_t *values, uint32_t most);
+/* What the columns make of both sides. */
+gear_codec_pair case_codecs(const e2e_case *c);
 /* Runs one; fails the test with the row in the message. */
 void case_run(e2e_rig *rig, const e2e_case *c);
 

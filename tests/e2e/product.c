@@ -71,8 +71,13 @@ static int is_counted(const product *p, const uint32_t v[PRODUCT_COLUMNS])
     } else {
         const int is_exact = v[K_BITS] == 16 && v[V_BITS] == 16;
         const int has_group = v[BACKBONE] != GEAR_BACKBONE_KCVT && !is_exact;
+        /* The token backbone has KIVI's V, and with 16 bits on both sides all backbones are the same. */
+        const int equals_kivi =
+            v[BACKBONE] != GEAR_BACKBONE_KIVI && v[K_BITS] == 16 && (v[BACKBONE] == GEAR_BACKBONE_TOKEN || is_exact);
+        /* Groups of KIVI's K are along the 64 tokens of a block, all others along head_dim. */
+        const int caps_group = v[DIM] == 64 || (v[BACKBONE] == GEAR_BACKBONE_KIVI && v[V_BITS] == 16);
         if (v[SEGMENTS] || v[ROTATE] || v[LEVELS] || v[WEIGHTS] || (!has_group && v[GROUP] != first_group) ||
-            (v[GROUP] > 64 && v[DIM] == 64) || (is_exact && (v[RANK_PROMPT] || v[RANK_DECODE] || v[OUTLIERS]))) {
+            (v[GROUP] > 64 && caps_group) || equals_kivi || (is_exact && (v[RANK_PROMPT] || v[RANK_DECODE] || v[OUTLIERS]))) {
             return 0;
         }
     }
@@ -88,6 +93,17 @@ static uint32_t scatter(uint64_t index)
     return h ^ h >> 13;
 }
 
+/* Member `index`, whose columns are v. */
+static void make_case(const product *p, uint64_t index, const uint32_t v[PRODUCT_COLUMNS], uint32_t cycle, e2e_case *c)
+{
+    *c = p->rows[(scatter(index) % p->num_rows + cycle) % p->num_rows];
+    for (uint32_t i = 0; i < PRODUCT_COLUMNS; i++) {
+        *(uint32_t *)(void *)((char *)c + columns[i].offset) = v[i];
+    }
+    c->row = PRODUCT_ROW + (uint32_t)index;
+    c->cycle = cycle;
+}
+
 int product_case(const product *p, uint64_t index, uint32_t cycle, e2e_case *c)
 {
     uint32_t v[PRODUCT_COLUMNS];
@@ -99,12 +115,7 @@ int product_case(const product *p, uint64_t index, uint32_t cycle, e2e_case *c)
     if (!is_counted(p, v)) {
         return 0;
     }
-    *c = p->rows[(scatter(index) % p->num_rows + cycle) % p->num_rows];
-    for (uint32_t i = 0; i < PRODUCT_COLUMNS; i++) {
-        *(uint32_t *)(void *)((char *)c + columns[i].offset) = v[i];
-    }
-    c->row = PRODUCT_ROW + (uint32_t)index;
-    c->cycle = cycle;
+    make_case(p, index, v, cycle, c);
     return 1;
 }
 
@@ -122,7 +133,7 @@ uint64_t product_stride(const product *p)
     return stride;
 }
 
-uint64_t product_count(const product *p)
+uint64_t product_each(const product *p, void (*visit)(void *user, const e2e_case *c), void *user)
 {
     uint32_t digits[PRODUCT_COLUMNS] = {0}, v[PRODUCT_COLUMNS];
     uint64_t count = 0;
@@ -130,7 +141,12 @@ uint64_t product_count(const product *p)
         v[i] = p->values[i][0];
     }
     for (uint64_t n = 0; n < p->members; n++) {
-        count += is_counted(p, v) ? 1 : 0;
+        if (is_counted(p, v)) {
+            e2e_case c;
+            make_case(p, n, v, 0, &c);
+            visit(user, &c);
+            count++;
+        }
         for (uint32_t i = PRODUCT_COLUMNS; i-- > 0;) {
             digits[i] = (digits[i] + 1) % p->sizes[i];
             v[i] = p->values[i][digits[i]];
@@ -140,4 +156,15 @@ uint64_t product_count(const product *p)
         }
     }
     return count;
+}
+
+static void pass_by(void *user, const e2e_case *c)
+{
+    (void)user;
+    (void)c;
+}
+
+uint64_t product_count(const product *p)
+{
+    return product_each(p, pass_by, NULL);
 }

@@ -26,7 +26,8 @@ int product_case(const product *p, uint64_t index, uint32_t cycle, e2e_case *c);
 /* Has no divisor in common with the number of members: at * stride % members goes through all of them, and those of a slice
  * (every N-th `at`) are spread over the product. */
 uint64_t product_stride(const product *p);
-/* Members that are not equal to another. */
+/* Calls visit with each member that is not equal to another, as it is in cycle 0; returns how many there are. */
+uint64_t product_each(const product *p, void (*visit)(void *user, const e2e_case *c), void *user);
 uint64_t product_count(const product *p);
 
 #endif

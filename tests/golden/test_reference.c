@@ -115,24 +115,20 @@ static double lowrank_ratio(uint32_t rank, uint32_t iterations, uint32_t seed)
     return sqrt(left / best);
 }
 
-/* A start basis nearly orthogonal to a singular vector needs more passes: three leave some matrices at nearly twice the
- * optimum. The default is the least number that leaves none of the thousands of lowrank_passes.py above 1.02. */
+/* A start basis nearly orthogonal to a singular vector needs more passes: three leave some of these matrices above the bound.
+ * The default is the least number that leaves none of the thousands of lowrank_passes.py above 1.02. */
 Test(reference, lowrank_is_near_the_optimum_on_decaying_spectra)
 {
     enum { SEEDS = 25, RANKS = 8, DEFAULT = 0 };
-    uint32_t far_after_3 = 0, far_after_6 = 0;
-    double worst = 0;
+    uint32_t far_after_3 = 0;
     for (uint32_t rank = 1; rank <= RANKS; rank++) {
         for (uint32_t seed = 0; seed < SEEDS; seed++) {
             const double ratio = lowrank_ratio(rank, DEFAULT, seed);
             cr_assert_leq(ratio, 1.02, "rank %u seed %u: %g", rank, seed, ratio);
-            worst = ratio > worst ? ratio : worst;
             far_after_3 += lowrank_ratio(rank, 3, seed) > 1.02;
-            far_after_6 += lowrank_ratio(rank, 6, seed) > 1.02;
         }
     }
-    cr_log_info("worst %g; above 1.02 of %d: %u after three passes, %u after six", worst, RANKS * SEEDS, far_after_3,
-                far_after_6);
+    cr_assert_gt(far_after_3, 0, "three passes are enough: these matrices do not tell how many are needed");
 }
 
 Test(reference, rank_beyond_the_segment_leaves_zero_columns)

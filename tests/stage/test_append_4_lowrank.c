@@ -1,5 +1,5 @@
-/* test_append_4_lowrank.c: the fit within a bound of the reference's, the stored factors bit for bit those of the fit, and
- * every run the same bits.
+/* test_append_4_lowrank.c: the fit within a bound of the reference's, the stored factors bit for bit those of the fit, every
+ * run the same bits, and on decaying spectra within 1.02 of the best that the rank can do.
  *
  * The kernel leaves its unrounded factors in scratch. Two things are checked on them. What is stored is exactly their
  * rounding (rule 8: 16, 8 or 4 bits, scales, zeros in the padding). And A B^T is near that of the reference, which sums in
@@ -18,6 +18,8 @@
 #include "stage_world.h"
 
 #define FLOAT_SHARE 0x1p-12
+#define TERMS       16u /* singular values that are not 0, of a residual whose spectrum is known */
+#define LONGEST     700u
 
 #define KERNELS                                                                                                                \
   (1u << GEAR__KERNEL_LOWRANK | 1u << GEAR__KERNEL_LOWRANK_GRAM | 1u << GEAR__KERNEL_LOWRANK_ITERATE |                         \
@@ -226,10 +228,13 @@ static void fill_residual(stage_world *w, const gear__ref_job *job, uint32_t hea
     }
 }
 
+/* The residual of a job, zeros behind its tokens. */
+typedef void (*residual_maker)(stage_world *w, const gear__ref_job *job, uint32_t head);
+
 /* A round of its own: fits of three parts, of one, and of one part and a block. */
-static void make_long_round(stage_world *w)
+static void make_long_round(stage_world *w, residual_maker make)
 {
-    static const uint32_t tokens[3] = {700, 70, 320};
+    static const uint32_t tokens[3] = {LONGEST, 70, 320};
     uint32_t jobs[3 * GEAR__JOB_WORDS] = {0}, rows = 0, granules = 1;
     for (uint32_t j = 0; j < 3; j++) {
         uint32_t *job = jobs + j * GEAR__JOB_WORDS;
@@ -277,7 +282,7 @@ static void make_long_round(stage_world *w)
     for (uint32_t j = 0; j < 3; j++) {
         gear__ref_job job = gear__ref_job_at(&w->ref, j);
         for (uint32_t head = 0; head < w->shape.kv_heads; head++) {
-            fill_residual(w, &job, head);
+            make(w, &job, head);
         }
     }
 }
@@ -294,7 +299,7 @@ Test(append_4_lowrank, segments_of_several_parts)
                 stage_world world;
                 stage_world_open(&world, &bench, &cases[i], STAGE_SMOOTH, KERNELS);
                 if (world.shape.side[is_v].rank[GEAR__PROMPT]) {
-                    make_long_round(&world);
+                    make_long_round(&world, fill_residual);
                     check(&world, is_v);
                 }
                 stage_world_close(&world);
@@ -302,4 +307,119 @@ Test(append_4_lowrank, segments_of_several_parts)
         }
     } while (stage_other_form(&bench, KERNELS));
     stage_close(&bench, "append_4_lowrank, several parts");
+}
+
+/* Makes column j of x[][n] a direction at random, orthogonal to those before it. */
+static void make_direction(double *x, uint32_t n, uint32_t j, uint32_t seed)
+{
+    double *column = x + (size_t)j * n, norm = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        column[i] = (double)stage_normal(stage_hash(i, j, seed));
+    }
+    for (uint32_t k = 0; k < 2 * j; k++) { /* twice through the columns before */
+        const double *other = x + (size_t)(k % j) * n;
+        double along = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            along += column[i] * other[i];
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            column[i] -= along * other[i];
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        norm += column[i] * column[i];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        column[i] /= sqrt(norm);
+    }
+}
+
+/* Residual whose singular values are 1, 1/2, 1/4 ... */
+static void fill_decaying(stage_world *w, const gear__ref_job *job, uint32_t head)
+{
+    static double u[TERMS * LONGEST], v[TERMS * 256];
+    const uint32_t d = w->shape.head_dim, seed = 2 * (job->row + head) + 100 * w->shape.side[0].rank[GEAR__PROMPT];
+    for (uint32_t j = 0; j < TERMS; j++) {
+        make_direction(u, job->tokens, j, seed);
+        make_direction(v, d, j, seed + 1);
+    }
+    for (uint32_t i = 0; i < TERMS * d; i++) {
+        v[i] = ldexp(v[i], -(int)(i / d));
+    }
+    for (uint32_t t = 0; t < job->blocks * GEAR__BLOCK; t++) {
+        float *row = w->ref.r + gear__ref_row(&w->ref, head, job->row + t);
+        for (uint32_t c = 0; c < d; c++) {
+            double sum = 0;
+            for (uint32_t j = 0; j < TERMS && t < job->tokens; j++) {
+                sum += u[j * job->tokens + t] * v[j * d + c];
+            }
+            row[c] = (float)sum;
+        }
+    }
+}
+
+/* What the stored factors leave of such a residual over the best that their rank could do. */
+static double share_of_optimum(const stage_world *w, const gear__ref_job *job, uint32_t head)
+{
+    const gear__side *side = gear__ref_side(&w->ref);
+    double left = 0, best = 0;
+    for (uint32_t t = 0; t < job->tokens; t++) {
+        const gear__ref_place place = gear__ref_place_at(&w->ref, job, t / GEAR__BLOCK, head);
+        const float *row = w->ref.r + gear__ref_row(&w->ref, head, job->row + t);
+        for (uint32_t c = 0; c < w->shape.head_dim; c++) {
+            const double rest =
+                (double)row[c] - (double)gear__ref_lowrank(&w->shape, side, job->cls, place, t % GEAR__BLOCK, c);
+            left += rest * rest;
+        }
+    }
+    for (uint32_t j = side->rank[job->cls]; j < TERMS; j++) {
+        best += ldexp(1, -2 * (int)j);
+    }
+    return sqrt(left / best);
+}
+
+/* Launches the fit on such residuals; returns the worst share. */
+static double worst_share(stage_bench *bench, uint32_t head_dim, uint32_t rank)
+{
+    gear_codec codec;
+    gear_codec_init(&codec);
+    codec.rank_prompt = codec.rank_decode = rank;
+    const stage_case c = {"decaying", head_dim, stage_tiny() ? 1 : 6, 1, 1, 64, 0, 0, GEAR_F16, 0, codec, codec};
+    stage_world w;
+    double worst = 0;
+    stage_world_open(&w, bench, &c, STAGE_SMOOTH, KERNELS);
+    make_long_round(&w, fill_decaying);
+    stage_world_put(&w);
+    STAGE_LAUNCH(bench, gear__append_4_lowrank(&stream, &w.round, 0, &error));
+    stage_take(bench, &w.pool);
+    for (uint32_t j = 0; j < w.jobs_count; j++) {
+        const gear__ref_job job = gear__ref_job_at(&w.ref, j);
+        for (uint32_t head = 0; head < w.shape.kv_heads; head++) {
+            const double share = share_of_optimum(&w, &job, head);
+            STAGE_EXPECT(share <= 1.02, "head_dim %u, rank %u, %u tokens, head %u, %u work-items: %g x the optimum", head_dim,
+                         rank, job.tokens, head, bench->append.work_items, share);
+            worst = share > worst ? share : worst;
+        }
+    }
+    stage_world_close(&w);
+    return worst;
+}
+
+/* With the default number of passes, of fits with a Gram matrix and without one, in every form of the kernels. */
+Test(append_4_lowrank, near_the_optimum_on_decaying_spectra)
+{
+    const uint32_t most = stage_tiny() ? 1 : 8, widest = stage_tiny() ? 64 : 128;
+    stage_bench bench;
+    stage_open(&bench);
+    do {
+        double worst = 0;
+        for (uint32_t rank = 1; rank <= most; rank *= 2) {
+            for (uint32_t head_dim = 64; head_dim <= widest; head_dim *= 2) {
+                worst = fmax(worst, worst_share(&bench, head_dim, rank));
+                bench.cases++;
+            }
+        }
+        printf("append_4_lowrank, %u work-items: at most %.5f x the optimum\n", bench.append.work_items, worst);
+    } while (stage_other_form(&bench, KERNELS));
+    stage_close(&bench, "append_4_lowrank, decaying spectra");
 }
