@@ -272,7 +272,13 @@ def llm_wrong_input(program, model, folder):
     llm_refuse(program, "no problems", "solve", "--model", model, "--problems", file_of("empty.txt", b""))
     llm_refuse(program, "tokens; 1 windows", "eval", "--model", model, "--text", file_of("brief.txt", b"abc"), "--prefill",
                "10", "--decode", "10")
+    for part, first in (("beyond any token", "99999999999999999999"), ("need 21 from token", "18446744073709551596"),
+                        ("need 21 from token", "4")):
+        llm_refuse(program, part, "eval", "--model", model, "--text", f"{os.path.join(folder, 'brief.txt')}@{first}",
+                   "--prefill", "10", "--decode", "10")
     llm_refuse(program, "takes", "batch", "--synth", "tiny", "--memory", "10K")
+    llm_refuse(program, "--memory", "batch", "--synth", "tiny", "--memory", "1e14G")
+    llm_refuse(program, "--most", "batch", "--synth", "tiny", "--memory", "1G", "--most", "4294967295")
     llm_refuse(program, "--memory", "batch", "--synth", "tiny", "--memory", "much")
     llm_refuse(program, "'huge'", "batch", "--synth", "huge", "--memory", "1G")
 
