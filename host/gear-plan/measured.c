@@ -6,6 +6,7 @@
 
 #include "../gear-llm/progress.h"
 #include "../gear-pack/measure.h"
+#include "fingerprint.h"
 #include "report.h"
 
 enum { WINDOW = 64, RECENT = 64 };
@@ -18,7 +19,11 @@ recipe measured_base(uint32_t exact_first)
 bool measured_create(const capture *c, const exact_choices *exact, bool quick, measured *out, host_error *error)
 {
     const input *in = &c->inputs[0];
-    *out = (measured){.layers = c->layers, .exact = *exact, .tokens = in->tokens, .prompt = c->prompt ? c->prompt : in->tokens};
+    *out = (measured){.layers = c->layers,
+                      .exact = *exact,
+                      .tokens = in->tokens,
+                      .prompt = c->prompt ? c->prompt : in->tokens,
+                      .fingerprint = fingerprint(c)};
     for (int s = 0; s < PLAN_SIDES; ++s) {
         candidates_make((plan_side)s, in->head_dim, quick, &out->sides[s]);
         out->loss[s] = calloc((size_t)c->layers * MAX_CANDIDATES, sizeof *out->loss[s]);

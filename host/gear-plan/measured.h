@@ -20,6 +20,7 @@ typedef struct measured {
     candidate_list sides[PLAN_SIDES];
     uint32_t layers;
     uint64_t tokens, prompt; /* of the windows */
+    uint64_t fingerprint;    /* of the capture */
     exact_choices exact;
     double bits[MAX_EXACT][PLAN_SIDES][MAX_CANDIDATES]; /* a value of that side, all that it occupies counted */
     /* owned: [layers][MAX_CANDIDATES]: |error|^2 / |exact|^2 of attention, the mean over the windows, with the first choice of

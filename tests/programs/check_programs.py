@@ -325,6 +325,9 @@ def plan_model(program, llm_program, data, folder):
     succeed(*command, "--bits", "2.6", "--out", again)  # with what was measured
     need(read_json(again)["layers"] == read_json(files[0])["layers"], "another plan from the same measurements")
     need("below the cheapest" in refuse(*command, "--bits", "1.2", "--out", again), "a budget too small")
+    texts = [part for part in windows if part.endswith(".txt")]
+    turned = [{texts[0]: texts[1], texts[1]: texts[0]}.get(part, part) for part in command]
+    need(measured in refuse(*turned, "--bits", "2.6", "--out", again), "measurements of the same texts in another order")
     with open(measured, "w", encoding="utf-8") as file:
         file.write('{"layers": 3}')
     need(measured in refuse(*command, "--bits", "2.6", "--out", again), "measurements of another model")
