@@ -44,7 +44,8 @@ void measured_free(measured *m)
     *m = (measured){0};
 }
 
-gear_codec_pair one_sided(const measured *m, plan_side side, uint32_t index)
+/* This codec on one side and halves on the other. */
+static gear_codec_pair one_sided(const measured *m, plan_side side, uint32_t index)
 {
     gear_codec_pair pair = {candidate_exact(), candidate_exact()};
     *(side == PLAN_K ? &pair.k : &pair.v) = m->sides[side].items[index].codec;

@@ -37,9 +37,6 @@ void measured_free(measured *m);
 /* Each candidate alone, the other side in 16 bits: bits and losses. */
 bool measure_candidates(const capture *c, const device *dev, gear_context *context, measured *m, host_error *error);
 
-/* The recipe of one layer that has this codec on one side and halves on the other. */
-gear_codec_pair one_sided(const measured *m, plan_side side, uint32_t index);
-
 /* Takes the tables of a file; one that was measured for something else is refused. */
 bool measured_read(const char *path, measured *m, host_error *error);
 bool measured_write(const measured *m, out_file *file, host_error *error);

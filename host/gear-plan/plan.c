@@ -160,17 +160,8 @@ static bool measure_with_model(const workshop *shop, plan_list *list, host_error
     return ok;
 }
 
-bool plans_measure(const workshop *shop, plan_list *list, host_error *error)
-{
-    if (shop->e)
-        return measure_with_model(shop, list, error);
-    for (size_t i = 0; i < list->count; ++i)
-        if (!plan_attention(shop, &list->items[i], error))
-            return false;
-    return true;
-}
-
-bool plan_attention(const workshop *shop, plan *p, host_error *error)
+/* Fills in a plan's error of attention. */
+static bool plan_attention(const workshop *shop, plan *p, host_error *error)
 {
     const capture *c = shop->captured;
     measurer tool = {.dev = shop->dev, .context = shop->context, .weighted = true, .halved = !c->prompt, .prompt = c->prompt};
@@ -188,6 +179,16 @@ bool plan_attention(const workshop *shop, plan *p, host_error *error)
     measurer_free(&tool);
     p->attention = sqrt(sum / ((double)c->layers * c->windows));
     return ok;
+}
+
+bool plans_measure(const workshop *shop, plan_list *list, host_error *error)
+{
+    if (shop->e)
+        return measure_with_model(shop, list, error);
+    for (size_t i = 0; i < list->count; ++i)
+        if (!plan_attention(shop, &list->items[i], error))
+            return false;
+    return true;
 }
 
 plan *plans_best(const plan_list *list, double budget, bool presets)

@@ -37,8 +37,6 @@ bool plans_add_budget(const workshop *shop, double budget, plan_list *list, host
 bool plans_measure(const workshop *shop, plan_list *list, host_error *error);
 /* The best one within the budget, or NULL; `presets`: of the presets alone. */
 plan *plans_best(const plan_list *list, double budget, bool presets);
-/* Fills in a plan's error of attention. */
-bool plan_attention(const workshop *shop, plan *p, host_error *error);
 void plans_free(plan_list *list);
 
 #endif

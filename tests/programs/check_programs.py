@@ -269,6 +269,10 @@ def llm_wrong_input(program, model, folder):
                                     b"^a:\ta.\n^a:\t\n", b"^a:\ta.\n^Z:\ta.\n", b"^a:\ta.\n^" + b"a" * 600 + b"\ta.\n")):
         path = file_of(f"problems{number}.txt", lines)
         llm_refuse(program, f"{path}: line 2: ", "solve", "--model", model, "--problems", path)
+    llm_refuse(program, "<|im_start|>", "generate", "--model", model, *prompt, "--chat")
+    not_numbers = file_of("nan.gguf", weights[:-4096] + b"\xff" * 4096)  # in F16 and F32
+    llm_refuse(program, "16: the model's logits", "solve", "--model", not_numbers, "--problems",
+               file_of("problem.txt", b"^a=01;?a:\ta.\n"))
     llm_refuse(program, "no problems", "solve", "--model", model, "--problems", file_of("empty.txt", b""))
     llm_refuse(program, "tokens; 1 windows", "eval", "--model", model, "--text", file_of("brief.txt", b"abc"), "--prefill",
                "10", "--decode", "10")
