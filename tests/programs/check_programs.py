@@ -193,6 +193,11 @@ def llm_solve(program, model, problems, folder):
     need(rows["kivi2"]["kl"] > rows["gear_2_6"]["kl"] and rows["kivi2"]["perplexity"] > rows["16"]["perplexity"],
          f"2-bit KIVI is not worse: {rows['kivi2']}")
     need(len(rows["kivi2"]["kl_by_step"]) > 4 and rows["kivi2"]["tokens"] > 400, str(rows["kivi2"]))
+    with open(problems, encoding="utf-8") as file:  # a character is a token
+        lengths = [len(line.rstrip("\n").split("\t")[1]) for line in file][:4]
+    total = sum(kl * sum(min(max(length - 32 * run, 0), 32) for length in lengths)
+                for run, kl in enumerate(rows["kivi2"]["kl_by_step"]))
+    need(math.isclose(total, rows["kivi2"]["kl"] * sum(lengths), rel_tol=1e-6), f"each 32 steps: {total}, {rows['kivi2']}")
 
 
 def llm_generate(program, model, prompt, expected):
