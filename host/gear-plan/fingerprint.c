@@ -1,17 +1,8 @@
 /* fingerprint.c: XXH3 compiled into this file alone, see fingerprint.h. */
 #include "fingerprint.h"
 
-#if defined(__GNUC__)
-#  pragma GCC diagnostic push
-#  pragma GCC diagnostic ignored "-Wconversion"
-#  pragma GCC diagnostic ignored "-Wsign-conversion"
-#  pragma GCC diagnostic ignored "-Wshadow"
-#endif
 #define XXH_INLINE_ALL
 #include <xxhash.h>
-#if defined(__GNUC__)
-#  pragma GCC diagnostic pop
-#endif
 
 static uint64_t join(uint64_t before, const void *data, size_t bytes)
 {
