@@ -200,6 +200,18 @@ def llm_solve(program, model, problems, folder):
     need(math.isclose(total, rows["kivi2"]["kl"] * sum(lengths), rel_tol=1e-6), f"each 32 steps: {total}, {rows['kivi2']}")
 
 
+def llm_solve_cut(program, model, prompt, expected, folder):
+    """A text that was cut counts whole: one token more than what is expected is wrong."""
+    problem, out = os.path.join(folder, "cut.txt"), os.path.join(folder, "cut.json")
+    with open(problem, "w", encoding="utf-8") as file:
+        file.write(f"{prompt}\t{expected[:10]}\n")
+    for tokens, right in ((10, 1), (11, 0)):
+        succeed(program, "solve", *device(), "--model", model, "--problems", problem, "--tokens", str(tokens), "--kv", "16",
+                "--json", out)
+        row = read_json(out)["rows"][0]
+        need(row["accuracy"] == row["exact_completion"] == right, f"{tokens} tokens: {row}")
+
+
 def llm_generate(program, model, prompt, expected):
     command = (program, "generate", *device(), "--model", model, "--prompt", prompt, "--tokens", "300")
     need(succeed(*command, "--kv", "gear_2_6") == expected[:-1] + "\n", "the first problem's completion, without its end")
@@ -298,6 +310,7 @@ def llm(program, data, folder):
         lines = file.readlines()
     prompt, expected = lines[0].rstrip("\n").split("\t")
     llm_solve(program, model, problems, folder)
+    llm_solve_cut(program, model, prompt, expected, folder)
     llm_generate(program, model, prompt, expected)
     llm_eval(program, model, lines, folder)
     llm_batch(program, folder)
