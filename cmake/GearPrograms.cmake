@@ -60,6 +60,7 @@ target_link_libraries(gear-llm PRIVATE gear_llm)
 # gear-plan runs models as gear-llm does, and measures as gear-pack does.
 target_sources(gear-plan PRIVATE host/gear-pack/exact.c host/gear-pack/input.c host/gear-pack/measure.c)
 target_link_libraries(gear-plan PRIVATE gear_llm)
+target_include_directories(gear-plan SYSTEM PRIVATE ${GEAR_XXHASH_INCLUDE})
 
 file(GLOB examples CONFIGURE_DEPENDS host/examples/*.c)
 foreach(example IN LISTS examples)

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LONGEST_SEGMENT = 4096 };
+
 static const char *find_preset(const char *name)
 {
     for (uint32_t i = 0;; ++i) {
@@ -27,6 +29,12 @@ bool recipe_preset(const char *name, uint32_t head_dim, recipe *out, host_error 
     out->window = desc.window;
     out->recent = desc.recent;
     return true;
+}
+
+uint32_t recipe_segment_tokens(uint64_t tokens)
+{
+    const uint64_t whole = (tokens + GEAR_BLOCK_TOKENS - 1) / GEAR_BLOCK_TOKENS * GEAR_BLOCK_TOKENS;
+    return whole < LONGEST_SEGMENT ? (uint32_t)whole : LONGEST_SEGMENT;
 }
 
 void recipe_apply(const recipe *r, gear_cache_desc *desc)

@@ -16,6 +16,10 @@ bool recipe_preset(const char *name, uint32_t head_dim, recipe *out, host_error 
 /* Writes the recipe's part of a cache's descriptor; the codecs are borrowed. */
 void recipe_apply(const recipe *r, gear_cache_desc *desc);
 
+/* The longest segment, gear_cache_desc's max_segment_tokens, for sequences of at most so many tokens: the whole prompt, up to
+ * 4096 tokens. All programs that measure, count or run codecs take this one, so that they compress in the same segments. */
+uint32_t recipe_segment_tokens(uint64_t tokens);
+
 /* Whether two recipes store the same bits; preset names do not count. */
 bool recipe_same(const recipe *a, const recipe *b);
 

@@ -13,6 +13,7 @@ typedef struct options {
     uint32_t context, steps, most;
 } options;
 
+enum { MOST_SEQUENCES = 65536 };
 enum { KEY_MEMORY = 0x800, KEY_CONTEXT, KEY_STEPS, KEY_MOST };
 
 static const struct argp_option option_table[] = {
@@ -34,16 +35,17 @@ static const char doc[] =
     "and --steps tokens are decoded for all sequences at once, each step from the embedding to the likeliest token.\n\n"
     "Exit codes: 0 done, 1 the device or the library failed, 2 wrong usage or input.";
 
-/* "512M"; 0 where it is no such number. */
+/* "512M"; 0 where it is no such number, or one below 1 or beyond 2^63. */
 static uint64_t parse_bytes(const char *text)
 {
     static const char units[] = "KMG";
     char *end = NULL;
     double value = strtod(text, &end);
     const char *unit = end != text && *end ? strchr(units, *end) : NULL;
-    if (end == text || (*end && (!unit || end[1])) || !(value > 0) || value > 1e15)
+    if (end == text || (*end && (!unit || end[1])))
         return 0;
-    return (uint64_t)ldexp(value, unit ? 10 * (int)(unit - units + 1) : 0);
+    value = ldexp(value, unit ? 10 * (int)(unit - units + 1) : 0);
+    return value >= 1 && value < 0x1p63 ? (uint64_t)value : 0;
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -63,6 +65,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
             argp_failure(state, EXIT_INPUT, 0, "--memory BYTES is needed; see --help");
         if (!o->context || !o->steps || !o->most)
             argp_failure(state, EXIT_INPUT, 0, "--context, --steps and --most are at least 1");
+        if (o->most > MOST_SEQUENCES)
+            argp_failure(state, EXIT_INPUT, 0, "--most: %u is beyond %d", o->most, MOST_SEQUENCES);
         return engine_parse(&o->engine, key, text, state);
     default: return engine_parse(&o->engine, key, text, state);
     }
@@ -131,7 +135,7 @@ static bool random_values(trial *t, uint32_t seed, cl_mem *out, host_error *erro
     const gguf_type type = GGUF_F16;
     cl_int code;
     cl_kernel kernel;
-    cl_ulong units = (cl_ulong)t->o->context * t->e->m.kv_heads * t->e->m.head_dim / 32;
+    cl_ulong units = ((cl_ulong)t->o->context * t->e->m.kv_heads * t->e->m.head_dim + 31) / 32;
     cl_float scale = 1.0f;
     *out = clCreateBuffer(t->e->dev.context, CL_MEM_READ_WRITE, (size_t)units * 64, NULL, &code);
     if (!cl_ok(code, "clCreateBuffer", error) ||

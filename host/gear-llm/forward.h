@@ -1,6 +1,6 @@
 /* forward.h: the forward pass of a batch of sequences, each with its own number of tokens, with keys and values in a cache of
- * the library. All device memory is allocated at creation; a call only enqueues on the device's queue, but for the upload of
- * its token ids and what reads results.
+ * the library. All device memory is allocated and all kernels are compiled at creation; a call only enqueues on the device's
+ * queue, but for the upload of its token ids, which waits, and what reads results.
  *
  * A prompt is computed exactly: every token sees the keys and values of those before it as they are, in float32, and then
  * all are appended, to several caches if wished, which spares the pass for each of them. A step appends its tokens and then

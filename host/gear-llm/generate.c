@@ -97,7 +97,7 @@ typedef struct run {
     size_t num_kept;
     out_file logits_file, json;
     token_list prompt;
-    uint32_t generated;
+    uint32_t generated, steps; /* tokens printed; forward passes between them */
     double prefill_ms, decode_ms;
     uint64_t peak;
 } run;
@@ -114,11 +114,27 @@ static bool random_prompt(const options *o, run *r, host_error *error)
     return true;
 }
 
+/* Whether the marks of ChatML are tokens of the model. */
+static bool knows_turns(const engine *e)
+{
+    static const char *const marks[] = {"<|im_start|>", "<|im_end|>"};
+    bool known = true;
+    for (int i = 0; i < 2; ++i) {
+        token_list list = {0};
+        host_error unused = {0};
+        known = known && tokenizer_encode(e->tokens, marks[i], strlen(marks[i]), true, &list, &unused) && list.count == 1;
+        token_list_free(&list);
+    }
+    return known;
+}
+
 static bool encode_prompt(const options *o, run *r, const char *text, size_t size, host_error *error)
 {
     static const char before[] = "<|im_start|>user\n", after[] = "<|im_end|>\n<|im_start|>assistant\n";
     if (!o->chat)
         return engine_encode(&r->e, text, size, true, &r->prompt, error);
+    if (!knows_turns(&r->e))
+        return fail(error, EXIT_INPUT, "--chat: the model has no tokens <|im_start|> and <|im_end|>");
     char *turns = malloc(sizeof before + size + sizeof after);
     if (!turns)
         return fail(error, EXIT_DEVICE, "host memory exhausted");
@@ -248,17 +264,21 @@ static bool decode(const options *o, run *r, host_error *error)
         print_token(r, token);
         ++r->generated;
         const forward_batch batch = {1, &one, &position, &token, &row, 1};
-        if (i + 1 < o->tokens && (!forward_step(r->f, &r->kv, &r->sequence, &batch, error) || !sample_bytes(r, error)))
+        if (i + 1 == o->tokens)
+            break;
+        if (!forward_step(r->f, &r->kv, &r->sequence, &batch, error) || !sample_bytes(r, error))
             return false;
+        ++r->steps;
     }
     r->decode_ms = timer_ms() - start;
     printf("\n");
     return stdout_ok(error) && (!r->kept || npy_write(r->kept, r->num_kept, r->e.m.vocabulary, &r->logits_file, error));
 }
 
+/* NaN where nothing was computed. */
 static double per_second(uint32_t tokens, double ms)
 {
-    return ms > 0 ? tokens / ms * 1e3 : NAN;
+    return tokens && ms > 0 ? tokens / ms * 1e3 : NAN;
 }
 
 static bool report(const options *o, run *r, host_error *error)
@@ -268,13 +288,14 @@ static bool report(const options *o, run *r, host_error *error)
         return false;
     const uint64_t used = usage.bytes.total - usage.bytes.unused - usage.bytes.scratch;
     const double prefill_rate = per_second((uint32_t)r->prompt.count, r->prefill_ms);
-    const double decode_rate = per_second(r->generated, r->decode_ms);
-    char bits[16];
+    const double decode_rate = per_second(r->steps, r->decode_ms);
+    char bits[16], decode_text[24];
     report_number(usage.bits_per_value, 3, bits, sizeof bits);
+    report_number(decode_rate, 1, decode_text, sizeof decode_text);
     fprintf(stderr,
-            "%s, %s: prompt of %zu tokens, %.1f tokens/s; %u tokens generated, %.1f tokens/s\n"
+            "%s, %s: prompt of %zu tokens, %.1f tokens/s; %u tokens generated, %s tokens/s\n"
             "cache: %llu bytes in use, %llu at peak, %llu allocated; %s bits/value compressed, %.3f with the window\n",
-            r->e.specs.items[0].name, r->kv.plan.variant, r->prompt.count, prefill_rate, r->generated, decode_rate,
+            r->e.specs.items[0].name, r->kv.plan.variant, r->prompt.count, prefill_rate, r->generated, decode_text,
             (unsigned long long)used, (unsigned long long)r->peak, (unsigned long long)usage.bytes.total, bits,
             usage.bits_with_window);
     if (!r->json.stream)

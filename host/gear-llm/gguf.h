@@ -39,12 +39,12 @@ typedef struct gguf_tensor {
     gguf_type type;
     uint32_t ndim;                 /* 1 to GGUF_MAX_DIMS */
     uint64_t shape[GGUF_MAX_DIMS]; /* each at least 1; 1 from ndim on */
-    const void *data;              /* aligned to the file's general.alignment (at least 8 bytes) */
+    const void *data;              /* a multiple of general.alignment (at least 8) behind the file's first byte */
     size_t bytes;
 } gguf_tensor;
 
 bool gguf_open(const char *path, gguf **out, host_error *error);
-/* The same of a file in memory, which must stay there and lie on a multiple of its alignment; `name` stands for its path. */
+/* The same of a file in memory, which must stay there and begin on a multiple of 8 bytes; `name` stands for its path. */
 bool gguf_open_bytes(const char *name, const void *bytes, size_t size, gguf **out, host_error *error);
 /* NULL is harmless. */
 void gguf_close(gguf *file);
@@ -69,7 +69,7 @@ typedef struct gguf_strings {
     const gguf_text *at;
 } gguf_strings;
 
-/* Integers or floats of one of the format's types, read through the accessors; i < count. */
+/* Integers of one of the format's types, read through gguf_int_at; i < count. */
 typedef struct gguf_numbers {
     size_t count;
     uint32_t type;
@@ -78,10 +78,8 @@ typedef struct gguf_numbers {
 
 bool gguf_string_array(const gguf *file, const char *key, gguf_strings *out, host_error *error);
 bool gguf_int_array(const gguf *file, const char *key, gguf_numbers *out, host_error *error);
-bool gguf_float_array(const gguf *file, const char *key, gguf_numbers *out, host_error *error);
 /* Values of uint64 above INT64_MAX come out as INT64_MAX. */
 int64_t gguf_int_at(const gguf_numbers *array, size_t i);
-double gguf_float_at(const gguf_numbers *array, size_t i);
 
 /* Tensors, in the file's order. */
 size_t gguf_tensor_count(const gguf *file);

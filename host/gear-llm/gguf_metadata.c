@@ -145,10 +145,10 @@ int64_t gguf_int_at(const gguf_numbers *array, size_t i)
     }
 }
 
-double gguf_float_at(const gguf_numbers *array, size_t i)
+static double float_of(const gguf_pair *pair)
 {
-    const unsigned char *at = array->bytes + i * value_bytes(array->type);
-    if (array->type == GGUF_VALUE_F64) {
+    const unsigned char *at = pair->bytes;
+    if (pair->type == GGUF_VALUE_F64) {
         uint64_t bits = gguf_load_u64(at);
         double value;
         memcpy(&value, &bits, 8);
@@ -192,8 +192,7 @@ bool gguf_f32(const gguf *file, const char *key, float *out, host_error *error)
         return false;
     if (!is_float(pair->type))
         return gguf_refuse(file, error, "%s is no floating-point number", key);
-    gguf_numbers numbers = numbers_of(pair);
-    double value = gguf_float_at(&numbers, 0);
+    double value = float_of(pair);
     if (!(fabs(value) <= (double)FLT_MAX))
         return gguf_refuse(file, error, "%s is out of range", key);
     *out = (float)value;
@@ -242,13 +241,4 @@ bool gguf_int_array(const gguf *file, const char *key, gguf_numbers *out, host_e
         return false;
     *out = numbers_of(pair);
     return is_integer(pair->type) || gguf_refuse(file, error, "%s is no array of whole numbers", key);
-}
-
-bool gguf_float_array(const gguf *file, const char *key, gguf_numbers *out, host_error *error)
-{
-    const gguf_pair *pair = require(file, key, true, error);
-    if (!pair)
-        return false;
-    *out = numbers_of(pair);
-    return is_float(pair->type) || gguf_refuse(file, error, "%s is no array of floating-point numbers", key);
 }

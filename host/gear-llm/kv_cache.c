@@ -23,8 +23,7 @@ static void describe(const model *m, const kv_spec *spec, const kv_size *size, g
     desc->max_sequence_tokens = longest;
     desc->capacity_tokens = longest * size->sequences;
     kv_spec_apply(spec, desc);
-    /* A prompt shorter than the library's longest segment needs no staging for that. */
-    desc->max_segment_tokens = longest < 4096 ? (uint32_t)longest : 4096;
+    desc->max_segment_tokens = recipe_segment_tokens(longest);
 }
 
 bool kv_cache_query(gear_context *context, const model *m, const kv_spec *spec, const kv_size *size, gear_cache_plan *plan,
@@ -47,8 +46,6 @@ bool kv_cache_create(gear_context *context, const model *m, const kv_spec *spec,
                    .kv_heads = m->kv_heads,
                    .head_dim = m->head_dim,
                    .query_tokens = size->query_tokens,
-                   .capacity_sequences = size->sequences,
-                   .sequence_tokens = size->tokens,
                    .ordered = kv_spec_ordered(spec)};
     if (!kv_cache_query(context, m, spec, size, &kv.plan, error))
         return false;

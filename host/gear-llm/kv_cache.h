@@ -11,9 +11,7 @@ typedef struct kv_cache {
     gear_cache_plan plan; /* what was allocated, which kernel attends */
     uint32_t layers, kv_heads, head_dim;
     uint32_t query_tokens; /* most queries of a sequence in one call */
-    uint32_t capacity_sequences;
-    uint64_t sequence_tokens; /* most tokens of one sequence */
-    bool ordered;             /* wants the mean square of a prompt's queries */
+    bool ordered;          /* wants the mean square of a prompt's queries */
 } kv_cache;
 
 /* What a cache holds. */

@@ -44,6 +44,16 @@ static bool create_buffer(const linear *l, size_t bytes, cl_mem *mem, host_error
     return cl_ok(code, "clCreateBuffer (scratch of matrix products)", error);
 }
 
+/* A product of one value each, within the scratch: CLBlast compiles its kernels at its first product. */
+static bool compile_gemm(const linear *l, host_error *error)
+{
+    cl_command_queue queue = l->dev->queue;
+    CLBlastStatusCode code =
+        CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, 1, 1, 1, 1.0f, l->part, 0, 1,
+                                   l->part, 1, 1, 0.0f, l->part, 2, 1, &queue, NULL, l->temporary);
+    return code == CLBlastSuccess || fail(error, EXIT_DEVICE, "CLBlastSgemm failed with code %d", (int)code);
+}
+
 /* The largest scratch that a matrix asks for. */
 static bool reserve(linear *l, const matrix *w, uint32_t tokens, host_error *error)
 {
@@ -64,7 +74,44 @@ static bool create_scratch(linear *l, host_error *error)
         for (int role = 0; role < MODEL_ROLES; ++role)
             if (w->layers[i].roles[role].rows > 1 && !reserve(l, &w->layers[i].roles[role], l->tokens, error))
                 return false;
-    return create_buffer(l, l->part_bytes, &l->part, error) && create_buffer(l, l->temporary_bytes, &l->temporary, error);
+    return create_buffer(l, l->part_bytes, &l->part, error) && create_buffer(l, l->temporary_bytes, &l->temporary, error) &&
+           compile_gemm(l, error);
+}
+
+/* Vectors that the own kernel multiplies at once. */
+static uint32_t together_of(uint32_t tokens)
+{
+    return tokens > 4 ? 8 : tokens > 2 ? 4 : tokens;
+}
+
+static kernel_options rows_options(const linear *l, const gguf_type *type, uint32_t together)
+{
+    const uint32_t lanes = kernels_lanes(l->k, LANES), each = lanes > 1 && together > 2 ? 4 : 1;
+    return (kernel_options){.weight_type = type, .tokens = together, .lanes = lanes, .rows = lanes > 1 ? TEAMS * each : 8};
+}
+
+/* All that linear_apply launches for a matrix of this type. */
+static bool compile_type(const linear *l, const gguf_type *type, host_error *error)
+{
+    cl_kernel kernel;
+    for (uint32_t together = 1; together <= together_of(l->tokens); together *= 2) {
+        const kernel_options options = rows_options(l, type, together);
+        if (!kernels_get(l->k, "linear", &options, &kernel, error))
+            return false;
+    }
+    return !l->part || kernels_get(l->k, "dequantize", &(kernel_options){.weight_type = type}, &kernel, error);
+}
+
+static bool compile(const linear *l, host_error *error)
+{
+    const weights *w = l->w;
+    if (!compile_type(l, &w->output.type, error))
+        return false;
+    for (uint32_t i = 0; i < w->count; ++i)
+        for (int role = 0; role < MODEL_ROLES; ++role)
+            if (w->layers[i].roles[role].rows > 1 && !compile_type(l, &w->layers[i].roles[role].type, error))
+                return false;
+    return true;
 }
 
 bool linear_create(const device *dev, kernels *k, const weights *w, uint32_t tokens, linear **out, host_error *error)
@@ -76,7 +123,7 @@ bool linear_create(const device *dev, kernels *k, const weights *w, uint32_t tok
      * matrix once for every 8 tokens, where the other way writes and reads it as float32. */
     *l = (linear){.dev = dev, .k = k, .w = w, .tokens = tokens};
     l->few = kernels_lanes(k, LANES) == 1 ? UINT32_MAX : 64;
-    bool ok = tokens <= l->few || create_scratch(l, error);
+    bool ok = (tokens <= l->few || create_scratch(l, error)) && compile(l, error);
     if (ok)
         *out = l;
     else
@@ -103,9 +150,9 @@ uint64_t linear_bytes(const linear *l)
 bool linear_apply_rows(linear *l, const matrix *w, cl_mem x, uint32_t tokens, cl_mem y, bool accumulate, host_error *error)
 {
     cl_kernel kernel;
-    const uint32_t lanes = kernels_lanes(l->k, LANES), together = tokens > 4 ? 8 : tokens > 2 ? 4 : tokens;
-    const uint32_t each = lanes > 1 && together > 2 ? 4 : 1, rows = lanes > 1 ? TEAMS * each : 8;
-    const kernel_options options = {.weight_type = &w->type, .tokens = together, .lanes = lanes, .rows = rows};
+    const uint32_t together = together_of(tokens);
+    const kernel_options options = rows_options(l, &w->type, together);
+    const uint32_t lanes = options.lanes, rows = options.rows;
     if (!kernels_get(l->k, "linear", &options, &kernel, error))
         return false;
     const size_t local = lanes > 1 ? (size_t)lanes * TEAMS : 1;

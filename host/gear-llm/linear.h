@@ -7,8 +7,8 @@
 
 typedef struct linear linear;
 
-/* For the matrices of `w` and products of up to `tokens` tokens: all scratch that linear_apply needs. dev, k and w are
- * borrowed. */
+/* For the matrices of `w` and products of up to `tokens` tokens: compiles all kernels and allocates all scratch that
+ * linear_apply needs. dev, k and w are borrowed. */
 bool linear_create(const device *dev, kernels *k, const weights *w, uint32_t tokens, linear **out, host_error *error);
 /* NULL is harmless. */
 void linear_destroy(linear *l);

@@ -11,6 +11,9 @@
 /* A geometry beyond these is no model of this kind; they keep every product below 2^63. */
 enum { MOST_LAYERS = 1024, MOST_WIDTH = 1 << 20, MOST_HEADS = 1 << 14 };
 
+/* Every head_dim that the cache takes is a multiple of this; RoPE needs an even one. */
+enum { HEAD_DIM_STEP = 16 };
+
 const char *model_role_name(model_role role)
 {
     static const char *const names[MODEL_ROLES] = {"attn_norm.weight", "attn_q.weight",      "attn_k.weight",
@@ -56,6 +59,9 @@ static bool read_heads(model *m, host_error *error)
     m->head_dim = m->width / m->heads;
     if (gguf_has(m->file, "llama.attention.key_length") && !number(m, "llama.attention.key_length", 1024, &m->head_dim, error))
         return false;
+    if (!m->head_dim || m->head_dim % HEAD_DIM_STEP)
+        return fail(error, EXIT_INPUT, "%s: the dimension of a head is %u, not a multiple of %d", gguf_path(m->file),
+                    m->head_dim, HEAD_DIM_STEP);
     uint32_t other = m->head_dim;
     if (gguf_has(m->file, "llama.attention.value_length") && !gguf_u32(m->file, "llama.attention.value_length", &other, error))
         return false;

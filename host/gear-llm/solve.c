@@ -83,11 +83,13 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
-/* The token that ends a text is part of it where the expected completion has it too. */
+/* The token that ends a text is part of it where the expected completion has it too; a text that was cut at the most tokens
+ * has no such token. */
 static bool judge(const engine *e, const problem *p, const token_list *list, tally *counts, host_error *error)
 {
     bool answer = false, completion = false;
-    for (int whole = 0; whole < 2; ++whole) {
+    const bool ended = list->count && tokenizer_is_end(e->tokens, list->ids[list->count - 1]);
+    for (int whole = ended ? 0 : 1; whole < 2; ++whole) {
         char *text = text_of(e, list, whole);
         if (!text)
             return fail(error, EXIT_DEVICE, "host memory exhausted");

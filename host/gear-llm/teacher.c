@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Rows of logits of one call, as bytes: more texts or tokens are fed in several calls. */
+#define LOGITS_BYTES ((size_t)128 << 20)
+
 static uint32_t least(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
@@ -27,6 +30,13 @@ static bool create_run(teacher *t, const kv_spec *spec, teacher_run *run, host_e
     return kv_cache_create(t->e->context, &t->e->m, spec, &size, &run->kv, error);
 }
 
+/* At least one for each text, for the rows behind prompts and those of greedy decoding. */
+static uint32_t rows_of(const engine *e, const teacher_limits *limits)
+{
+    const uint64_t all = (uint64_t)limits->group * limits->chunk, room = LOGITS_BYTES / (4 * (uint64_t)e->m.vocabulary);
+    return most(limits->group, (uint32_t)(all < room ? all : room));
+}
+
 static bool create_memory(teacher *t, uint32_t rows, host_error *error)
 {
     const size_t vocabulary = t->e->m.vocabulary;
@@ -43,7 +53,8 @@ static bool create_memory(teacher *t, uint32_t rows, host_error *error)
 bool teacher_create(engine *e, const teacher_limits *limits, teacher *out, host_error *error)
 {
     *out = (teacher){.e = e, .limits = *limits};
-    const uint32_t rows = limits->group * limits->chunk;
+    const uint32_t rows = rows_of(e, limits);
+    out->rows = rows;
     const codec_flags none = {0};
     const forward_limits most_of = {most(limits->prompt, rows), limits->group, rows,
                                     most(limits->longest, limits->spare_tokens)};
@@ -107,6 +118,14 @@ static forward_target *make_targets(const teacher *t, uint32_t first, uint32_t *
     return targets;
 }
 
+/* Of a row of run `run`; one that is no number would make every score of it one. */
+static bool log_sum(const teacher *t, size_t run, const float *logits, double *sum, host_error *error)
+{
+    *sum = score_log_sum(logits, t->e->m.vocabulary);
+    return isfinite(*sum) ||
+           fail(error, EXIT_INPUT, "%s: the model's logits are not finite numbers", t->runs[run].kv.spec->name);
+}
+
 /* The prompts of texts[count] in one call; they are sequences first .. first + count - 1. */
 static bool prompt_call(teacher *t, const teacher_text *texts, uint32_t first, uint32_t count, uint32_t rows, host_error *error)
 {
@@ -124,7 +143,11 @@ static bool prompt_call(teacher *t, const teacher_text *texts, uint32_t first, u
     ok = ok && (!t->limits.prompt_row || forward_logits(t->f, t->expected, error));
     for (uint32_t i = 0; ok && t->limits.prompt_row && i < count; ++i) {
         const float *logits = t->expected + (size_t)i * t->e->m.vocabulary;
-        const double sum = score_log_sum(logits, t->e->m.vocabulary);
+        double sum;
+        if (!log_sum(t, 0, logits, &sum, error)) {
+            ok = false;
+            break;
+        }
         const score_token s = score_row(logits, sum, logits, sum, t->e->m.vocabulary, texts[i].ids[texts[i].prompt]);
         for (size_t r = 0; ok && r < t->num_runs; ++r)
             ok = score_add(&t->runs[r].scores, &s, 0, error);
@@ -165,7 +188,7 @@ typedef struct chunk {
 
 static bool chunk_create(const teacher *t, chunk *c, host_error *error)
 {
-    const size_t group = t->limits.group, rows = group * t->limits.chunk;
+    const size_t group = t->limits.group, rows = t->rows;
     *c = (chunk){.memory = calloc(4 * group + 4 * rows, sizeof *c->memory)};
     if (!c->memory)
         return fail(error, EXIT_DEVICE, "host memory exhausted");
@@ -196,13 +219,14 @@ static bool room_of(const teacher *t, uint32_t text, uint32_t *tokens, host_erro
 static bool next_chunk(const teacher *t, const teacher_text *texts, uint32_t count, chunk *c, host_error *error)
 {
     c->count = c->rows = 0;
-    for (uint32_t i = 0; i < count; ++i) {
+    for (uint32_t i = 0; i < count && c->rows < t->rows; ++i) {
         uint32_t room;
         if (c->done[i] == texts[i].fed)
             continue;
         if (!room_of(t, i, &room, error))
             return false;
-        const uint32_t tokens = least(room, texts[i].fed - c->done[i]), first = texts[i].prompt + c->done[i];
+        const uint32_t tokens = least(least(room, texts[i].fed - c->done[i]), t->rows - c->rows),
+                       first = texts[i].prompt + c->done[i];
         c->text[c->count] = i;
         c->tokens[c->count] = tokens;
         c->first[c->count++] = first;
@@ -210,7 +234,7 @@ static bool next_chunk(const teacher *t, const teacher_text *texts, uint32_t cou
             c->ids[c->rows] = texts[i].ids[first + j];
             c->targets[c->rows] = texts[i].ids[first + j + 1];
             c->wanted[c->rows] = c->rows;
-            c->steps[c->rows] = c->done[i] + j;
+            c->steps[c->rows] = c->done[i] + j + t->limits.prompt_row;
         }
         c->done[i] += tokens;
     }
@@ -229,7 +253,9 @@ static bool feed_run(teacher *t, size_t index, const chunk *c, gear_sequence *se
         return false;
     for (uint32_t row = 0; row < c->rows; ++row) {
         const size_t at = (size_t)row * vocabulary;
-        const double sum = score_log_sum(logits + at, vocabulary);
+        double sum;
+        if (!log_sum(t, index, logits + at, &sum, error))
+            return false;
         if (!index)
             t->log_sums[row] = sum;
         const score_token s = score_row(logits + at, sum, t->expected + at, t->log_sums[row], vocabulary, c->targets[row]);

@@ -44,6 +44,7 @@ typedef struct teacher {
     teacher_limits limits;
     teacher_run *runs; /* owned: the reference, then one for each spec that is not the 16-bit cache too */
     size_t num_runs;
+    uint32_t rows;            /* of logits, of one call at most: not below the group */
     size_t *run_of;           /* owned: index of the run of each of the engine's specs */
     kv_spec_list reference;   /* the 16-bit cache */
     float *logits, *expected; /* owned: [rows of a call][vocabulary] */

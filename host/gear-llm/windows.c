@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "windows.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +33,11 @@ static bool split(const char *text, char **path, uint64_t *first, host_error *er
 {
     const char *at = strrchr(text, '@');
     char *end = NULL;
+    errno = 0;
     *first = at && at[1] >= '0' && at[1] <= '9' ? strtoull(at + 1, &end, 10) : 0;
     bool cut = end && !*end;
+    if (cut && errno == ERANGE)
+        return fail(error, EXIT_INPUT, "--text: '%s' begins beyond any token", text);
     *path = strndup(text, cut ? (size_t)(at - text) : strlen(text));
     *first = cut ? *first : 0;
     return *path || fail(error, EXIT_DEVICE, "host memory exhausted");
@@ -48,10 +52,11 @@ static bool read_text(const windows_flags *f, const engine *e, windows *w, uint3
     bool ok = split(f->texts[index], &path, &first, error) && engine_read_file(path, &text, &size, error) &&
               (e->tokens ? tokenizer_encode(e->tokens, text, size, false, list, error)
                          : engine_encode(e, text, size, false, list, error));
-    const uint64_t length = (uint64_t)f->prefill + f->decode, need = first + length * f->windows + 1;
-    if (ok && need > list->count)
-        ok = fail(error, EXIT_INPUT, "%s: %zu tokens; %u windows of %u + %u tokens from %llu on need %llu", path, list->count,
-                  f->windows, f->prefill, f->decode, (unsigned long long)first, (unsigned long long)need);
+    /* The length is at most the model's context, below 2^31: the product does not wrap. */
+    const uint64_t length = (uint64_t)f->prefill + f->decode, need = length * f->windows + 1;
+    if (ok && (first > list->count || need > list->count - first))
+        ok = fail(error, EXIT_INPUT, "%s: %zu tokens; %u windows of %u + %u tokens need %llu from token %llu on", path,
+                  list->count, f->windows, f->prefill, f->decode, (unsigned long long)need, (unsigned long long)first);
     for (uint32_t i = 0; ok && i < f->windows; ++i)
         w->windows[w->count++] = (teacher_text){list->ids + first + i * length, f->prefill, f->decode};
     free(path);

@@ -30,9 +30,7 @@ static bool prepare(measurer *m, const recipe *r, const input *in, host_error *e
     desc.capacity_sequences = 1;
     desc.max_query_tokens = in->queries;
     desc.capacity_tokens = in->tokens;
-    /* The whole prompt as one segment, as far as the library allows. */
-    uint64_t segment = (in->tokens + GEAR_BLOCK_TOKENS - 1) / GEAR_BLOCK_TOKENS * GEAR_BLOCK_TOKENS;
-    desc.max_segment_tokens = segment < 16384 ? (uint32_t)segment : 16384;
+    desc.max_segment_tokens = recipe_segment_tokens(in->tokens);
     recipe_apply(r, &desc);
     if (!gear_ok(gear_cache_create(m->context, &desc, &m->cache, &detail), &detail, error))
         return false;

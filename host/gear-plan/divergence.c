@@ -1,6 +1,7 @@
 /* divergence.c: see divergence.h. */
 #include "divergence.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +78,8 @@ bool weigh_layers(const engine *e, const windows *w, measured *m, host_error *er
     ok = ok && measure_divergences(e, w, specs, count, found, error);
     for (uint32_t l = 0; ok && l < count; ++l) {
         const double loss = probe_loss(m, l);
-        m->weight[l] = loss > 0 ? found[l].kl / loss : 0;
+        /* A divergence of nothing may come out below 0 by the rounding of its sum. */
+        m->weight[l] = loss > 0 ? fmax(found[l].kl, 0) / loss : 0;
     }
     m->weighed = ok;
     free(pairs);

@@ -6,6 +6,7 @@
 
 #include "../gear-llm/progress.h"
 #include "../gear-pack/measure.h"
+#include "fingerprint.h"
 #include "report.h"
 
 enum { WINDOW = 64, RECENT = 64 };
@@ -18,7 +19,11 @@ recipe measured_base(uint32_t exact_first)
 bool measured_create(const capture *c, const exact_choices *exact, bool quick, measured *out, host_error *error)
 {
     const input *in = &c->inputs[0];
-    *out = (measured){.layers = c->layers, .exact = *exact, .tokens = in->tokens, .prompt = c->prompt ? c->prompt : in->tokens};
+    *out = (measured){.layers = c->layers,
+                      .exact = *exact,
+                      .tokens = in->tokens,
+                      .prompt = c->prompt ? c->prompt : in->tokens,
+                      .fingerprint = fingerprint(c)};
     for (int s = 0; s < PLAN_SIDES; ++s) {
         candidates_make((plan_side)s, in->head_dim, quick, &out->sides[s]);
         out->loss[s] = calloc((size_t)c->layers * MAX_CANDIDATES, sizeof *out->loss[s]);
@@ -39,7 +44,8 @@ void measured_free(measured *m)
     *m = (measured){0};
 }
 
-gear_codec_pair one_sided(const measured *m, plan_side side, uint32_t index)
+/* This codec on one side and halves on the other. */
+static gear_codec_pair one_sided(const measured *m, plan_side side, uint32_t index)
 {
     gear_codec_pair pair = {candidate_exact(), candidate_exact()};
     *(side == PLAN_K ? &pair.k : &pair.v) = m->sides[side].items[index].codec;

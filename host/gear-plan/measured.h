@@ -20,6 +20,7 @@ typedef struct measured {
     candidate_list sides[PLAN_SIDES];
     uint32_t layers;
     uint64_t tokens, prompt; /* of the windows */
+    uint64_t fingerprint;    /* of the capture */
     exact_choices exact;
     double bits[MAX_EXACT][PLAN_SIDES][MAX_CANDIDATES]; /* a value of that side, all that it occupies counted */
     /* owned: [layers][MAX_CANDIDATES]: |error|^2 / |exact|^2 of attention, the mean over the windows, with the first choice of
@@ -35,9 +36,6 @@ void measured_free(measured *m);
 
 /* Each candidate alone, the other side in 16 bits: bits and losses. */
 bool measure_candidates(const capture *c, const device *dev, gear_context *context, measured *m, host_error *error);
-
-/* The recipe of one layer that has this codec on one side and halves on the other. */
-gear_codec_pair one_sided(const measured *m, plan_side side, uint32_t index);
 
 /* Takes the tables of a file; one that was measured for something else is refused. */
 bool measured_read(const char *path, measured *m, host_error *error);

@@ -1,5 +1,6 @@
 /* measured_file.c: the tables of gear-plan as JSON, see measured.h. */
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "measured.h"
@@ -38,12 +39,20 @@ static json_t *exact_json(const measured *m)
     return array;
 }
 
+/* Text, as a number of JSON need not hold 64 bits. */
+static json_t *fingerprint_json(const measured *m)
+{
+    char text[17];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)m->fingerprint);
+    return json_string(text);
+}
+
 bool measured_write(const measured *m, out_file *file, host_error *error)
 {
-    json_t *root = json_pack("{sI sI sI so sb so so so}", "layers", (json_int_t)m->layers, "tokens", (json_int_t)m->tokens,
-                             "prompt", (json_int_t)m->prompt, "exact_first", exact_json(m), "weighed", m->weighed, "weight",
-                             reals(m->weight, m->layers), side_names[PLAN_K], side_json(m, PLAN_K), side_names[PLAN_V],
-                             side_json(m, PLAN_V));
+    json_t *root = json_pack("{sI sI sI so so sb so so so}", "layers", (json_int_t)m->layers, "tokens", (json_int_t)m->tokens,
+                             "prompt", (json_int_t)m->prompt, "fingerprint", fingerprint_json(m), "exact_first", exact_json(m),
+                             "weighed", m->weighed, "weight", reals(m->weight, m->layers), side_names[PLAN_K],
+                             side_json(m, PLAN_K), side_names[PLAN_V], side_json(m, PLAN_V));
     const bool ok = report_write(root, file, error);
     json_decref(root);
     return ok;
@@ -90,10 +99,10 @@ static bool is_number(const json_t *root, const char *name, uint64_t value)
     return json_is_integer(number) && json_integer_value(number) == (json_int_t)value;
 }
 
-static bool same_exact(const json_t *root, const measured *m)
+/* Whether the file has this value; takes over the reference to it. */
+static bool has_value(const json_t *root, const char *name, json_t *wanted)
 {
-    json_t *wanted = exact_json(m);
-    const bool same = json_equal(wanted, json_object_get(root, "exact_first"));
+    const bool same = json_equal(wanted, json_object_get(root, name));
     json_decref(wanted);
     return same;
 }
@@ -106,11 +115,13 @@ bool measured_read(const char *path, measured *m, host_error *error)
         return where.line > 0 ? fail(error, EXIT_INPUT, "%s: line %d: %s", path, where.line, where.text)
                               : fail(error, EXIT_INPUT, "%s: %s", path, where.text);
     bool ok = is_number(root, "layers", m->layers) && is_number(root, "tokens", m->tokens) &&
-              is_number(root, "prompt", m->prompt) && same_exact(root, m) &&
+              is_number(root, "prompt", m->prompt) && has_value(root, "fingerprint", fingerprint_json(m)) &&
+              has_value(root, "exact_first", exact_json(m)) &&
               read_reals(json_object_get(root, "weight"), m->weight, m->layers) &&
               read_side(json_object_get(root, side_names[PLAN_K]), PLAN_K, m) &&
               read_side(json_object_get(root, side_names[PLAN_V]), PLAN_V, m);
     m->weighed = json_is_true(json_object_get(root, "weighed"));
     json_decref(root);
-    return ok || fail(error, EXIT_INPUT, "%s: measured for another model, other lengths or other candidates", path);
+    return ok ||
+           fail(error, EXIT_INPUT, "%s: measured for another model, other texts or candidates, or on another device", path);
 }

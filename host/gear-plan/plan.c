@@ -61,8 +61,8 @@ bool plans_add_presets(const workshop *shop, double most, plan_list *list, host_
     return true;
 }
 
-/* Chooses codecs of at most `target` bits a value by what was measured of them. */
-static bool allocate_layers(const measured *m, const variant *how, double target, plan *p, host_error *error)
+/* Chooses codecs of at most `target` bits a value by what was measured of them; `budget` is what the user asked for. */
+static bool allocate_layers(const measured *m, const variant *how, double target, double budget, plan *p, host_error *error)
 {
     const uint32_t count = PLAN_SIDES * m->layers;
     allocation_option *options = calloc((size_t)count * MAX_CANDIDATES, sizeof *options);
@@ -79,7 +79,7 @@ static bool allocate_layers(const measured *m, const variant *how, double target
     }
     const allocation_result result = ok ? allocate(items, count, target, chosen) : ALLOCATION_NO_MEMORY;
     if (result == ALLOCATION_IMPOSSIBLE)
-        ok = fail(error, EXIT_INPUT, "%.3f bits a value are below the cheapest codecs", target);
+        ok = fail(error, EXIT_INPUT, "%.3f bits a value are below the cheapest codecs", budget);
     else if (result)
         ok = fail(error, EXIT_DEVICE, "host memory exhausted");
     for (uint32_t l = 0; ok && l < m->layers; ++l)
@@ -117,7 +117,7 @@ static bool add_one(const workshop *shop, const variant *how, double budget, pla
     snprintf(p->name, sizeof p->name, "layers of %.3f, exact %s, power %g", budget, tokens, how->power);
     double target = budget;
     for (int i = 0; i < TRIES; ++i) {
-        if (!allocate_layers(shop->measured, how, target, p, error))
+        if (!allocate_layers(shop->measured, how, target, budget, p, error))
             return false;
         if (is_known(list, p))
             break;
@@ -160,17 +160,8 @@ static bool measure_with_model(const workshop *shop, plan_list *list, host_error
     return ok;
 }
 
-bool plans_measure(const workshop *shop, plan_list *list, host_error *error)
-{
-    if (shop->e)
-        return measure_with_model(shop, list, error);
-    for (size_t i = 0; i < list->count; ++i)
-        if (!plan_attention(shop, &list->items[i], error))
-            return false;
-    return true;
-}
-
-bool plan_attention(const workshop *shop, plan *p, host_error *error)
+/* Fills in a plan's error of attention. */
+static bool plan_attention(const workshop *shop, plan *p, host_error *error)
 {
     const capture *c = shop->captured;
     measurer tool = {.dev = shop->dev, .context = shop->context, .weighted = true, .halved = !c->prompt, .prompt = c->prompt};
@@ -188,6 +179,16 @@ bool plan_attention(const workshop *shop, plan *p, host_error *error)
     measurer_free(&tool);
     p->attention = sqrt(sum / ((double)c->layers * c->windows));
     return ok;
+}
+
+bool plans_measure(const workshop *shop, plan_list *list, host_error *error)
+{
+    if (shop->e)
+        return measure_with_model(shop, list, error);
+    for (size_t i = 0; i < list->count; ++i)
+        if (!plan_attention(shop, &list->items[i], error))
+            return false;
+    return true;
 }
 
 plan *plans_best(const plan_list *list, double budget, bool presets)

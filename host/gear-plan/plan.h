@@ -6,7 +6,7 @@
 #include "divergence.h"
 
 typedef struct plan {
-    char name[48];
+    char name[384];
     codec_file codecs; /* layers owned: [count], one for each layer, or one for all of a preset */
     double bits;       /* measured, a value of compressed tokens, all that they occupy counted */
     double attention;  /* root of the mean over layers and windows of |error|^2 / |exact|^2 of attention; NaN: not measured */
@@ -37,8 +37,6 @@ bool plans_add_budget(const workshop *shop, double budget, plan_list *list, host
 bool plans_measure(const workshop *shop, plan_list *list, host_error *error);
 /* The best one within the budget, or NULL; `presets`: of the presets alone. */
 plan *plans_best(const plan_list *list, double budget, bool presets);
-/* Fills in a plan's error of attention. */
-bool plan_attention(const workshop *shop, plan *p, host_error *error);
 void plans_free(plan_list *list);
 
 #endif

@@ -18,8 +18,7 @@ static gear_cache_desc describe(const workshop *shop, const plan *p)
     desc.head_dim = in->head_dim;
     desc.capacity_sequences = 1;
     desc.capacity_tokens = in->tokens;
-    const uint64_t segment = (in->tokens + GEAR_BLOCK_TOKENS - 1) / GEAR_BLOCK_TOKENS * GEAR_BLOCK_TOKENS;
-    desc.max_segment_tokens = segment < 4096 ? (uint32_t)segment : 4096;
+    desc.max_segment_tokens = recipe_segment_tokens(in->tokens);
     return desc;
 }
 

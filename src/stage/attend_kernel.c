@@ -115,9 +115,11 @@ gear_attend_kernel gear__attend_choose(gear_attend_kernel wanted, const gear__ca
 }
 
 /* Each kernel's own: rows and work-items of a work-group, of those that `tuning` names as many as it can take. */
-static gear__attend_tile portable_tile(uint32_t max_rows, const gear_attend_tuning *tuning)
+static gear__attend_tile portable_tile(const gear__shape *shape, uint32_t max_rows, const gear_attend_tuning *tuning)
 {
     uint32_t rows = max_rows >= 5 ? 8 : max_rows >= 3 ? 4 : max_rows;
+    /* Looking 4-bit levels up takes registers that Intel's Gen9 then has no more for two rows of 5-bit K. */
+    rows = shape->side[1].levels && shape->side[1].bits == 4 ? 1 : rows;
     return (gear__attend_tile){.rows = rows < tuning->rows ? rows : tuning->rows, .work_items = 64, .tiles = 1};
 }
 
@@ -166,7 +168,7 @@ static gear__attend_tile kernel_tile(gear_attend_kernel kernel, const gear__shap
     switch (kernel) {
     case GEAR_ATTEND_CPU: return cpu_tile(max_rows, tuning);
     case GEAR_ATTEND_NVIDIA: return nvidia_tile(shape, max_rows, tuning);
-    default: return portable_tile(max_rows, tuning);
+    default: return portable_tile(shape, max_rows, tuning);
     }
 }
 

@@ -1,7 +1,6 @@
 /* test_gguf_malformed.c: model files that are cut, wrong or changed at random are refused with a reason, or read within their
  * bytes (run it under AddressSanitizer: every file lies in an allocation of exactly its size). */
 #include <criterion/criterion.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -306,9 +305,6 @@ static void walk(const gguf *file)
         if (gguf_int_array(file, keys[i], &numbers, &error))
             for (size_t j = 0; j < numbers.count; ++j)
                 sum += (double)gguf_int_at(&numbers, j);
-        if (gguf_float_array(file, keys[i], &numbers, &error))
-            for (size_t j = 0; j < numbers.count; ++j)
-                sum += gguf_float_at(&numbers, j);
     }
     for (size_t i = 0; i < gguf_tensor_count(file); ++i) {
         const gguf_tensor *tensor = gguf_tensor_at(file, i);
@@ -319,8 +315,10 @@ static void walk(const gguf *file)
         sum += (double)values[0];
         cr_assert_not_null(gguf_find(file, tensor->name));
     }
-    /* Looked at, so that no read is left out. */
-    cr_assert(isnan(sum) || sum == sum);
+    /* Written where the compiler may not leave it out, so that no read is left out either. */
+    static volatile double seen;
+    seen = sum;
+    (void)seen;
 }
 
 Test(gguf_malformed, survives_mutations)

@@ -1,8 +1,11 @@
-/* test_llm_model.c: synthetic geometries, whose numbers of parameters are those of the models that they are named after. */
+/* test_llm_model.c: synthetic geometries, whose numbers of parameters are those of the models that they are named after,
+ * and geometries of files that are refused. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../../host/gear-llm/model.h"
+#include "gguf_build.h"
 
 static model synthesize(const char *geometry)
 {
@@ -72,4 +75,39 @@ Test(llm_model, what_is_no_geometry_is_named)
     refuse("layers=2", "needs d");
     refuse("tiny,heads=3,kv=2", "must divide");
     refuse("tiny,ff=100", "multiples of 32");
+}
+
+/* A file without tensors whose heads have so many channels. */
+static void refuse_head_dim(uint32_t head_dim)
+{
+    gguf_build b = {0};
+    char reason[64];
+    build_start(&b, 3);
+    build_key_string(&b, "general.architecture", "llama");
+    build_key_u32(&b, "llama.block_count", 1);
+    build_key_u32(&b, "llama.embedding_length", 64);
+    build_key_u32(&b, "llama.feed_forward_length", 32);
+    build_key_u32(&b, "llama.context_length", 480);
+    build_key_u32(&b, "llama.attention.head_count", 64);
+    if (head_dim != 1) {
+        build_key_u32(&b, "llama.attention.key_length", head_dim);
+        build_key_u32(&b, "llama.attention.value_length", head_dim);
+    }
+    opened_copy opened = open_copy(b.bytes, b.size);
+    cr_assert_not_null(opened.file, "%s", opened.error.text);
+    host_error error = {0};
+    model m = {0};
+    cr_assert_not(model_open(opened.file, &m, &error), "head_dim %u was taken", head_dim);
+    snprintf(reason, sizeof reason, "a head is %u, not a multiple of 16", head_dim);
+    expect_refusal(&error, reason);
+    close_copy(&opened);
+    build_free(&b);
+}
+
+Test(llm_model, head_dim_of_a_file_is_a_multiple_of_16)
+{
+    refuse_head_dim(1);
+    refuse_head_dim(2);
+    refuse_head_dim(63);
+    refuse_head_dim(72);
 }

@@ -193,6 +193,23 @@ def llm_solve(program, model, problems, folder):
     need(rows["kivi2"]["kl"] > rows["gear_2_6"]["kl"] and rows["kivi2"]["perplexity"] > rows["16"]["perplexity"],
          f"2-bit KIVI is not worse: {rows['kivi2']}")
     need(len(rows["kivi2"]["kl_by_step"]) > 4 and rows["kivi2"]["tokens"] > 400, str(rows["kivi2"]))
+    with open(problems, encoding="utf-8") as file:  # a character is a token
+        lengths = [len(line.rstrip("\n").split("\t")[1]) for line in file][:4]
+    total = sum(kl * sum(min(max(length - 32 * run, 0), 32) for length in lengths)
+                for run, kl in enumerate(rows["kivi2"]["kl_by_step"]))
+    need(math.isclose(total, rows["kivi2"]["kl"] * sum(lengths), rel_tol=1e-6), f"each 32 steps: {total}, {rows['kivi2']}")
+
+
+def llm_solve_cut(program, model, prompt, expected, folder):
+    """A text that was cut counts whole: one token more than what is expected is wrong."""
+    problem, out = os.path.join(folder, "cut.txt"), os.path.join(folder, "cut.json")
+    with open(problem, "w", encoding="utf-8") as file:
+        file.write(f"{prompt}\t{expected[:10]}\n")
+    for tokens, right in ((10, 1), (11, 0)):
+        succeed(program, "solve", *device(), "--model", model, "--problems", problem, "--tokens", str(tokens), "--kv", "16",
+                "--json", out)
+        row = read_json(out)["rows"][0]
+        need(row["accuracy"] == row["exact_completion"] == right, f"{tokens} tokens: {row}")
 
 
 def llm_generate(program, model, prompt, expected):
@@ -269,10 +286,20 @@ def llm_wrong_input(program, model, folder):
                                     b"^a:\ta.\n^a:\t\n", b"^a:\ta.\n^Z:\ta.\n", b"^a:\ta.\n^" + b"a" * 600 + b"\ta.\n")):
         path = file_of(f"problems{number}.txt", lines)
         llm_refuse(program, f"{path}: line 2: ", "solve", "--model", model, "--problems", path)
+    llm_refuse(program, "<|im_start|>", "generate", "--model", model, *prompt, "--chat")
+    not_numbers = file_of("nan.gguf", weights[:-4096] + b"\xff" * 4096)  # in F16 and F32
+    llm_refuse(program, "16: the model's logits", "solve", "--model", not_numbers, "--problems",
+               file_of("problem.txt", b"^a=01;?a:\ta.\n"))
     llm_refuse(program, "no problems", "solve", "--model", model, "--problems", file_of("empty.txt", b""))
     llm_refuse(program, "tokens; 1 windows", "eval", "--model", model, "--text", file_of("brief.txt", b"abc"), "--prefill",
                "10", "--decode", "10")
+    for part, first in (("beyond any token", "99999999999999999999"), ("need 21 from token", "18446744073709551596"),
+                        ("need 21 from token", "4")):
+        llm_refuse(program, part, "eval", "--model", model, "--text", f"{os.path.join(folder, 'brief.txt')}@{first}",
+                   "--prefill", "10", "--decode", "10")
     llm_refuse(program, "takes", "batch", "--synth", "tiny", "--memory", "10K")
+    llm_refuse(program, "--memory", "batch", "--synth", "tiny", "--memory", "1e14G")
+    llm_refuse(program, "--most", "batch", "--synth", "tiny", "--memory", "1G", "--most", "4294967295")
     llm_refuse(program, "--memory", "batch", "--synth", "tiny", "--memory", "much")
     llm_refuse(program, "'huge'", "batch", "--synth", "huge", "--memory", "1G")
 
@@ -283,6 +310,7 @@ def llm(program, data, folder):
         lines = file.readlines()
     prompt, expected = lines[0].rstrip("\n").split("\t")
     llm_solve(program, model, problems, folder)
+    llm_solve_cut(program, model, prompt, expected, folder)
     llm_generate(program, model, prompt, expected)
     llm_eval(program, model, lines, folder)
     llm_batch(program, folder)
@@ -319,6 +347,9 @@ def plan_model(program, llm_program, data, folder):
     succeed(*command, "--bits", "2.6", "--out", again)  # with what was measured
     need(read_json(again)["layers"] == read_json(files[0])["layers"], "another plan from the same measurements")
     need("below the cheapest" in refuse(*command, "--bits", "1.2", "--out", again), "a budget too small")
+    texts = [part for part in windows if part.endswith(".txt")]
+    turned = [{texts[0]: texts[1], texts[1]: texts[0]}.get(part, part) for part in command]
+    need(measured in refuse(*turned, "--bits", "2.6", "--out", again), "measurements of the same texts in another order")
     with open(measured, "w", encoding="utf-8") as file:
         file.write('{"layers": 3}')
     need(measured in refuse(*command, "--bits", "2.6", "--out", again), "measurements of another model")
