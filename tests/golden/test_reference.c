@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decaying.h"
 #include "model/half.h"
 #include "ref/kit.h"
 #include "segment.h"
@@ -48,47 +49,7 @@ static double error_of(const gear_codec *codec, uint32_t is_v, uint32_t heads, u
     return distance(values, dense, heads * tokens * d);
 }
 
-/* R = sum of 2^-j u_j v_j^T with orthonormal u, v: the best rank-r rest is known. */
-static void decaying_residual(float *r, uint32_t tokens, uint32_t d, uint32_t terms, uint32_t seed)
-{
-    static double u[16][320], v[16][128];
-    for (uint32_t j = 0; j < terms; j++) {
-        for (int which = 0; which < 2; which++) {
-            double *x = which ? v[j] : u[j], norm = 0;
-            uint32_t n = which ? d : tokens;
-            for (uint32_t i = 0; i < n; i++) {
-                x[i] = (double)noise(&seed);
-            }
-            for (uint32_t k = 0; k < 2 * j; k++) { /* twice through the columns before */
-                const double *y = which ? v[k % j] : u[k % j];
-                double along = 0;
-                for (uint32_t i = 0; i < n; i++) {
-                    along += x[i] * y[i];
-                }
-                for (uint32_t i = 0; i < n; i++) {
-                    x[i] -= along * y[i];
-                }
-            }
-            for (uint32_t i = 0; i < n; i++) {
-                norm += x[i] * x[i];
-            }
-            for (uint32_t i = 0; i < n; i++) {
-                x[i] /= sqrt(norm);
-            }
-        }
-    }
-    for (uint32_t t = 0; t < tokens; t++) {
-        for (uint32_t c = 0; c < d; c++) {
-            double sum = 0;
-            for (uint32_t j = 0; j < terms; j++) {
-                sum += ldexp(u[j][t] * v[j][c], -(int)j);
-            }
-            r[(size_t)t * d + c] = (float)sum;
-        }
-    }
-}
-
-/* What L leaves of such a residual over the best that its rank could do. */
+/* What L leaves of a residual of decaying.h over the best that its rank could do. */
 static double lowrank_ratio(uint32_t rank, uint32_t iterations, uint32_t seed)
 {
     const uint32_t tokens = 150, d = 80, terms = 12;
@@ -96,10 +57,10 @@ static double lowrank_ratio(uint32_t rank, uint32_t iterations, uint32_t seed)
     segment s;
     segment_open(&s, &codec, 1, 1, d, tokens, 0, 0, GEAR__PROMPT, values, GEAR_F32);
     memset(s.round.r, 0, (size_t)s.blocks * 64 * d * sizeof(float));
-    decaying_residual(s.round.r, tokens, d, terms, seed);
+    decaying_fill(s.round.r, tokens, d, terms, seed);
     cr_assert(gear__ref_append_4_lowrank(&s.round));
     gear__ref_job job = gear__ref_job_at(&s.round, 0);
-    double left = 0, best = 0;
+    double left = 0;
     for (uint32_t t = 0; t < tokens; t++) {
         gear__ref_place place = gear__ref_place_at(&s.round, &job, t / 64, 0);
         for (uint32_t c = 0; c < d; c++) {
@@ -108,11 +69,8 @@ static double lowrank_ratio(uint32_t rank, uint32_t iterations, uint32_t seed)
             left += rest * rest;
         }
     }
-    for (uint32_t j = rank; j < terms; j++) {
-        best += ldexp(1, -2 * (int)j);
-    }
     segment_close(&s);
-    return sqrt(left / best);
+    return sqrt(left) / decaying_optimum(terms, rank);
 }
 
 /* A start basis nearly orthogonal to a singular vector needs more passes: three leave some of these matrices above the bound.

@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decaying.h"
 #include "ref/kit.h"
 #include "stage_world.h"
 
 #define FLOAT_SHARE 0x1p-12
 #define TERMS       16u /* singular values that are not 0, of a residual whose spectrum is known */
-#define LONGEST     700u
 
 #define KERNELS                                                                                                                \
   (1u << GEAR__KERNEL_LOWRANK | 1u << GEAR__KERNEL_LOWRANK_GRAM | 1u << GEAR__KERNEL_LOWRANK_ITERATE |                         \
@@ -234,7 +234,7 @@ typedef void (*residual_maker)(stage_world *w, const gear__ref_job *job, uint32_
 /* A round of its own: fits of three parts, of one, and of one part and a block. */
 static void make_long_round(stage_world *w, residual_maker make)
 {
-    static const uint32_t tokens[3] = {LONGEST, 70, 320};
+    static const uint32_t tokens[3] = {700, 70, 320};
     uint32_t jobs[3 * GEAR__JOB_WORDS] = {0}, rows = 0, granules = 1;
     for (uint32_t j = 0; j < 3; j++) {
         uint32_t *job = jobs + j * GEAR__JOB_WORDS;
@@ -309,60 +309,21 @@ Test(append_4_lowrank, segments_of_several_parts)
     stage_close(&bench, "append_4_lowrank, several parts");
 }
 
-/* Makes column j of x[][n] a direction at random, orthogonal to those before it. */
-static void make_direction(double *x, uint32_t n, uint32_t j, uint32_t seed)
-{
-    double *column = x + (size_t)j * n, norm = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        column[i] = (double)stage_normal(stage_hash(i, j, seed));
-    }
-    for (uint32_t k = 0; k < 2 * j; k++) { /* twice through the columns before */
-        const double *other = x + (size_t)(k % j) * n;
-        double along = 0;
-        for (uint32_t i = 0; i < n; i++) {
-            along += column[i] * other[i];
-        }
-        for (uint32_t i = 0; i < n; i++) {
-            column[i] -= along * other[i];
-        }
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        norm += column[i] * column[i];
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        column[i] /= sqrt(norm);
-    }
-}
-
-/* Residual whose singular values are 1, 1/2, 1/4 ... */
+/* A residual whose singular values are 1, 1/2, 1/4 ... */
 static void fill_decaying(stage_world *w, const gear__ref_job *job, uint32_t head)
 {
-    static double u[TERMS * LONGEST], v[TERMS * 256];
-    const uint32_t d = w->shape.head_dim, seed = 2 * (job->row + head) + 100 * w->shape.side[0].rank[GEAR__PROMPT];
-    for (uint32_t j = 0; j < TERMS; j++) {
-        make_direction(u, job->tokens, j, seed);
-        make_direction(v, d, j, seed + 1);
-    }
-    for (uint32_t i = 0; i < TERMS * d; i++) {
-        v[i] = ldexp(v[i], -(int)(i / d));
-    }
-    for (uint32_t t = 0; t < job->blocks * GEAR__BLOCK; t++) {
-        float *row = w->ref.r + gear__ref_row(&w->ref, head, job->row + t);
-        for (uint32_t c = 0; c < d; c++) {
-            double sum = 0;
-            for (uint32_t j = 0; j < TERMS && t < job->tokens; j++) {
-                sum += u[j * job->tokens + t] * v[j * d + c];
-            }
-            row[c] = (float)sum;
-        }
-    }
+    const uint32_t d = w->shape.head_dim, padding = job->blocks * GEAR__BLOCK - job->tokens;
+    const uint32_t seed = job->row + head + 7777 * w->shape.side[0].rank[GEAR__PROMPT];
+    float *r = w->ref.r + gear__ref_row(&w->ref, head, job->row);
+    decaying_fill(r, job->tokens, d, TERMS, seed);
+    memset(r + (size_t)job->tokens * d, 0, (size_t)padding * d * sizeof *r);
 }
 
 /* What the stored factors leave of such a residual over the best that their rank could do. */
 static double share_of_optimum(const stage_world *w, const gear__ref_job *job, uint32_t head)
 {
     const gear__side *side = gear__ref_side(&w->ref);
-    double left = 0, best = 0;
+    double left = 0;
     for (uint32_t t = 0; t < job->tokens; t++) {
         const gear__ref_place place = gear__ref_place_at(&w->ref, job, t / GEAR__BLOCK, head);
         const float *row = w->ref.r + gear__ref_row(&w->ref, head, job->row + t);
@@ -372,10 +333,7 @@ static double share_of_optimum(const stage_world *w, const gear__ref_job *job, u
             left += rest * rest;
         }
     }
-    for (uint32_t j = side->rank[job->cls]; j < TERMS; j++) {
-        best += ldexp(1, -2 * (int)j);
-    }
-    return sqrt(left / best);
+    return sqrt(left) / decaying_optimum(TERMS, side->rank[job->cls]);
 }
 
 /* Launches the fit on such residuals; returns the worst share. */
