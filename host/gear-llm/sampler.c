@@ -34,7 +34,7 @@ static double next_random(uint64_t *state)
     return (double)(z >> 11) * 0x1p-53;
 }
 
-static uint32_t likeliest(const float *logits, uint32_t count)
+uint32_t sampler_likeliest(const float *logits, uint32_t count)
 {
     uint32_t best = 0;
     for (uint32_t i = 1; i < count; ++i)
@@ -71,7 +71,7 @@ static uint32_t gather(sampler *s, const float *logits, float most, double *sum)
 
 uint32_t sampler_pick(sampler *s, const float *logits)
 {
-    uint32_t best = likeliest(logits, s->count);
+    uint32_t best = sampler_likeliest(logits, s->count);
     if (!(s->temperature > 0) || !isfinite(logits[best]))
         return best;
     double all, nucleus = 0;

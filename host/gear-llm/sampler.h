@@ -15,10 +15,13 @@ typedef struct sampler {
     uint32_t count;                 /* of logits */
 } sampler;
 
+/* The likeliest of logits[count]; the lowest of equals. A logit that is not a number is never chosen, unless all are. */
+uint32_t sampler_likeliest(const float *logits, uint32_t count);
+
 bool sampler_create(uint32_t count, float temperature, float top_p, uint64_t seed, sampler *out, host_error *error);
 void sampler_free(sampler *s);
 
-/* Of logits[count]; the lowest of equals. A logit that is not a number is never chosen, unless all are. */
+/* The next token of logits[count], by the same rule where the likeliest is taken. */
 uint32_t sampler_pick(sampler *s, const float *logits);
 
 #endif

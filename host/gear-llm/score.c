@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sampler.h"
+
 double score_log_sum(const float *logits, uint32_t count)
 {
     float most = logits[0];
@@ -16,18 +18,10 @@ double score_log_sum(const float *logits, uint32_t count)
     return (double)most + log(sum);
 }
 
-static uint32_t likeliest(const float *logits, uint32_t count)
-{
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < count; ++i)
-        best = logits[i] > logits[best] ? i : best;
-    return best;
-}
-
 score_token score_row(const float *logits, double log_sum, const float *reference, double reference_log_sum, uint32_t count,
                       uint32_t target)
 {
-    const uint32_t best = likeliest(logits, count);
+    const uint32_t best = sampler_likeliest(logits, count);
     score_token s = {.nll = log_sum - (double)logits[target], .right = best == target, .agrees = true};
     if (reference == logits)
         return s;
@@ -35,7 +29,7 @@ score_token score_row(const float *logits, double log_sum, const float *referenc
         const double expected = (double)reference[i] - reference_log_sum;
         s.kl += exp(expected) * (expected - ((double)logits[i] - log_sum));
     }
-    s.agrees = best == likeliest(reference, count);
+    s.agrees = best == sampler_likeliest(reference, count);
     return s;
 }
 

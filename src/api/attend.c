@@ -84,17 +84,6 @@ static gear_status check_lse(const gear_cache *cache, const gear_batch *batch, c
     return gear__region_check(cache, &region, where, error);
 }
 
-/* Largest s with s s <= n. */
-static uint32_t square_root(uint64_t n)
-{
-    uint32_t root = 0;
-    for (uint32_t bit = 1u << 31; bit; bit >>= 1) {
-        uint64_t next = root | bit;
-        root = next * next <= n ? (uint32_t)next : root;
-    }
-    return root;
-}
-
 /* Parts that each query row's tiles are split into: enough work-groups to fill the device, no more than there are tiles. Where
  * the kernel joins them itself, one work-group reads all parts of a row tile, in a time that grows with their number as that of
  * a part falls: on an H100 the sum is least near the root of twice the tiles (1 x 8 x 32768 tokens: 33 parts 42 us, 66 parts 46
@@ -109,7 +98,7 @@ static uint32_t choose_splits(const gear_cache *cache, const gear__variant *vari
     uint64_t parts = (tiles + tile->tiles - 1) / tile->tiles;
     splits = splits < parts ? splits : parts;
     if (gear__attend_merges(tile->kernel)) {
-        const uint32_t root = square_root(2 * (uint64_t)tiles) + 1;
+        const uint32_t root = (uint32_t)sqrt(2.0 * tiles) + 1;
         splits = splits < root ? splits : root;
     }
     return splits ? (uint32_t)splits : 1;
