@@ -29,11 +29,7 @@ __kernel void gear_k_append_0_gather(__global const uint *shape, uint is_v, __gl
         return;
     }
     if (token == 0u && channel == 0u && head == 0u && !is_v) {
-        __global uint *header = (__global uint *)gear_record(pool, job[GEAR__JOB_SEGMENT]);
-        header[GEAR__SEGMENT_TOKENS] = tokens;
-        header[GEAR__SEGMENT_BLOCKS] = job[GEAR__JOB_BLOCKS];
-        header[GEAR__SEGMENT_OUTLIERS_K] = 0u;
-        header[GEAR__SEGMENT_OUTLIERS_V] = 0u;
+        gear_start_segment(pool, job);
     }
     uint entry = job[GEAR__JOB_ENTRY];
     gear_gather g = {seqs + entry * GEAR__SEQ_WORDS,

@@ -2,18 +2,11 @@
  * tokens, or a block of a KV head. A limit is found bit by bit: 16 values are compared at once, those of both ends in one
  * reading. Reference: src/ref/append_1_outliers.c. */
 #include "block_rule.clh"
-#include "lanes.clh"
+#include "order.clh"
 
 #ifndef HEAD_DIM
 #  error "HEAD_DIM is missing"
 #endif
-
-/* Halves as integers of the same order; -0 equals +0. */
-GEAR__INLINE short16 gear_order16(ushort16 half_bits)
-{
-    const short16 h = as_short16(half_bits), sign = h >> (short16)(15);
-    return ((h & (short16)(0x7fff)) ^ sign) - sign;
-}
 
 /* Limits of 16 vectors, or of one in all lanes: the k-th largest value and the k-th smallest, negated so that both are looked
  * for from below; how many lie beyond them. */

@@ -1,8 +1,7 @@
 /* append_3_quantize: codes of one side in fragment order, and the residual R = X - D for the low-rank fit (paper, eq. 4).
  * Convention: docs/design.md, rules 6 and 7. Reference: src/ref/append_3_quantize.c.
  * One work-group of 64 for each (staging block, KV head): the planes are put together in local memory, then copied out. */
-#include "exact.clh"
-#include "mixed.clh"
+#include "mixed_encode.clh"
 
 #if !defined HEAD_DIM || !defined BITS || !defined IS_V
 #  error "HEAD_DIM, BITS or IS_V is missing"
@@ -12,25 +11,6 @@
 #define WIDTH       (BITS == 0 ? 8 : BITS == 3 ? 2 : BITS == 5 ? 4 : BITS)
 #define PLANE_WORDS (HEAD_DIM * 2 * WIDTH)
 #define HIGH_WORDS  (BITS == 3 || BITS == 5 ? HEAD_DIM * 2 : 0)
-
-#if BITS == 0
-/* Code of a value under its pair: uniform levels by rule 6, Lloyd-Max levels by the midpoints, exactly; a tie goes to the lower
- * level. */
-GEAR__INLINE uint gear_mixed_encode(float value, float2 pair, uint bits, uint normal)
-{
-    if (!normal) {
-        float2 affine = gear_mixed_affine(pair, bits);
-        float above = value - affine.y;
-        return above > 0.0f ? gear_code(above, affine.x, 1.0f / affine.x, (float)((1u << bits) - 1u)) : 0u;
-    }
-    uint code = 0u;
-    for (uint i = 1u; i < 1u << bits; i++) {
-        float middle = 0.5f * (gear_normal_level(bits, i - 1u) + gear_normal_level(bits, i));
-        code += fma(-middle, pair.x, value - pair.y) > 0.0f;
-    }
-    return code;
-}
-#endif
 
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_3_quantize(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
@@ -59,21 +39,12 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_3_qu
 #  if BITS == 0
     __global const uint *side = shape + GEAR_SIDE(IS_V);
     __global const uchar *record = gear_block_head(pool, shape, block, cls, head);
-    uint used = 0u;
-    for (uint i = 0; i < side[GEAR__SIDE_SEGMENTS]; i++) {
-        used += 2u * (side[GEAR__SIDE_SEGMENT + i] & 0xffffu) * (side[GEAR__SIDE_SEGMENT + i] >> 16);
-    }
+    const uint used = gear_mixed_words(side);
     for (uint i = lid; i < 64u * HEAD_DIM; i += 64u) {
-        uint token = i / HEAD_DIM, channel = i % HEAD_DIM, m = mask[at + i], code = 0u;
+        uint token = i / HEAD_DIM, channel = i % HEAD_DIM;
         gear_segment_view segment = gear_segment_of(side, channel);
-        float residual = 0.0f;
-        if (!(m & GEAR__MASK_PADDING)) {
-            float2 pair = gear_mixed_pair(record, side, IS_V, segment.index, token, channel);
-            float value = gear_float_from_half(x[at + i]);
-            code = m & GEAR__MASK_OUTLIER ? 1u << (segment.bits - 1u)
-                                          : gear_mixed_encode(value, pair, segment.bits, side[GEAR__SIDE_NORMAL]);
-            residual = m ? 0.0f : value - gear_mixed_value(pair, segment.bits, side[GEAR__SIDE_NORMAL], code);
-        }
+        float residual;
+        uint code = gear_mixed_quantize(record, side, &segment, IS_V, token, channel, x[at + i], mask[at + i], &residual);
         r[at + i] = residual;
         uint width = gear__main_plane(segment.bits), bit = gear_mixed_main_bit(&segment, IS_V, token, channel);
         atomic_or(&plane[bit >> 5], (code & ((1u << width) - 1u)) << (bit & 31u));

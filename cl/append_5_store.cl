@@ -99,7 +99,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_co
     }
     total = gear_entries_64(part, lid, total);
     if (lid == 0u) {
-        ((__global uint *)(gear_record(pool, block) + shape[GEAR__SHAPE_BASES]))[2u * head + IS_V] = total;
+        *gear_base_of(pool, shape, block, head, IS_V) = total;
     }
 }
 
@@ -118,8 +118,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_ba
     table += job[GEAR__JOB_TABLE] * (ulong)GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET;
     uint sum = 0u;
     for (uint i = first; i < end; i++) {
-        __global const uchar *record = gear_record(pool, table[i % blocks * GEAR__BLOCK_WORDS]);
-        sum += ((__global const uint *)(record + shape[GEAR__SHAPE_BASES]))[2u * (i / blocks) + IS_V];
+        sum += *gear_base_of(pool, shape, table[i % blocks * GEAR__BLOCK_WORDS], i / blocks, IS_V);
     }
     sums[lid] = sum;
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -128,8 +127,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_ba
         before += sums[i];
     }
     for (uint i = first; i < end; i++) {
-        __global uchar *record = gear_record(pool, table[i % blocks * GEAR__BLOCK_WORDS]);
-        __global uint *base = (__global uint *)(record + shape[GEAR__SHAPE_BASES]) + 2u * (i / blocks) + IS_V;
+        __global uint *base = gear_base_of(pool, shape, table[i % blocks * GEAR__BLOCK_WORDS], i / blocks, IS_V);
         const uint total = *base;
         *base = before;
         before += total;
@@ -179,7 +177,7 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
     __global uchar *record = gear_block_head(pool, shape, block, cls, head);
     const uint is_short = side[GEAR__SIDE_OUTLIERS] == 8u;
     const gear_block_view view = gear_view_block(pool, shape, IS_V, HEAD_DIM, block, segment, cls, head);
-    const uint base = ((__global const uint *)(gear_record(pool, block) + shape[GEAR__SHAPE_BASES]))[2u * head + IS_V];
+    const uint base = *gear_base_of(pool, shape, block, head, IS_V);
     x += ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
     gear_form_words(mask + ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM, bits, lid, MOST_ITEMS);
     for (uint i = lid; i < view.rank * 64u; i += MOST_ITEMS) {

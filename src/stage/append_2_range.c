@@ -16,8 +16,12 @@ gear_status gear__append_2_range(gear__stream *stream, const gear__round *round,
                               GEAR__ARG(m->table),        GEAR__ARG(round->jobs), GEAR__ARG(round->row_jobs),
                               GEAR__ARG(round->num_rows), GEAR__ARG(whole),       GEAR__ARG(round->x),
                               GEAR__ARG(round->mask)};
-    const size_t by_channel[3] = {gear__round_up_64(shape->head_dim), heads, whole ? round->num_jobs : round->num_rows / 64};
-    const size_t by_token[3] = {round->num_rows, whole ? 1 : heads, 1};
-    cl_kernel kernel = variant->kernel[channels ? GEAR__KERNEL_RANGE_CHANNELS : GEAR__KERNEL_RANGE_TOKENS][is_v];
-    return gear__run(stream, kernel, args, GEAR__COUNT_OF(args), channels ? by_channel : by_token, error);
+    const gear__kernel_id id = channels ? GEAR__KERNEL_RANGE_CHANNELS : GEAR__KERNEL_RANGE_TOKENS;
+    const size_t items = gear__kernel_items(id, &variant->append), blocks = round->num_rows / GEAR__BLOCK;
+    /* on a CPU device work-items for channels only where they have long to go */
+    const size_t parts = items > 1 ? gear__round_up_64(shape->head_dim) : whole ? shape->head_dim / 16 : 1;
+    const size_t by_channel[3] = {parts, heads, whole ? round->num_jobs : blocks};
+    const size_t by_token[3] = {items > 1 ? round->num_rows : blocks, whole ? 1 : heads, 1};
+    return gear__run_sized(stream, variant->kernel[id][is_v], args, GEAR__COUNT_OF(args), channels ? by_channel : by_token,
+                           items, error);
 }

@@ -27,7 +27,7 @@ static inline gear_status gear__run(gear__stream *stream, cl_kernel kernel, cons
     return gear__run_sized(stream, kernel, args, count, global, GEAR__WORK_GROUP, error);
 }
 
-/* A stage that takes staged values, mask and residual to the records of their blocks: a work-item for each (row, KV head). */
+/* A stage that takes staged values, mask and residual to the records of their blocks: a work-group for each (block, KV head). */
 static inline gear_status gear__run_rows(gear__stream *stream, const gear__round *round, gear__kernel_id id, uint32_t is_v,
                                          gear_error *error)
 {
@@ -36,8 +36,9 @@ static inline gear_status gear__run_rows(gear__stream *stream, const gear__round
     const gear__arg args[] = {GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),
                               GEAR__ARG(round->jobs),    GEAR__ARG(round->row_jobs), GEAR__ARG(round->num_rows),
                               GEAR__ARG(round->x),       GEAR__ARG(round->mask),     GEAR__ARG(round->r)};
-    const size_t global[3] = {round->num_rows, variant->shape.kv_heads, 1};
-    return gear__run(stream, variant->kernel[id][is_v], args, GEAR__COUNT_OF(args), global, error);
+    const size_t items = gear__kernel_items(id, &variant->append);
+    const size_t global[3] = {items * round->num_rows / GEAR__BLOCK, variant->shape.kv_heads, 1};
+    return gear__run_sized(stream, variant->kernel[id][is_v], args, GEAR__COUNT_OF(args), global, items, error);
 }
 
 #endif

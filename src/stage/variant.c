@@ -18,7 +18,7 @@
 #define OPT_BLOCK  64u  /* both sides, for the fused kernel */
 #define OPT_MOST   256u /* of a work-group that wants as many work-items as it gets; also elsewhere, as OPT_ITEMS */
 #define OPTIONS    (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_ATTEND | OPT_ITEMS | OPT_BLOCK | OPT_MOST)
-#define SIDED      (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_MOST)
+#define SIDED      (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_ITEMS | OPT_MOST)
 #define STAGED     (OPT_DIM | OPT_ITEMS | OPT_MOST)
 #define PER_SIDE   16u /* one kernel for K and one for V, even when the options agree */
 
@@ -38,7 +38,8 @@ static const struct {
     [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", STAGED},
     [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", STAGED},
     [GEAR__KERNEL_UPLOAD_ROWS] = {"upload", "gear_k_upload_rows", STAGED},
-    [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", STAGED},
+    [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", STAGED, ITEMS_64, "append_0_gather_cpu",
+                             "gear_k_append_0_gather_cpu"},
     [GEAR__KERNEL_MOMENTS] = {"append_1_order", "gear_k_append_1_moments", STAGED, ITEMS_TILE},
     [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", STAGED},
     [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", STAGED | PER_SIDE},
@@ -49,10 +50,13 @@ static const struct {
                                       "append_1_outliers_cpu", "gear_k_append_1_outliers_tokens_cpu"},
     [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", STAGED | PER_SIDE, ITEMS_64,
                                      "append_1_outliers_cpu", "gear_k_append_1_outliers_block_cpu"},
-    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", STAGED | PER_SIDE},
-    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", STAGED | PER_SIDE},
+    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", STAGED | PER_SIDE, ITEMS_64,
+                                     "append_2_range_cpu", "gear_k_append_2_range_channels_cpu"},
+    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", STAGED | PER_SIDE, ITEMS_64,
+                                   "append_2_range_cpu", "gear_k_append_2_range_tokens_cpu"},
     [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", SIDED},
-    [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", SIDED},
+    [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", SIDED, ITEMS_64, "append_3_quantize_cpu",
+                               "gear_k_append_3_quantize_cpu"},
     [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK, ITEMS_TILE},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", STAGED | PER_SIDE, ITEMS_TILE,
                               "append_4_lowrank_cpu", "gear_k_append_4_lowrank_whole_cpu"},
@@ -64,9 +68,12 @@ static const struct {
                                       "append_4_lowrank_cpu", "gear_k_append_4_lowrank_project_cpu"},
     [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store", STAGED | PER_SIDE, ITEMS_MOST,
                                     "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
-    [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", SIDED},
-    [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", SIDED},
-    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", SIDED, ITEMS_MOST},
+    [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", SIDED, ITEMS_64, "append_5_store_cpu",
+                                     "gear_k_append_5_count_cpu"},
+    [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", SIDED, ITEMS_64, "append_5_store_cpu",
+                            "gear_k_append_5_bases_cpu"},
+    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", SIDED, ITEMS_MOST, "append_5_store_cpu",
+                            "gear_k_append_5_store_cpu"},
     [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", STAGED},
     [GEAR__KERNEL_PARTIAL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
     [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", STAGED},
