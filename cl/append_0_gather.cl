@@ -29,7 +29,7 @@ __kernel void gear_k_append_0_gather(__global const uint *shape, uint is_v, __gl
         return;
     }
     if (token == 0u && channel == 0u && head == 0u && !is_v) {
-        gear_start_segment(pool, job);
+        gear_start_segment(pool, job[GEAR__JOB_SEGMENT], tokens, job[GEAR__JOB_BLOCKS]);
     }
     uint entry = job[GEAR__JOB_ENTRY];
     gear_gather g = {seqs + entry * GEAR__SEQ_WORDS,

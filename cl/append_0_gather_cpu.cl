@@ -21,8 +21,8 @@ static __attribute__((noinline)) void gear_gather_block(const gear_block_rows *b
         const uchar16 marks = row >= b->tokens ? GEAR__MASK_PADDING : row < exact ? GEAR__MASK_EXACT : 0u;
 #pragma unroll 4
         for (uint i = 0; i < HEAD_DIM / 16; i++) {
-            vstore16(halves[row * (HEAD_DIM / 16) + i], row * (HEAD_DIM / 16) + i, x);
-            vstore16(marks, row * (HEAD_DIM / 16) + i, mask);
+            ((__global ushort16 *)x)[row * (HEAD_DIM / 16) + i] = halves[row * (HEAD_DIM / 16) + i];
+            ((__global uchar16 *)mask)[row * (HEAD_DIM / 16) + i] = marks;
         }
     }
 }
@@ -37,10 +37,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_0_gat
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     const uint entry = job[GEAR__JOB_ENTRY], index = row_block - job[GEAR__JOB_ROW] / 64u;
     if (index == 0u && head == 0u && !is_v) {
-        gear_start_segment(pool, job);
+        gear_start_segment(pool, job[GEAR__JOB_SEGMENT], job[GEAR__JOB_TOKENS], job[GEAR__JOB_BLOCKS]);
     }
-    __global const uint *header =
-        table + (ulong)seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT] * shape[GEAR__SHAPE_TABLE_ROW] * GEAR__BLOCK_WORDS;
+    __global const uint *header = gear_header_of(shape, table, seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT]);
     const gear_tensor tensor = {input + input_offset, stride_seq, stride_head, stride_token, type};
     const gear_rows rows = gear_rows_of(shape, seqs, window, &tensor, entry, is_v, head);
     const gear_block_rows b = gear_block_rows_of(&rows, job, header, index);

@@ -124,33 +124,45 @@ typedef struct gear_store_block {
     __global ushort *scale;           /* of deltas of 8 bits, or NULL */
 } gear_store_block;
 
-/* Factors of the block and its segment as floats: [token, then 64 + channel][column]. */
-GEAR__INLINE void gear_load_factors(const gear_block_view *view, float *factors)
+#define FACTORS (64u + HEAD_DIM)
+
+/* A column of factors as floats. */
+GEAR__INLINE void gear_load_column(__global const uchar *column, uint count, uint bits, float scale, float *to)
 {
 #pragma unroll 1
-    for (uint j = 0; j < view->rank; j++) {
+    for (uint i = 0; i < count; i += 8u) {
+        if (bits == 16u) {
+            vstore8(vload_half8(0, (__global const half *)column + i), 0, to + i);
+        } else {
 #pragma unroll 1
-        for (uint i = 0; i < 64u; i++) {
-            factors[i * GEAR__MAX_RANK + j] = gear_factor_a(view, j, i);
-        }
-#pragma unroll 1
-        for (uint i = 0; i < HEAD_DIM; i++) {
-            factors[(64u + i) * GEAR__MAX_RANK + j] = gear_factor_b(view, j, i, HEAD_DIM);
+            for (uint n = i; n < i + 8u; n++) {
+                to[n] = gear_factor(column, n, bits, scale);
+            }
         }
     }
 }
 
-/* What D + L leaves of a marked value. */
-GEAR__INLINE float gear_rest_of(const gear_store_block *b, const float *factors, uint place)
+/* Factors of the block and its segment: [column][64 tokens, HEAD_DIM channels]. */
+GEAR__INLINE void gear_load_factors(const gear_block_view *v, float *factors)
+{
+#pragma unroll 1
+    for (uint j = 0; j < v->rank; j++) {
+        float *column = factors + j * FACTORS;
+        gear_load_column(gear_column_a(v, j), 64u, v->bits, gear_scale_a(v, j), column);
+        gear_load_column(gear_column_b(v, j, HEAD_DIM), HEAD_DIM, v->bits, gear_scale_b(v, j), column + 64u);
+    }
+}
+
+/* What D + L leaves of the marked value x. */
+GEAR__INLINE float gear_rest_of(const gear_store_block *b, const float *factors, float x, uint place)
 {
     const uint token = place / HEAD_DIM, channel = place % HEAD_DIM;
-    const float *left = factors + token * GEAR__MAX_RANK, *right = factors + (64u + channel) * GEAR__MAX_RANK;
     float sum = 0.0f;
 #pragma unroll 1
     for (uint j = 0; j < b->view.rank; j++) {
-        sum = fma(left[j], right[j], sum);
+        sum = fma(factors[j * FACTORS + token], factors[j * FACTORS + 64u + channel], sum);
     }
-    return gear_float_from_half(b->x[place]) - gear_marked_backbone(&b->view, IS_V, BITS, token, channel) - sum;
+    return x - gear_marked_backbone(&b->view, IS_V, BITS, token, channel) - sum;
 }
 
 /* Deltas as halves. */
@@ -198,14 +210,19 @@ GEAR__INLINE void gear_put_codes(const float8 *rest, uint count, __global char *
 static __attribute__((noinline)) void gear_store_entries(const gear_store_block *b)
 {
     ushort entries[GEAR_MOST_PLACES];
+    ushort values[64 * HEAD_DIM];
     float8 rest[8 * HEAD_DIM];
-    float factors[(64u + HEAD_DIM) * GEAR__MAX_RANK];
+    float factors[GEAR__MAX_RANK * FACTORS];
     const uint count = gear_list_entries(b->mask, b->counts, entries);
     gear_load_factors(&b->view, factors);
     rest[count ? (count - 1u) / 8u : 0u] = 0.0f; /* lanes without an entry */
+#pragma unroll 4
+    for (uint n = 0; n < count; n++) { /* a loop of its own: many reads from far away are under way at once */
+        values[n] = b->x[entries[n]];
+    }
 #pragma unroll 1
     for (uint n = 0; n < count; n++) {
-        ((float *)rest)[n] = gear_rest_of(b, factors, entries[n]);
+        ((float *)rest)[n] = gear_rest_of(b, factors, vload_half(n, (const half *)values), entries[n]);
         b->indices[n] = (uchar)(IS_V ? entries[n] / HEAD_DIM : entries[n] % HEAD_DIM);
     }
     if (b->scale) {

@@ -27,7 +27,8 @@ static inline gear_status gear__run(gear__stream *stream, cl_kernel kernel, cons
     return gear__run_sized(stream, kernel, args, count, global, GEAR__WORK_GROUP, error);
 }
 
-/* A stage that takes staged values, mask and residual to the records of their blocks: a work-group for each (block, KV head). */
+/* A stage that takes staged values, mask and residual to the records of their blocks: a work-group for each (block, KV
+ * head). */
 static inline gear_status gear__run_rows(gear__stream *stream, const gear__round *round, gear__kernel_id id, uint32_t is_v,
                                          gear_error *error)
 {
