@@ -98,8 +98,8 @@ GEAR__INLINE void gear_range_tokens(__global const ushort *x, __global const uch
                 gear_widen16(&r, x + at + c, mask + at + c);
             }
         }
-        lo[token] = gear_least16(r.lo);
-        hi[token] = gear_largest16(r.hi);
+        lo[token] = gear_first16(r.lo);
+        hi[token] = gear_last16(r.hi);
     }
 #pragma unroll 1
     for (uint i = 0; i < 4u; i++) {
