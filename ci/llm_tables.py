@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Puts what gear-llm said into docs/quality.md, between its markers: llm_tables.py RESULTS   (results of ci/llm_runs.py).
+"""Puts what gear-llm said into docs/quality.md and docs/plan.md, between their markers: llm_tables.py RESULTS   (results of
+ci/llm_runs.py and ci/plan_runs.py).
 Beside it go the published figures of the same recipes. A table whose runs are missing is left as it is. Prints which rows lie
 outside of the bounds that docs/quality.md names."""
 import json
 import sys
 
-from llm_results import load, shown
+from llm_results import beside_plans, load, shown
 from quality_rows import put
 
 PUBLISHED = "docs/results/llm_published.json"
@@ -58,6 +59,18 @@ def smollm2_table(folder):
     return table(head, lines) + "\n\n" + devices(rows)
 
 
+def plan_table(rows):
+    head = ["fixed recipe", "bits/value", "KL", "plan made for", "bits/value", "KL", "plan's KL over recipe's"]
+    lines = []
+    for recipe, plan in beside_plans(rows):
+        cells = [shown(recipe["name"]), digits(recipe["bits_per_value"], 3), digits(recipe["kl"], 5)]
+        cells += [plan["name"].removeprefix("plan-"), digits(plan["bits_per_value"], 3), digits(plan["kl"], 5),
+                  digits(plan["kl"] / recipe["kl"], 2)] if plan else ["-"] * 4
+        lines.append(cells)
+    figure = "![KL against bits per value, planned and fixed](plan_frontier.svg)\n\n"  # drawn by ci/llm_plot.py
+    return figure + table(head, lines) + "\n\n" + devices(rows)
+
+
 def iterations(folder):
     """KL of 2-bit KIVI with L by its power iterations, those of the table being 3."""
     kl = {int(name.rpartition("_i")[2]): row["kl"] for name, row in load(folder, "cot", "iterations").items()}
@@ -102,6 +115,10 @@ def main():
             print(f"docs/quality.md: table of {model}")
     if load(folder, "cot", "iterations") and "kivi2+L" in load(folder, "cot", "table"):
         put("llm iterations", iterations(folder))
+    plans = load(folder, "smollm2", "plan")
+    if plans:
+        put("llm plan", plan_table(plans), "docs/plan.md")
+        print("docs/plan.md: table of plans beside recipes")
     with open(PUBLISHED, encoding="utf-8") as file:
         text, outside, count = published_table(folder, json.load(file))
     if count:

@@ -49,10 +49,11 @@ static json_t *fingerprint_json(const measured *m)
 
 bool measured_write(const measured *m, out_file *file, host_error *error)
 {
-    json_t *root = json_pack("{sI sI sI so so sb so so so}", "layers", (json_int_t)m->layers, "tokens", (json_int_t)m->tokens,
-                             "prompt", (json_int_t)m->prompt, "fingerprint", fingerprint_json(m), "exact_first", exact_json(m),
-                             "weighed", m->weighed, "weight", reals(m->weight, m->layers), side_names[PLAN_K],
-                             side_json(m, PLAN_K), side_names[PLAN_V], side_json(m, PLAN_V));
+    json_t *root =
+        json_pack("{sI sI sI so so sI sb so so so}", "layers", (json_int_t)m->layers, "tokens", (json_int_t)m->tokens, "prompt",
+                  (json_int_t)m->prompt, "fingerprint", fingerprint_json(m), "exact_first", exact_json(m), "recent",
+                  (json_int_t)m->exact.recent, "weighed", m->weighed, "weight", reals(m->weight, m->layers), side_names[PLAN_K],
+                  side_json(m, PLAN_K), side_names[PLAN_V], side_json(m, PLAN_V));
     const bool ok = report_write(root, file, error);
     json_decref(root);
     return ok;
@@ -116,7 +117,7 @@ bool measured_read(const char *path, measured *m, host_error *error)
                               : fail(error, EXIT_INPUT, "%s: %s", path, where.text);
     bool ok = is_number(root, "layers", m->layers) && is_number(root, "tokens", m->tokens) &&
               is_number(root, "prompt", m->prompt) && has_value(root, "fingerprint", fingerprint_json(m)) &&
-              has_value(root, "exact_first", exact_json(m)) &&
+              has_value(root, "exact_first", exact_json(m)) && is_number(root, "recent", m->exact.recent) &&
               read_reals(json_object_get(root, "weight"), m->weight, m->layers) &&
               read_side(json_object_get(root, side_names[PLAN_K]), PLAN_K, m) &&
               read_side(json_object_get(root, side_names[PLAN_V]), PLAN_V, m);

@@ -350,6 +350,11 @@ def plan_model(program, llm_program, data, folder):
     texts = [part for part in windows if part.endswith(".txt")]
     turned = [{texts[0]: texts[1], texts[1]: texts[0]}.get(part, part) for part in command]
     need(measured in refuse(*turned, "--bits", "2.6", "--out", again), "measurements of the same texts in another order")
+    setting = ("--exact-first", "4", "--recent", "0", "--bits", "2.9", "--out", again)
+    need(measured in refuse(*command, *setting), "measurements with other exact tokens")
+    os.remove(measured)
+    succeed(*command, *setting)
+    need((read_json(again)["exact_first"], read_json(again)["recent"]) == (4, 0), f"{read_json(again)}")
     with open(measured, "w", encoding="utf-8") as file:
         file.write('{"layers": 3}')
     need(measured in refuse(*command, "--bits", "2.6", "--out", again), "measurements of another model")
