@@ -1,8 +1,9 @@
 #!/bin/bash
 # figures.sh [--only NAME] [--device SUBSTRING] [--robust FOLDER] [--results FOLDER] [--build DIR]
 #            [other options of ci/llm_runs.py]
-# makes the tables and figures of docs/quality.md and docs/plan.md that whole models stand for. Every run is kept in docs/results (--results)
-# and its caches are not run again when they are there: delete a file to have it run anew. NAME is the start of a part's name:
+# makes the tables and figures of docs/quality.md and docs/plan.md that whole models stand for. Every run is kept in
+# docs/results (--results) and its caches are not run again when they are there: delete a file to have it run anew. NAME is the
+# start of a part's name:
 #   spectrum          singular values of what 2-bit backbones leave of real keys and values (NumPy)
 #   cot_table         the chain-of-thought model: every backbone with and without L and S at 2, 3 and 4 bits, and presets
 #   cot_training      the recipes with L in the setting of the training's notes
