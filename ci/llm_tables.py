@@ -3,16 +3,12 @@
 ci/llm_runs.py and ci/plan_runs.py).
 Beside it go the published figures of the same recipes. A table whose runs are missing is left as it is. Prints which rows lie
 outside of the bounds that docs/quality.md names."""
-import json
 import sys
 
+from llm_published import answers_agree, kl_agrees, published_rows
 from llm_results import beside_plans, load, shown
 from quality_rows import put
 
-PUBLISHED = "docs/results/llm_published.json"
-# A row agrees with the published one within so much of KL and so many of 100 answers. KL below FLOOR is rounding.
-KL_BOUND = {"training": 0.25, "frontier": 0.15}
-ANSWERS, FLOOR = 0.04, 0.0001
 SIGNS = {True: "", False: " (!)"}
 TITLES = {"cot": "chain of thought", "robust": "the same, with noise", "smollm2": "SmolLM2"}
 
@@ -80,24 +76,16 @@ def iterations(folder):
             f"{', '.join(map(str, counts))} iterations.")
 
 
-def agrees(row, other):
-    """Whether answers, and whether KL, of our row and the published one are within the bounds."""
-    bound = KL_BOUND[other["source"]]
-    ours, theirs = row["kl"], other.get("kl", row["kl"])
-    kl = max(ours, theirs) < FLOOR or abs(ours - theirs) <= bound * theirs
-    return abs(row.get("accuracy", 0) - other.get("accuracy", row.get("accuracy", 0))) <= ANSWERS + 1e-9, kl
-
-
-def published_table(folder, published):
+def published_table(folder):
     head = ["model", "cache", "published in", "answers", "published", "KL", "published", "ratio"]
     lines, used, outside = [], [], []
-    for other in published["rows"]:
+    for other in published_rows():
         rows = load(folder, other["model"], other["set"])
         row = rows.get(other["name"])
         if not row:
             continue
         used.append({row["name"]: row})
-        answers, kl = agrees(row, other)
+        answers, kl = answers_agree(row, other), kl_agrees(row, other)
         if not (answers and kl):
             outside.append(f"{other['model']} {other['set']} {other['name']}")
         ratio = digits(row["kl"] / other["kl"], 2) if other.get("kl") else "-"
@@ -119,8 +107,7 @@ def main():
     if plans:
         put("llm plan", plan_table(plans), "docs/plan.md")
         print("docs/plan.md: table of plans beside recipes")
-    with open(PUBLISHED, encoding="utf-8") as file:
-        text, outside, count = published_table(folder, json.load(file))
+    text, outside, count = published_table(folder)
     if count:
         put("llm published", text)
         print(f"docs/quality.md: {count} rows beside published ones, {len(outside)} outside of the bounds {' '.join(outside)}")
