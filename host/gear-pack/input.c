@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/query_squares.h"
 #include "exact.h"
 
 size_t input_values(const input *in)
@@ -84,23 +85,20 @@ static cl_mem output(size_t values, const device *dev, host_error *error)
 /* Fills in->squares_mem: what a caller of gear_append_weighted would gather over its prompt. */
 static bool upload_squares(input *in, const device *dev, host_error *error)
 {
-    uint32_t half = input_first_half(in), share = in->query_heads / in->kv_heads;
-    if (!half)
+    const query_rows first_half = {.q = in->q_value,
+                                   .stride_head = (size_t)in->queries * in->head_dim,
+                                   .stride_token = in->head_dim,
+                                   .tokens = input_first_half(in),
+                                   .heads = in->query_heads,
+                                   .kv_heads = in->kv_heads,
+                                   .head_dim = in->head_dim};
+    if (!first_half.tokens)
         return true;
     size_t count = (size_t)in->kv_heads * in->head_dim;
     float *mean = malloc(count * sizeof *mean);
     if (!mean)
         return fail(error, EXIT_DEVICE, "host memory exhausted");
-    for (size_t i = 0; i < count; ++i) {
-        size_t head = i / in->head_dim, channel = i % in->head_dim;
-        double sum = 0;
-        for (size_t h = head * share; h < (head + 1) * share; ++h)
-            for (size_t t = 0; t < half; ++t) {
-                double q = (double)in->q_value[(h * in->queries + t) * in->head_dim + channel];
-                sum += q * q;
-            }
-        mean[i] = (float)(sum / ((double)half * share));
-    }
+    query_squares(&first_half, mean);
     in->squares_mem = upload(mean, count * sizeof *mean, dev, error);
     free(mean);
     return in->squares_mem != NULL;
