@@ -110,11 +110,9 @@ static bool has_value(const json_t *root, const char *name, json_t *wanted)
 
 bool measured_read(const char *path, measured *m, host_error *error)
 {
-    json_error_t where;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+    json_t *root = report_read(path, error);
     if (!root)
-        return where.line > 0 ? fail(error, EXIT_INPUT, "%s: line %d: %s", path, where.line, where.text)
-                              : fail(error, EXIT_INPUT, "%s: %s", path, where.text);
+        return false;
     bool ok = is_number(root, "layers", m->layers) && is_number(root, "tokens", m->tokens) &&
               is_number(root, "prompt", m->prompt) && has_value(root, "fingerprint", fingerprint_json(m)) &&
               has_value(root, "exact_first", exact_json(m)) && is_number(root, "recent", m->exact.recent) &&
