@@ -104,7 +104,15 @@ static bool upload_squares(input *in, const device *dev, host_error *error)
     return in->squares_mem != NULL;
 }
 
-/* Uploads the values, computes the exact attention. */
+bool input_exact(input *in, host_error *error)
+{
+    if (in->exact)
+        return true;
+    in->exact = malloc(input_query_values(in) * sizeof *in->exact);
+    return (in->exact && exact_attention(in)) || fail(error, EXIT_DEVICE, "host memory exhausted");
+}
+
+/* Uploads the values. */
 static bool prepare(input *in, const device *dev, host_error *error)
 {
     in->scale = in->scale != 0 ? in->scale : 1.0f / sqrtf((float)in->head_dim);
@@ -115,10 +123,7 @@ static bool prepare(input *in, const device *dev, host_error *error)
         return in->dense_mem != NULL;
     in->q_mem = upload_array(&in->q, in->q_value, dev, error);
     in->out_mem = in->q_mem ? output(input_query_values(in), dev, error) : NULL;
-    in->exact = in->out_mem ? malloc(input_query_values(in) * sizeof *in->exact) : NULL;
-    if (!in->out_mem)
-        return false;
-    return (in->exact && exact_attention(in)) || fail(error, EXIT_DEVICE, "host memory exhausted");
+    return in->out_mem != NULL;
 }
 
 bool input_load(input *in, const char *k, const char *v, const char *q, float scale, const device *dev, host_error *error)
@@ -132,7 +137,8 @@ bool input_load(input *in, const char *k, const char *v, const char *q, float sc
     in->query_heads = q ? (uint32_t)in->q.shape[0] : in->kv_heads;
     in->queries = q ? (uint32_t)in->q.shape[1] : 0;
     in->scale = scale;
-    return check_shapes(in, v, q, error) && prepare(in, dev, error) && (!q || upload_squares(in, dev, error));
+    return check_shapes(in, v, q, error) && prepare(in, dev, error) && (!in->queries || input_exact(in, error)) &&
+           (!q || upload_squares(in, dev, error));
 }
 
 static void describe(npy_array *array, size_t values)

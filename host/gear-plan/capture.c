@@ -133,6 +133,14 @@ bool capture_model(engine *e, const windows *w, capture *out, host_error *error)
     return ok;
 }
 
+bool capture_exact(capture *c, host_error *error)
+{
+    for (size_t i = 0; i < (size_t)c->windows * c->layers; ++i)
+        if (!input_exact(&c->inputs[i], error))
+            return false;
+    return true;
+}
+
 void capture_free(capture *c)
 {
     for (size_t i = 0; c->inputs && i < (size_t)c->windows * c->layers; ++i)

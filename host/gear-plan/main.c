@@ -179,7 +179,7 @@ static bool fill_measured(const options *o, session *s, host_error *error)
         return true;
     bool ok = open_measured(o, &file, error);
     if (ok && !known)
-        ok = measure_candidates(&s->captured, &s->e.dev, s->e.context, &s->m, error) &&
+        ok = capture_exact(&s->captured, error) && measure_candidates(&s->captured, &s->e.dev, s->e.context, &s->m, error) &&
              write_measured(o, &s->m, &file, error) && (!o->model || open_measured(o, &file, error));
     if (ok && o->model)
         ok = weigh_layers(&s->e, &s->w, &s->m, error) && write_measured(o, &s->m, &file, error);
