@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
 """ci/check_quality.py takes results that keep their bounds and refuses those that miss one: check_quality_bounds.py ROOT"""
+import contextlib
 import copy
+import io
 import json
 import os
-import subprocess
 import sys
 import tempfile
+
+os.chdir(sys.argv[1])
+sys.path.insert(0, "ci")
+import check_quality  # noqa: E402: its folder is known now
+import llm_published  # noqa: E402: its folder is known now
 
 
 def need(condition, what):
@@ -34,15 +40,23 @@ def good(published):
     return sets
 
 
-def verdict(root, sets, *parts, raw=None):
+def exit_code(arguments):
+    """What check_quality.py ends with; in this process, as there are many runs."""
+    sys.argv = ["check_quality.py", *arguments]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            check_quality.main()
+    except SystemExit as end:
+        return end.code
+    return None
+
+
+def verdict(sets, *parts, raw=None):
     with tempfile.TemporaryDirectory() as folder:
         for name, whole in sets.items():
             with open(os.path.join(folder, f"llm_{name}.json"), "w", encoding="utf-8") as file:
                 file.write(raw if raw is not None else json.dumps(whole))
-        run = subprocess.run([sys.executable, os.path.join(root, "ci", "check_quality.py"), *parts, "--results", folder],
-                             cwd=root, capture_output=True, text=True, check=False)
-    need("Traceback" not in run.stderr, run.stderr)
-    return run.returncode
+        return exit_code([*parts, "--results", folder])
 
 
 def changed(sets, name, cache, key, value):
@@ -78,26 +92,24 @@ CHANGES = (
 
 
 def main():
-    root = sys.argv[1]
-    with open(os.path.join(root, "docs", "results", "llm_published.json"), encoding="utf-8") as file:
-        sets = good(json.load(file)["rows"])
+    sets = good(llm_published.published_rows())
     parts = ("solve", "eval", "plan")
-    need(verdict(root, sets, *parts) == 0, "the published figures themselves are refused")
+    need(verdict(sets, *parts) == 0, "the published figures themselves are refused")
     for name, cache, key, part, within, beyond in CHANGES:
-        need(verdict(root, changed(sets, name, cache, key, within), part) == 0, f"{name} {cache} {key} within its bound")
-        need(verdict(root, changed(sets, name, cache, key, beyond), part) == 1, f"{name} {cache} {key} beyond its bound")
+        need(verdict(changed(sets, name, cache, key, within), part) == 0, f"{name} {cache} {key} within its bound")
+        need(verdict(changed(sets, name, cache, key, beyond), part) == 1, f"{name} {cache} {key} beyond its bound")
     # as good as the recipes, and so not below most
     level = changed(changed(sets, "smollm2_plan", "plan-3", "kl", 0.02), "smollm2_plan", "plan-4", "kl", 0.02)
-    need(verdict(root, level, "plan") == 1, "plans that are below no recipe")
+    need(verdict(level, "plan") == 1, "plans that are below no recipe")
     for name, part in (("cot_table", "solve"), ("cot_training", "solve"), ("smollm2_study", "eval"), ("smollm2_plan", "plan")):
         length = "problems" if "problems" in sets[name] else "windows"
         for cut in (dict(sets[name], rows=sets[name]["rows"][1:]), {**sets[name], length: 2}):
-            need(verdict(root, {**sets, name: cut}, part) == 1, f"{name}: {cut}"[:200])
-        need(verdict(root, {key: whole for key, whole in sets.items() if key != name}, part) == 1, f"no {name}")
+            need(verdict({**sets, name: cut}, part) == 1, f"{name}: {cut}"[:200])
+        need(verdict({key: whole for key, whole in sets.items() if key != name}, part) == 1, f"no {name}")
     for raw in ("", '{"rows": [', '{"rows": [{"name": "16"}]}', "[]", '{"rows": [{"name": "16", "kl": "0"}]}'):
         for names, part in ((("cot_table", "cot_training"), "solve"), (("smollm2_study",), "eval"),
                             (("smollm2_plan",), "plan")):
-            need(verdict(root, dict.fromkeys(names), part, raw=raw) == 2, f"{names}: {raw}")
+            need(verdict(dict.fromkeys(names), part, raw=raw) == 2, f"{names}: {raw}")
     print("check_quality.py keeps its bounds")
 
 
