@@ -1,7 +1,7 @@
 #!/bin/bash
 # check_quality.sh [--run]: the figures of whole models against their bounds (ci/check_quality.py): those that docs/results
-# keeps, which takes a second; with --run all but the making of plans is run anew, on PoCL in about half an hour, and nothing of it
-# is kept in docs/results.
+# keeps, which takes a second; with --run all but the making of plans is run anew, on PoCL in about half an hour, and nothing of
+# it is kept in docs/results.
 . "$(dirname "$0")/common.sh"
 
 results=docs/results more=()
