@@ -56,6 +56,7 @@ static const struct {
     [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK, ITEMS_TILE},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", STAGED | PER_SIDE, ITEMS_TILE,
                               "append_4_lowrank_cpu", "gear_k_append_4_lowrank_whole_cpu"},
+    [GEAR__KERNEL_LOWRANK_BLOCK] = {"append_4_lowrank", "gear_k_append_4_lowrank_block", STAGED | PER_SIDE, ITEMS_MOST},
     [GEAR__KERNEL_LOWRANK_GRAM] = {"append_4_lowrank", "gear_k_append_4_lowrank_gram", STAGED | PER_SIDE, ITEMS_MOST,
                                    "append_4_lowrank_cpu", "gear_k_append_4_lowrank_gram_cpu"},
     [GEAR__KERNEL_LOWRANK_ITERATE] = {"append_4_lowrank", "gear_k_append_4_lowrank_iterate", STAGED | PER_SIDE, ITEMS_MOST,
@@ -100,6 +101,7 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !gear__is_mixed(side);
     case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !gear__is_mixed(side);
     case GEAR__KERNEL_LOWRANK:
+    case GEAR__KERNEL_LOWRANK_BLOCK:
     case GEAR__KERNEL_LOWRANK_GRAM:
     case GEAR__KERNEL_LOWRANK_ITERATE:
     case GEAR__KERNEL_LOWRANK_PROJECT:
@@ -241,6 +243,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     unsigned uses = kernels[id].uses;
     int is_cpu = gear__append_is_cpu_form(append);
     if (append && (append->is_fused ? is_replaced(id) : id == GEAR__KERNEL_BLOCK)) {
+        return 0;
+    }
+    if (is_cpu && id == GEAR__KERNEL_LOWRANK_BLOCK) { /* gear_k_append_4_lowrank_whole_cpu serves these fits too */
         return 0;
     }
     if (!has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
