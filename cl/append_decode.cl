@@ -20,6 +20,12 @@
 #  define ROW_ITEMS   ITEMS
 #  define ROW_COLUMNS COLUMNS
 #  include "lowrank_rows.clh"
+
+/* Rank of a decode segment's low-rank part. */
+GEAR__INLINE uint gear_decode_rank(__global const uint *shape, uint is_v)
+{
+    return shape[GEAR_SIDE(is_v) + GEAR__SIDE_RANK + GEAR__DECODE];
+}
 #endif
 
 /* The new tokens of a side. */
@@ -29,12 +35,6 @@ GEAR__INLINE void gear_keep_tokens(const gear_rows *rows, __global ushort *windo
     for (uint i = lid; i < count * (HEAD_DIM / 8); i += ITEMS) {
         gear_keep_row8(rows, window, rows->length + i / (HEAD_DIM / 8), i % (HEAD_DIM / 8) * 8u, health);
     }
-}
-
-/* Rank of a decode segment's low-rank part. */
-GEAR__INLINE uint gear_decode_rank(__global const uint *shape, uint is_v)
-{
-    return shape[GEAR_SIDE(is_v) + GEAR__SIDE_RANK + GEAR__DECODE];
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_decode(

@@ -294,7 +294,7 @@ static gear_status compress_all(gear__append_call *call, gear_error *error)
     const gear__variant *variant = call->layer->memory.variant;
     int is_staged = !variant->append.is_fused || gear__has_rank(&variant->shape, 0) || gear__has_rank(&variant->shape, 1);
     uint32_t most_rows = is_staged ? cache->staging_rows : cache->list_rows;
-    job_list list = {.jobs = cache->words};
+    job_list list = {.jobs = cache->words, .shortest = UINT32_MAX};
     for (uint32_t i = 0; i < call->batch->count; i++) {
         const gear__slot *slot = gear__slot_of(call, i);
         for (uint32_t b = slot->num_blocks; b < slot->planned;) {
