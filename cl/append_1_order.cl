@@ -36,10 +36,10 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1
     }
     const uint entry = job[GEAR__JOB_ENTRY];
     const gear_tensor tensor = {k + k_offset, stride_seq, stride_head, stride_token, type};
-    const gear_rows rows = gear_rows_of(shape, seqs, window, &tensor, entry, 0u, head);
-    __global const uint *header =
-        table + (ulong)seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT] * shape[GEAR__SHAPE_TABLE_ROW] * GEAR__BLOCK_WORDS;
-    const gear_block_rows block = gear_block_rows_of(&rows, job, header, row_block - job[GEAR__JOB_ROW] / 64u);
+    const gear_sequence seq = gear_sequence_of(seqs, entry);
+    const gear_rows rows = gear_rows_of(shape, &seq, window, &tensor, entry, 0u, head);
+    const gear_block_rows block = gear_block_rows_of(&rows, gear_header_of(shape, table, seq.slot), job[GEAR__JOB_FIRST],
+                                                     job[GEAR__JOB_TOKENS], row_block - job[GEAR__JOB_ROW] / 64u);
     const gear_tile tile = {halves, 0, 0, GEAR_PITCH_K};
     gear_load_rows(&block, &tile, GEAR_TO_TILE, 0u, 64u, 0u, 0, 0, lid);
     GEAR_BARRIER();
@@ -115,8 +115,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1
     if (blocks == 0u) {
         return;
     }
-    __global const uint *header =
-        table + (ulong)seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT] * shape[GEAR__SHAPE_TABLE_ROW] * GEAR__BLOCK_WORDS;
+    __global const uint *header = gear_header_of(shape, table, seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT]);
     __global uchar *order = gear_record(pool, header[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
     for (uint c = lid; c < HEAD_DIM; c += ITEMS) {
         uint place = 0u;

@@ -7,10 +7,14 @@
  *     iterate   adds the parts; B <- orthonormal G B; then columns C of the same span with C^T G C diagonal
  *     project   Y = R C, which has nearly orthogonal columns; leaves R^T Y and Y^T Y of each part of GEAR__FIT_ROWS rows
  *     store     A = Y T and B = (R^T Y) T, with T such that A is orthonormal; rounds and stores them
- * A shorter fit is one part: one work-group does all passes on R itself, which then lies in the caches. Work-groups are
- * (part, KV head, job). */
+ * A shorter fit is one part: one work-group does all passes on R itself, which then lies in the caches, or of a single block on
+ * the Gram matrix of its rows. Work-groups are (part, KV head, job). */
 #include "lowrank_group.clh"
 #include "reduce.clh"
+
+#define ROW_ITEMS   MOST_ITEMS
+#define ROW_COLUMNS GEAR__MAX_RANK
+#include "lowrank_rows.clh"
 
 #if MOST_ITEMS < 64 || ITEMS < 64
 #  error "a work-group has 64 work-items or more"
@@ -25,7 +29,8 @@
   if (!f.rank || (unless)) {                                                                                                   \
     return;                                                                                                                    \
   }
-#define FIT_IS_LONG (f.parts > 1u)
+#define FIT_IS_LONG  (f.parts > 1u)
+#define FIT_IS_BLOCK (f.all_rows == 64u)
 #define FIT_DESK(items, chunk_rows)                                                                                            \
   __local float4 basis[8u * FIT_PITCH], room[FIT_ROOM(items)], chunk[(chunk_rows)*FIT_PITCH + 1u];                             \
   __local float4 y[2u * (chunk_rows) + 1u];                                                                                    \
@@ -125,11 +130,11 @@ GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint
     }
 }
 
-/* A fit of one part. */
+/* A fit of one part and several blocks. */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4_lowrank_whole(FIT_ARGUMENTS)
 {
     FIT_DESK(ITEMS, FIT_CHUNK)
-    FIT_BEGIN(0u, FIT_IS_LONG)
+    FIT_BEGIN(0u, FIT_IS_LONG || FIT_IS_BLOCK)
     gear_fit_sums sums;
     gear_fit_start_basis(&f, &d, ITEMS, lid);
     uint pass = 0;
@@ -150,4 +155,28 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4
     gear_fit_leave(&f, &d, &sums, lid);
     gear_fit_form(&f, &d, ITEMS, lid);
     gear_fit_store(&f, &d, ITEMS, lid);
+}
+
+/* A fit of one block. */
+__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_4_lowrank_block(FIT_ARGUMENTS)
+{
+    __local float4 a[ROW_A], room[ROW_ROOM];
+    __local float grams[ROW_GRAMS] __attribute__((aligned(16)));
+    FIT_BEGIN(0u, !FIT_IS_BLOCK)
+    const gear_row_desk d = {a, room, grams};
+    const gear_row_fit fit = {f.rank,
+                              f.usable,
+                              f.bits,
+                              f.passes,
+                              f.residual,
+                              gear_fit_column_a(&f, 0u, 0u),
+                              gear_fit_column_b(&f, 0u),
+                              gear_fit_scales(&f)};
+    gear_fit_rows(&fit, &d, lid);
+    for (uint i = lid; i < f.rank * 64u; i += MOST_ITEMS) {
+        f.a[i / 64u * f.a_stride + i % 64u] = ROW_A_AT(&d, i / 64u, i % 64u);
+    }
+    for (uint i = lid; i < f.rank * HEAD_DIM; i += MOST_ITEMS) {
+        gear_fit_b(&f)[i] = ROW_B_AT(&d, i / HEAD_DIM, i % HEAD_DIM);
+    }
 }

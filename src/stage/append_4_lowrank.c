@@ -34,8 +34,12 @@ gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *roun
                  {GEAR__KERNEL_LOWRANK_ITERATE, 1},
                  {GEAR__KERNEL_LOWRANK_PROJECT, parts},
                  {GEAR__KERNEL_LOWRANK_STORE, gear__append_is_cpu_form(&variant->append) ? 1 : parts}};
+    const uint32_t least = gear__append_is_cpu_form(&variant->append) ? 1 : 2; /* blocks of a fit by the kernel that is next */
     gear_status status = GEAR_OK;
-    if (round->shortest <= GEAR__FIT_DIRECT_BLOCKS) {
+    if (round->shortest < least) {
+        status = run(stream, round, is_v, GEAR__KERNEL_LOWRANK_BLOCK, 1, error);
+    }
+    if (!status && round->shortest <= GEAR__FIT_DIRECT_BLOCKS && round->longest >= least) {
         status = run(stream, round, is_v, GEAR__KERNEL_LOWRANK, 1, error);
     }
     for (size_t i = 0; !status && i < GEAR__COUNT_OF(steps) && round->longest > GEAR__FIT_DIRECT_BLOCKS; i++) {

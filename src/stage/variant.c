@@ -17,6 +17,7 @@
 #define OPT_ITEMS  32u  /* work-items of a work-group of the compressor; also where none are, to share a program */
 #define OPT_BLOCK  64u  /* both sides, for the fused kernel */
 #define OPT_MOST   256u /* of a work-group that wants as many work-items as it gets; also elsewhere, as OPT_ITEMS */
+#define OPT_DECODE 512u /* of the decode kernel: ITEMS as OPT_MOST has them, columns of the low-rank fit */
 #define OPTIONS    (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_ATTEND | OPT_ITEMS | OPT_BLOCK | OPT_MOST)
 #define SIDED      (OPT_DIM | OPT_SIDE | OPT_BITS | OPT_MOST)
 #define STAGED     (OPT_DIM | OPT_ITEMS | OPT_MOST)
@@ -56,8 +57,10 @@ static const struct {
     [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", SIDED},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", SIDED},
     [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK, ITEMS_TILE},
+    [GEAR__KERNEL_DECODE] = {"append_decode", "gear_k_append_decode", OPT_DIM | OPT_BLOCK | OPT_DECODE, ITEMS_MOST},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", STAGED | PER_SIDE, ITEMS_TILE,
                               "append_4_lowrank_cpu", "gear_k_append_4_lowrank_whole_cpu"},
+    [GEAR__KERNEL_LOWRANK_BLOCK] = {"append_4_lowrank", "gear_k_append_4_lowrank_block", STAGED | PER_SIDE, ITEMS_MOST},
     [GEAR__KERNEL_LOWRANK_GRAM] = {"append_4_lowrank_gram", "gear_k_append_4_lowrank_gram", STAGED | PER_SIDE, ITEMS_MOST,
                                    "append_4_lowrank_cpu", "gear_k_append_4_lowrank_gram_cpu"},
     [GEAR__KERNEL_LOWRANK_ITERATE] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_iterate", STAGED | PER_SIDE, ITEMS_MOST,
@@ -87,6 +90,17 @@ static int is_replaced(gear__kernel_id id)
     return id >= GEAR__KERNEL_GATHER && id <= GEAR__KERNEL_QUANTIZE && id != GEAR__KERNEL_MOMENTS && id != GEAR__KERNEL_ORDER;
 }
 
+/* Kernels whose work others do, however the compressor is tiled. */
+static int is_left_out(gear__kernel_id id, const gear__append_tile *append)
+{
+    switch (id) {
+    case GEAR__KERNEL_BLOCK: return !append->is_fused;
+    case GEAR__KERNEL_DECODE: return !append->has_decode;
+    case GEAR__KERNEL_LOWRANK_BLOCK: return gear__append_is_cpu_form(append); /* "whole" serves these fits too */
+    default: return append->is_fused && is_replaced(id);
+    }
+}
+
 static int has_use(gear__kernel_id id, const gear__side *side)
 {
     int outliers = side->outlier_fraction > 0, block_rule = side->outlier_rule == GEAR_OUTLIER_BLOCK;
@@ -102,6 +116,7 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !gear__is_mixed(side);
     case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !gear__is_mixed(side);
     case GEAR__KERNEL_LOWRANK:
+    case GEAR__KERNEL_LOWRANK_BLOCK:
     case GEAR__KERNEL_LOWRANK_GRAM:
     case GEAR__KERNEL_LOWRANK_ITERATE:
     case GEAR__KERNEL_LOWRANK_PROJECT:
@@ -254,10 +269,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
     int is_cpu = gear__append_is_cpu_form(append);
-    if (append && (append->is_fused ? is_replaced(id) : id == GEAR__KERNEL_BLOCK)) {
-        return 0;
-    }
-    if (!has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
+    if ((append && is_left_out(id, append)) || !has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
     *stem = append ? stem_of((int)id, append) : kernels[id].stem;
@@ -287,6 +299,10 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     if (uses & OPT_ITEMS) {
         gear__options_int(options, "ITEMS", (long)append->work_items);
+    }
+    if (uses & OPT_DECODE) {
+        gear__options_int(options, "ITEMS", (long)append->most_items);
+        gear__options_int(options, "COLUMNS", (long)gear__append_decode_columns(shape));
     }
     if (uses & OPT_MOST) {
         gear__options_int(options, "MOST_ITEMS", (long)append->most_items);
