@@ -30,6 +30,8 @@ def times(other, own):
 
 def words(row):
     said = [name for name in ("decode", "shuffled", "ragged") if row[name]]
+    if row.get("decode_block"):
+        return "decode-block"
     return " ".join(said + ([f"window={row['window']}"] if row["window"] else []))
 
 
@@ -78,7 +80,7 @@ def append_table(run):
     head = [SHAPE, "codec", "bits", "us", "median", "input, MB", "GB/s", "% of copy", "tokens/s"]
     lines = []
     for row in run["rows"]:
-        if row["verb"] != "append":
+        if row["verb"] != "append" or row.get("decode_block"):
             continue
         cells = [shape(row), row["codec"]]
         if "problem" in row:
@@ -91,6 +93,24 @@ def append_table(run):
     return table(head, lines) if lines else ""
 
 
+def decode_table(run):
+    head = ["batch x KV heads, tokens before", "codec", "block: launches", "us", "median", "kernels", "step: launches", "us",
+            "median", "kernels"]
+    lines = []
+    for row in run["rows"]:
+        if not row.get("decode_block"):
+            continue
+        cells = [f"{row['batch']} x {row['kv_heads']}, {row['tokens']}", row["codec"]]
+        if "problem" in row:
+            lines.append(cells + [row["problem"].replace("|", "/")] + [""] * (len(head) - 3))
+            continue
+        for timed in (row, row["step"]):
+            cells += [number(timed["launches"], 0), number(timed["device_us"]["best"], 1)]
+            cells += [number(timed["device_us"]["median"], 1), number(timed["kernels_us"]["best"], 1)]
+        lines.append(cells)
+    return table(head, lines) if lines else ""
+
+
 def document(run, peers):
     device, memory = run["device"], run["bandwidth"]
     text = f"{device['name']} through {device['platform']}, driver {device['driver']}, {run['date']}; gear {run['version']}. "
@@ -99,7 +119,7 @@ def document(run, peers):
     for peer in peers:
         text += f" Peers: PyTorch {peer['torch']}, CUDA {peer['cuda']}, cuDNN {peer['cudnn']} on {peer['device']['name']}, "
         text += f"{peer['date']}."
-    return "\n\n".join(part for part in (text, attend_table(run, peers), append_table(run)) if part)
+    return "\n\n".join(part for part in (text, attend_table(run, peers), append_table(run), decode_table(run)) if part)
 
 
 def main():

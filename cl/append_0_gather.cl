@@ -32,7 +32,7 @@ __kernel void gear_k_append_0_gather(__global const uint *shape, uint is_v, __gl
         gear_start_segment(pool, job[GEAR__JOB_SEGMENT], tokens, job[GEAR__JOB_BLOCKS]);
     }
     uint entry = job[GEAR__JOB_ENTRY];
-    gear_gather g = {seqs + entry * GEAR__SEQ_WORDS,
+    gear_gather g = {gear_sequence_of(seqs, entry),
                      window,
                      input + input_offset,
                      stride_seq,
@@ -48,7 +48,7 @@ __kernel void gear_k_append_0_gather(__global const uint *shape, uint is_v, __gl
     uint bad, value = gear_read(&g, first + token, &bad);
     gear_count_bad(health, bad);
 
-    __global const uint *header = table + (ulong)g.seq[GEAR__SEQ_SLOT] * shape[GEAR__SHAPE_TABLE_ROW] * GEAR__BLOCK_WORDS;
+    __global const uint *header = gear_header_of(shape, table, g.seq.slot);
     uint exact = header[GEAR__HEADER_TOKENS], position = first + token;
     if (position < exact) {
         __global ushort *record = (__global ushort *)gear_record(pool, header[GEAR__HEADER_EXACT]);

@@ -39,10 +39,11 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_0_gat
     if (index == 0u && head == 0u && !is_v) {
         gear_start_segment(pool, job[GEAR__JOB_SEGMENT], job[GEAR__JOB_TOKENS], job[GEAR__JOB_BLOCKS]);
     }
-    __global const uint *header = gear_header_of(shape, table, seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT]);
+    const gear_sequence seq = gear_sequence_of(seqs, entry);
+    __global const uint *header = gear_header_of(shape, table, seq.slot);
     const gear_tensor tensor = {input + input_offset, stride_seq, stride_head, stride_token, type};
-    const gear_rows rows = gear_rows_of(shape, seqs, window, &tensor, entry, is_v, head);
-    const gear_block_rows b = gear_block_rows_of(&rows, job, header, index);
+    const gear_rows rows = gear_rows_of(shape, &seq, window, &tensor, entry, is_v, head);
+    const gear_block_rows b = gear_block_rows_of(&rows, header, job[GEAR__JOB_FIRST], job[GEAR__JOB_TOKENS], index);
     __global ushort *exact_record = (__global ushort *)gear_record(pool, header[GEAR__HEADER_EXACT]) +
                                     (ulong)((is_v * heads + head) * shape[GEAR__SHAPE_EXACT_MAX]) * HEAD_DIM;
     const ulong at = ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;

@@ -22,7 +22,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_no
     const uint plain = mask[at] == 0;
     float k = 0.0f, values = 0.0f;
     if (plain) {
-        gear_gather g = {seqs + entry * GEAR__SEQ_WORDS,
+        gear_gather g = {gear_sequence_of(seqs, entry),
                          window,
                          v + v_offset,
                          stride_seq,

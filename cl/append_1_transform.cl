@@ -11,8 +11,7 @@
 GEAR__INLINE __global uchar *gear_order_of(__global const uint *shape, __global uchar *pool, __global const uint *table,
                                            uint slot, uint head)
 {
-    __global const uint *header = table + (ulong)slot * shape[GEAR__SHAPE_TABLE_ROW] * GEAR__BLOCK_WORDS;
-    return gear_record(pool, header[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
+    return gear_record(pool, gear_header_of(shape, table, slot)[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
 }
 
 /* Rows in place, through the float scratch r of the same shape. Range: (staging rows, KV heads). */

@@ -19,18 +19,16 @@ __kernel void gear_k_append_6_window(__global const uint *shape, __global const 
     if (entry >= num_seqs) {
         return;
     }
-    __global const uint *seq = seqs + entry * GEAR__SEQ_WORDS;
-    const uint length = seq[GEAR__SEQ_LENGTH] + advance, first = max(seq[GEAR__SEQ_FIRST], length);
-    const uint position = first + vector / (HEAD_DIM / 8);
-    if (position - length >= seq[GEAR__SEQ_COUNT]) {
+    __global const uint *words = seqs + entry * GEAR__SEQ_WORDS;
+    gear_sequence seq = gear_sequence_of(seqs, entry);
+    seq.length += advance;
+    const uint position = max(words[GEAR__SEQ_FIRST], seq.length) + vector / (HEAD_DIM / 8);
+    if (position - seq.length >= words[GEAR__SEQ_COUNT]) {
         return;
     }
     const gear_tensor tensor = {is_v ? v + v_offset : k + k_offset, is_v ? v_stride_seq : k_stride_seq,
                                 is_v ? v_stride_head : k_stride_head, is_v ? v_stride_token : k_stride_token,
                                 is_v ? v_type : k_type};
-    gear_rows rows = gear_rows_of(shape, seqs, window, &tensor, entry, is_v, head);
-    rows.length = length;
-    const ulong to =
-        gear_window_index(seq[GEAR__SEQ_SLOT], is_v, heads, head, shape[GEAR__SHAPE_WINDOW], position, HEAD_DIM, channel);
-    *(__global uint4 *)(window + to) = gear_clean8(gear_read8(&rows, position, channel), health, 1u);
+    const gear_rows rows = gear_rows_of(shape, &seq, window, &tensor, entry, is_v, head);
+    gear_keep_row8(&rows, window, position, channel, health);
 }

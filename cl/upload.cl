@@ -1,23 +1,8 @@
 /* upload: writes words that travel as kernel arguments into a table. The host enqueues it instead of a buffer write, because
- * arguments are copied at enqueue time: no host memory has to outlive the call, and nothing waits. Twelve vectors and not one
- * structure: an index into an argument would put it into scratch memory. Three kernels: the words as they are; page table
+ * arguments are copied at enqueue time: no host memory has to outlive the call, and nothing waits. Three kernels: the words as they are; page table
  * entries from runs of them; the jobs of staging blocks from the job list. */
+#include "argument_words.clh"
 #include "layout.h"
-
-/* Vector i of the twelve. */
-#define GEAR_WORDS_OF(i)                                                                                                       \
-  ((i) == 0u    ? w0                                                                                                           \
-   : (i) == 1u  ? w1                                                                                                           \
-   : (i) == 2u  ? w2                                                                                                           \
-   : (i) == 3u  ? w3                                                                                                           \
-   : (i) == 4u  ? w4                                                                                                           \
-   : (i) == 5u  ? w5                                                                                                           \
-   : (i) == 6u  ? w6                                                                                                           \
-   : (i) == 7u  ? w7                                                                                                           \
-   : (i) == 8u  ? w8                                                                                                           \
-   : (i) == 9u  ? w9                                                                                                           \
-   : (i) == 10u ? w10                                                                                                          \
-                : w11)
 
 #define GEAR_PUT(n, component)                                                                                                 \
   if (first + n < count) {                                                                                                     \
@@ -25,8 +10,7 @@
   }
 
 /* Range: 64 work-items, the first twelve write 16 words each. */
-__kernel void gear_k_upload(__global uint *table, uint offset, uint count, uint16 w0, uint16 w1, uint16 w2, uint16 w3,
-                            uint16 w4, uint16 w5, uint16 w6, uint16 w7, uint16 w8, uint16 w9, uint16 w10, uint16 w11)
+__kernel void gear_k_upload(__global uint *table, uint offset, uint count, GEAR_ARGUMENT_WORDS)
 {
     const uint i = (uint)get_global_id(0), first = 16u * i;
     if (i >= GEAR__UPLOAD_WORDS / 16u) {
@@ -52,14 +36,10 @@ __kernel void gear_k_upload(__global uint *table, uint offset, uint count, uint1
 }
 
 /* Runs of page table entries (GEAR__RUN_*). Range: 64 work-items for each run. */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_upload_table(__global uint *table, uint16 w0, uint16 w1,
-                                                                                  uint16 w2, uint16 w3, uint16 w4, uint16 w5,
-                                                                                  uint16 w6, uint16 w7, uint16 w8, uint16 w9,
-                                                                                  uint16 w10, uint16 w11)
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_upload_table(__global uint *table, GEAR_ARGUMENT_WORDS)
 {
     const uint run = (uint)get_group_id(1), lid = (uint)get_local_id(0);
-    const uint16 both = GEAR_WORDS_OF(run / 2u);
-    const uint8 r = run % 2u ? both.hi : both.lo;
+    const uint8 r = GEAR_EIGHT_WORDS_OF(run);
     __global uint *out = table + (ulong)r.s0 * GEAR__BLOCK_WORDS;
     if (r.s1 == 0u) {
         if (lid == 0u) {

@@ -82,7 +82,7 @@ typedef uint32_t gear__u32;
 #define GEAR__SEQ_LENGTH   1u /* tokens before this call (append); tokens in the cache (attend) */
 #define GEAR__SEQ_COUNT    2u /* new tokens (append); queries (attend) */
 #define GEAR__SEQ_ROW      3u /* sum of the counts before it: the packed input row, and the output row */
-#define GEAR__SEQ_FIRST    4u /* position of the oldest token in the window */
+#define GEAR__SEQ_FIRST    4u /* position of the oldest token in the window; of the first new one that stays, or 0 (append) */
 #define GEAR__SEQ_BLOCKS   5u /* compressed blocks */
 #define GEAR__SEQ_TAIL     6u /* exact tail tokens (attend) */
 #define GEAR__SEQ_TAIL_ROW 7u /* sum of the tails before it */
@@ -156,6 +156,19 @@ typedef uint32_t gear__u32;
 #define GEAR__RUN_INFO    7u /* of the first, without its tokens */
 #define GEAR__UPLOAD_RUNS (GEAR__UPLOAD_WORDS / GEAR__RUN_WORDS)
 
+/* Sequences of a decode step as they travel to append_decode, 8 words each. All their new tokens stay in the window; those of
+ * the block lie in it already. */
+#define GEAR__DECODE_WORDS   8u
+#define GEAR__DECODE_SLOT    0u
+#define GEAR__DECODE_LENGTH  1u /* tokens before this call */
+#define GEAR__DECODE_COUNT   2u /* new tokens */
+#define GEAR__DECODE_ROW     3u /* sum of the counts before it in the batch: the packed input row */
+#define GEAR__DECODE_OFFSET  4u /* block record, granules */
+#define GEAR__DECODE_SEGMENT 5u /* segment record, granules */
+#define GEAR__DECODE_FIRST   6u /* position of the block's first token */
+#define GEAR__DECODE_BLOCK   7u /* bits 0..7: tokens of the block, 0: none is complete; bits 8 on: its index in the sequence */
+#define GEAR__DECODE_SEQS    (GEAR__UPLOAD_WORDS / GEAR__DECODE_WORDS)
+
 /* Staging mask of the compressor. */
 #define GEAR__MASK_OUTLIER 1u
 #define GEAR__MASK_EXACT   2u
@@ -179,6 +192,10 @@ typedef uint32_t gear__u32;
 #define GEAR__GRAM_SHARE(head_dim, items)                                                                                      \
   ((GEAR__GRAM_TILES(head_dim) + (items) / 64u * GEAR__GRAM_GROUPS(head_dim, items) - 1u) /                                    \
    ((items) / 64u * GEAR__GRAM_GROUPS(head_dim, items)))
+/* The NVIDIA form has a warp for every two tiles: work-groups for each part, and their warps. */
+#define GEAR__GRAM_NV_GROUPS(head_dim) ((GEAR__GRAM_TILES(head_dim) + 15u) / 16u)
+#define GEAR__GRAM_NV_WARPS(head_dim)                                                                                          \
+  ((GEAR__GRAM_TILES(head_dim) + 2u * GEAR__GRAM_NV_GROUPS(head_dim) - 1u) / (2u * GEAR__GRAM_NV_GROUPS(head_dim)))
 
 /* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
 #define GEAR__HEALTH_NAN   0u

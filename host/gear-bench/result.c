@@ -17,6 +17,14 @@ double result_tokens_per_second(const result *r)
     return r->new_tokens / (r->time.device.best * 1e-3);
 }
 
+unsigned result_launches(const timing *t)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < t->stages.count; ++i)
+        sum += t->stages.items[i].launches;
+    return sum;
+}
+
 static const char *verb_name(const result *r)
 {
     return r->verb == VERB_ATTEND ? "attend" : "append";
@@ -31,7 +39,7 @@ bool results_header(FILE *stream, const device *dev, const bandwidth *peaks, hos
     return stdout_ok(error);
 }
 
-enum { COLUMNS = 18 };
+enum { COLUMNS = 19 };
 
 static bool add_row(report_table *table, const result *r, host_error *error)
 {
@@ -43,13 +51,14 @@ static bool add_row(report_table *table, const result *r, host_error *error)
                             1e3 * r->time.device.median,
                             1e3 * r->time.kernels.best,
                             1e3 * r->time.wall.median,
+                            result_launches(&r->time),
                             (double)r->moved * 1e-6,
                             result_rate(r),
                             100 * result_rate(r) / r->peak,
                             result_tokens_per_second(r),
                             r->of_16bit,
                             r->openmp_ms / r->time.wall.best};
-    static const int decimals[] = {3, 1, 1, 1, 1, 2, 1, 1, 0, 2, 2};
+    static const int decimals[] = {3, 1, 1, 1, 1, 0, 2, 1, 1, 0, 2, 2};
     snprintf(text[0], sizeof text[0], "%s", verb_name(r));
     snprintf(text[1], sizeof text[1], "%ux%u", s->batch, s->kv_heads);
     snprintf(text[2], sizeof text[2], "%u", s->group);
@@ -63,6 +72,14 @@ static bool add_row(report_table *table, const result *r, host_error *error)
     for (int i = 0; i < COLUMNS; ++i)
         cells[i] = text[i];
     return table_add(table, COLUMNS, cells, error);
+}
+
+/* A step beside the row of the block that it does not complete. */
+static void print_step(const result *r)
+{
+    const timing *t = &r->step;
+    printf("    a step without a block, append and attend: %u launches, %.1f us (median %.1f), kernels %.1f us, wall %.1f us\n",
+           result_launches(t), 1e3 * t->device.best, 1e3 * t->device.median, 1e3 * t->kernels.best, 1e3 * t->wall.median);
 }
 
 static void print_stages(const result *r)
@@ -79,9 +96,9 @@ static void print_stages(const result *r)
 
 bool results_print(const result *list, size_t count, bool stages, host_error *error)
 {
-    static const char *const header[COLUMNS] = {"verb",  "batch x heads", "per head", "tokens",   "dim/queries", "built",
-                                                "codec", "bits",          "us",       "median",   "kernels",     "wall",
-                                                "MB",    "GB/s",          "% peak",   "tokens/s", "x 16 bits",   "x OpenMP"};
+    static const char *const header[COLUMNS] = {
+        "verb",    "batch x heads", "per head", "tokens", "dim/queries", "built",  "codec",    "bits",      "us",      "median",
+        "kernels", "wall",          "launches", "MB",     "GB/s",        "% peak", "tokens/s", "x 16 bits", "x OpenMP"};
     report_table table = {0};
     bool ok = table_add(&table, COLUMNS, header, error);
     for (size_t i = 0; ok && i < count; ++i)
@@ -93,12 +110,16 @@ bool results_print(const result *list, size_t count, bool stages, host_error *er
         const result *r = &list[i];
         char words[64];
         shape_words(&r->shape, words, sizeof words);
-        if (!r->problem[0] && !stages)
+        if (!r->problem[0] && !stages && !r->shape.decode_block)
             continue;
         printf("%s %ux%u %u %u %u/%u %s %s: %s\n", verb_name(r), r->shape.batch, r->shape.kv_heads, r->shape.group,
                r->shape.tokens, r->shape.head_dim, r->shape.queries, words, r->shape.codec,
-               r->problem[0] ? r->problem : "sums of the launches of one verb");
-        if (!r->problem[0])
+               r->problem[0] ? r->problem
+               : stages      ? "sums of the launches of one verb"
+                             : "decode steps");
+        if (!r->problem[0] && r->shape.decode_block)
+            print_step(r);
+        if (!r->problem[0] && stages)
             print_stages(r);
     }
     return ok && stdout_ok(error);
@@ -107,6 +128,16 @@ bool results_print(const result *list, size_t count, bool stages, host_error *er
 static json_t *spread_json(const spread *s)
 {
     return json_pack("{so so}", "best", report_real(1e3 * s->best), "median", report_real(1e3 * s->median));
+}
+
+/* Of a decode-block row; null elsewhere. */
+static json_t *step_json(const result *r)
+{
+    const timing *t = &r->step;
+    return r->shape.decode_block
+               ? json_pack("{so so so sI}", "device_us", spread_json(&t->device), "kernels_us", spread_json(&t->kernels),
+                           "wall_us", spread_json(&t->wall), "launches", (json_int_t)result_launches(t))
+               : json_null();
 }
 
 static json_t *stages_json(const result *r)
@@ -131,11 +162,12 @@ static json_t *stages_json(const result *r)
 static json_t *shape_json(const result *r)
 {
     const bench_shape *s = &r->shape;
-    return json_pack("{ss sI sI sI sI sI sI sb sb sb sI ss ss? ss ss}", "verb", verb_name(r), "batch", (json_int_t)s->batch,
+    return json_pack("{ss sI sI sI sI sI sI sb sb sb sb sI ss ss? ss ss}", "verb", verb_name(r), "batch", (json_int_t)s->batch,
                      "kv_heads", (json_int_t)s->kv_heads, "queries_per_kv_head", (json_int_t)s->group, "tokens",
                      (json_int_t)s->tokens, "head_dim", (json_int_t)s->head_dim, "query_tokens", (json_int_t)s->queries,
-                     "decode", s->decode, "shuffled", s->shuffled, "ragged", s->ragged, "window", (json_int_t)s->window_fill,
-                     "codec", s->codec, "preset", s->recipe.preset, "variant", r->variant, "variant_reason", r->variant_reason);
+                     "decode", s->decode, "shuffled", s->shuffled, "ragged", s->ragged, "decode_block", s->decode_block,
+                     "window", (json_int_t)s->window_fill, "codec", s->codec, "preset", s->recipe.preset, "variant", r->variant,
+                     "variant_reason", r->variant_reason);
 }
 
 static json_t *result_json(const result *r)
@@ -146,16 +178,16 @@ static json_t *result_json(const result *r)
     json_t *more =
         r->problem[0]
             ? json_pack("{ss sb}", "problem", r->problem, "wrong", r->wrong)
-            : json_pack("{so so so sI sI so so so so so so sI sI so s{sI sI sb so so}}", "device_us",
+            : json_pack("{so so so sI sI sI so so so so so so so sI sI so s{sI sI sb so so}}", "device_us",
                         spread_json(&r->time.device), "kernels_us", spread_json(&r->time.kernels), "wall_us",
                         spread_json(&r->time.wall), "rounds", (json_int_t)r->time.rounds, "verbs_per_round",
-                        (json_int_t)r->time.per_round, "gbps", report_real(result_rate(r)), "percent",
-                        report_real(100 * result_rate(r) / r->peak), "tokens_per_s", report_real(result_tokens_per_second(r)),
-                        "times_16bit", report_real(r->of_16bit), "openmp_us", report_real(1e3 * r->openmp_ms), "bits_per_value",
-                        report_real(r->bits), "bytes_moved", (json_int_t)r->moved, "tokens_held", (json_int_t)r->tokens,
-                        "bytes", report_bytes(&r->bytes), "check", "heads", (json_int_t)r->check.sampled, "of",
-                        (json_int_t)r->check.of, "all_sequences_equal", r->check.all_equal, "worst",
-                        report_real(r->check.worst), "bound", report_real(r->check.bound));
+                        (json_int_t)r->time.per_round, "launches", (json_int_t)result_launches(&r->time), "step", step_json(r),
+                        "gbps", report_real(result_rate(r)), "percent", report_real(100 * result_rate(r) / r->peak),
+                        "tokens_per_s", report_real(result_tokens_per_second(r)), "times_16bit", report_real(r->of_16bit),
+                        "openmp_us", report_real(1e3 * r->openmp_ms), "bits_per_value", report_real(r->bits), "bytes_moved",
+                        (json_int_t)r->moved, "tokens_held", (json_int_t)r->tokens, "bytes", report_bytes(&r->bytes), "check",
+                        "heads", (json_int_t)r->check.sampled, "of", (json_int_t)r->check.of, "all_sequences_equal",
+                        r->check.all_equal, "worst", report_real(r->check.worst), "bound", report_real(r->check.bound));
     bool ok = more && !json_object_update(row, more) && (r->problem[0] || !json_object_set_new(row, "stages", stages_json(r)));
     json_decref(more);
     if (ok)

@@ -19,7 +19,9 @@ typedef struct result {
     bool wrong;        /* the problem is a wrong result or a failure, not a shape that is not served */
     verdict check;
     timing time;
-    uint64_t moved; /* bytes of one verb: attend reads all of the sequences, q and out; append its 16-bit input */
+    timing step; /* decode-block: append and attention of a step that completes no block */
+    uint64_t
+        moved; /* bytes of one verb: attend reads all of the sequences, q and out; append its 16-bit input, or the block's */
     gear_bytes bytes;
     uint64_t tokens, compressed;
     double bits;       /* of a compressed value */
@@ -28,6 +30,9 @@ typedef struct result {
     double of_16bit;   /* device time of the 16-bit codec over ours; NaN: not measured */
     double openmp_ms;  /* best time of the C + OpenMP peer; NaN: not measured */
 } result;
+
+/* Launches of one verb. */
+unsigned result_launches(const timing *t);
 
 /* GB/s and tokens/s by the best device time. */
 double result_rate(const result *r);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../measure/attend.h"
+#include "../measure/decode_block.h"
 
 static bool measure_attend(bench *b, world *w, result *r, host_error *error)
 {
@@ -45,6 +46,38 @@ static bool measure_append(bench *b, world *w, result *r, host_error *error)
     return ok;
 }
 
+/* A step without a block, its append and attention. */
+static bool measure_step(bench *b, world *w, result *r, host_error *error)
+{
+    attend_run a = {0};
+    bool ok = attend_prepare(&a, w, error) && clocks_time(&b->clocks, decode_step, decode_step_ready, &a, &r->step, error);
+    attend_close(&a);
+    return ok;
+}
+
+static bool measure_decode_block(bench *b, world *w, result *r, host_error *error)
+{
+    verdict again;
+    b->clocks.one_a_round = true;
+    bool ok = world_stage_all(w, error) && decode_block_ready(w, error) && decode_block_append(w, b->dev->queue, NULL, error) &&
+              cl_ok(clFinish(b->dev->queue), "clFinish", error) && verify_append(w, &r->check, error) &&
+              clocks_time(&b->clocks, decode_block_append, decode_block_ready, w, &r->time, error) &&
+              verify_append(w, &again, error) && world_count(w, error) && measure_step(b, w, r, error);
+    b->clocks.one_a_round = false;
+    r->new_tokens = (double)w->shape->batch;
+    r->moved =
+        (uint64_t)w->shape->batch * w->shape->recipe.window * w->shape->kv_heads * w->shape->head_dim * 2 * sizeof(uint16_t);
+    r->peak = b->peaks.copy;
+    return ok;
+}
+
+static bool measure(bench *b, world *w, result *r, host_error *error)
+{
+    if (r->verb == VERB_ATTEND)
+        return measure_attend(b, w, r, error);
+    return w->shape->decode_block ? measure_decode_block(b, w, r, error) : measure_append(b, w, r, error);
+}
+
 void run_shape(bench *b, const bench_shape *shape, unsigned verb, result *r)
 {
     host_error error = {0};
@@ -55,7 +88,7 @@ void run_shape(bench *b, const bench_shape *shape, unsigned verb, result *r)
     bool ok = world_open(&w, b->dev, b->context, &b->data, &r->shape, &choice, &refused, &error);
     memcpy(r->variant, w.plan.variant, sizeof r->variant);
     memcpy(r->variant_reason, w.plan.variant_reason, sizeof r->variant_reason);
-    ok = ok && (verb == VERB_ATTEND ? measure_attend(b, &w, r, &error) : measure_append(b, &w, r, &error));
+    ok = ok && measure(b, &w, r, &error);
     r->bytes = w.bytes;
     r->tokens = w.tokens;
     r->compressed = w.compressed;

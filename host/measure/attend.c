@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-static bool call_attend(void *user, cl_command_queue queue, cl_event *signal, host_error *error)
+bool attend_call(void *user, cl_command_queue queue, cl_event *signal, host_error *error)
 {
     attend_run *a = user;
     const bench_shape *s = a->w->shape;
@@ -28,29 +28,31 @@ static bool read_output(const attend_run *a, uint16_t *to, host_error *error)
         "clEnqueueReadBuffer", error);
 }
 
-bool attend_open(attend_run *a, world *w, reference_output *e, host_error *error)
+bool attend_prepare(attend_run *a, world *w, host_error *error)
 {
     const bench_shape *s = w->shape;
     size_t bytes = output_values(s) * sizeof *a->first;
     *a = (attend_run){.w = w, .first = malloc(bytes)};
     if (!a->first)
         return fail(error, EXIT_DEVICE, "host memory exhausted");
-    if (!world_fill(w, error))
-        return false;
     a->q = buffer_of(w->dev, bytes, error);
     a->out = a->q ? buffer_of(w->dev, bytes, error) : NULL;
     return a->out &&
-           generate(w->data, w->dev->queue, a->q, DATA_Q, s->batch, s->kv_heads * s->group, 0, s->queries, s->head_dim,
-                    error) &&
-           call_attend(a, w->dev->queue, NULL, error) && read_output(a, a->first, error) &&
-           (e->pairs || reference_make(w, e, error)) && verify_attend(w, e, a->first, &a->check, error);
+           generate(w->data, w->dev->queue, a->q, DATA_Q, s->batch, s->kv_heads * s->group, 0, s->queries, s->head_dim, error);
+}
+
+bool attend_open(attend_run *a, world *w, reference_output *e, host_error *error)
+{
+    return attend_prepare(a, w, error) && world_fill(w, error) && attend_call(a, w->dev->queue, NULL, error) &&
+           read_output(a, a->first, error) && (e->pairs || reference_make(w, e, error)) &&
+           verify_attend(w, e, a->first, &a->check, error);
 }
 
 bool attend_time(attend_run *a, clocks *c, timing *out, host_error *error)
 {
     uint16_t *again = malloc(output_values(a->w->shape) * sizeof *again);
     bool ok = again || fail(error, EXIT_DEVICE, "host memory exhausted");
-    ok = ok && clocks_time(c, call_attend, NULL, a, out, error) && read_output(a, again, error) &&
+    ok = ok && clocks_time(c, attend_call, NULL, a, out, error) && read_output(a, again, error) &&
          verify_repeat(a->w, a->first, again, &a->check, error);
     free(again);
     return ok;

@@ -13,6 +13,11 @@ typedef struct attend_run {
     verdict check;   /* of it */
 } attend_run;
 
+/* Queries, and a place for what attend writes. w: open, and alive until attend_close. */
+bool attend_prepare(attend_run *a, world *w, host_error *error);
+/* One attend; user: an attend_run that has its buffers. For clocks_time. */
+bool attend_call(void *user, cl_command_queue queue, cl_event *signal, host_error *error);
+
 /* Fills the world, calls attend once and checks what it wrote against *e, which is made where it is not yet; it serves every
  * world of that shape on that device. w: open, and alive until attend_close. */
 bool attend_open(attend_run *a, world *w, reference_output *e, host_error *error);

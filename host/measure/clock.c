@@ -121,9 +121,9 @@ static bool device_round(job *j, double *ms, host_error *error)
 {
     cl_event first = NULL, last = NULL;
     double start = 0, end = 0;
-    bool ok = block(j->c, j->turns, &first, error);
+    bool ok = prepare(j, error) && block(j->c, j->turns, &first, error);
     for (unsigned i = 0; ok && i < j->per_round; ++i)
-        ok = prepare(j, error) && j->call(j->user, j->c->profiled, i + 1 == j->per_round ? &last : NULL, error);
+        ok = (i == 0 || prepare(j, error)) && j->call(j->user, j->c->profiled, i + 1 == j->per_round ? &last : NULL, error);
     ok = ok && cl_ok(clFinish(j->c->profiled), "clFinish", error) && stamp(first, CL_PROFILING_COMMAND_END, &start, error) &&
          stamp(last, CL_PROFILING_COMMAND_END, &end, error);
     if (first)
@@ -191,7 +191,7 @@ static bool warm_up(job *j, host_error *error)
             return false;
         ms = timer_ms() - start;
     }
-    double fit = ms > 0 ? 5 / ms : MOST_PER_ROUND;
+    double fit = j->c->one_a_round ? 1 : ms > 0 ? 5 / ms : MOST_PER_ROUND;
     j->per_round = fit < 1 ? 1 : fit > MOST_PER_ROUND ? MOST_PER_ROUND : (unsigned)fit;
     /* On a CPU the blocker would take a core from the verb's own host work, and launches cost next to nothing. */
     double cover = j->c->dev->type & CL_DEVICE_TYPE_CPU ? 0 : 1.5 * host * j->per_round + 0.1;

@@ -8,7 +8,7 @@
 
 /* Enqueues one verb. signal: NULL, or receives the event of its end. */
 typedef bool verb_call(void *user, cl_command_queue queue, cl_event *signal, host_error *error);
-/* Makes ready for one verb, outside the time; may be NULL. Waits for nothing. */
+/* Makes ready for one verb, outside the time; may be NULL. Enqueues nothing and waits for nothing, unless one_a_round. */
 typedef bool verb_ready(void *user, host_error *error);
 
 typedef struct spread {
@@ -33,6 +33,7 @@ typedef struct clocks {
     double seconds;     /* how long each of the three clocks runs */
     unsigned rounds;    /* 0: as many as fit `seconds`, at least 5 */
     bool device_only;   /* leaves out the other two clocks */
+    bool one_a_round;   /* for verbs whose `ready` uses the device */
 } clocks;
 
 bool clocks_open(clocks *c, const device *dev, double seconds, unsigned rounds, host_error *error);

@@ -41,11 +41,29 @@ static bool parse_word(const char *word, const char *where, bench_shape *out, ho
         out->shuffled = true;
     else if (!strcmp(word, "ragged"))
         out->ragged = true;
+    else if (!strcmp(word, "decode-block"))
+        out->decode_block = true;
     else if (strncmp(word, "window=", 7))
-        return fail(error, EXIT_INPUT, "%s: '%s' is none of decode, shuffled, ragged, window=N", where, word);
+        return fail(error, EXIT_INPUT, "%s: '%s' is none of decode, shuffled, ragged, window=N, decode-block", where, word);
     else if (!parse_number(word + 7, 0, 4096, &out->window_fill))
         return fail(error, EXIT_INPUT, "%s: window '%s' is not a whole number of 0 to 4096", where, word + 7);
     return true;
+}
+
+/* A step needs some room in the window before the block is complete; the block is to be one. */
+static bool check_decode_block(const bench_shape *s, const char *where, host_error *error)
+{
+    enum { LEAST_WINDOW = 4 };
+    if (!s->decode_block)
+        return true;
+    if (s->verbs != VERB_APPEND || s->decode || s->shuffled || s->ragged)
+        return fail(error, EXIT_INPUT, "%s: decode-block is a word of append that stands alone", where);
+    if (s->tokens % GEAR_BLOCK_TOKENS)
+        return fail(error, EXIT_INPUT, "%s: decode-block takes a multiple of %d tokens, not %u", where, (int)GEAR_BLOCK_TOKENS,
+                    s->tokens);
+    return (s->recipe.window >= LEAST_WINDOW && s->recipe.window <= GEAR_BLOCK_TOKENS) ||
+           fail(error, EXIT_INPUT, "%s: decode-block takes a window of %d to %d tokens, not %u", where, (int)LEAST_WINDOW,
+                (int)GEAR_BLOCK_TOKENS, s->recipe.window);
 }
 
 static error_t pass_on(int key, char *text, struct argp_state *state)
@@ -102,7 +120,9 @@ bool shape_parse(char *line, const char *where, bench_shape *out, host_error *er
     }
     if (out->queries > out->tokens / 2 + 1)
         return fail(error, EXIT_INPUT, "%s: %u query tokens of %u tokens", where, out->queries, out->tokens);
-    return parse_codec(flags, count, out, error);
+    if (out->decode_block && out->window_fill)
+        return fail(error, EXIT_INPUT, "%s: decode-block fills the window by itself", where);
+    return parse_codec(flags, count, out, error) && check_decode_block(out, where, error);
 }
 
 static bool add_shape(shape_list *list, const bench_shape *shape, host_error *error)
@@ -149,7 +169,9 @@ uint32_t shape_length(const bench_shape *shape, uint32_t i)
 void shape_words(const bench_shape *shape, char *out, size_t size)
 {
     char window[32] = "";
-    if (shape->window_fill)
+    if (shape->decode_block)
+        snprintf(window, sizeof window, " decode-block");
+    else if (shape->window_fill)
         snprintf(window, sizeof window, " window=%u", shape->window_fill);
     snprintf(out, size, "%s%s%s%s", shape->decode ? " decode" : "", shape->shuffled ? " shuffled" : "",
              shape->ragged ? " ragged" : "", window);
@@ -163,6 +185,8 @@ bench_shape shape_with(const bench_shape *shape, const recipe *r)
 {
     bench_shape other = *shape;
     other.recipe = *r;
+    if (shape->decode_block)
+        other.window_fill = r->recent + r->window + 1;
     if (r->preset)
         snprintf(other.codec, sizeof other.codec, "%s", r->preset);
     else
@@ -174,5 +198,6 @@ bool shape_same_geometry(const bench_shape *a, const bench_shape *b)
 {
     return a->batch == b->batch && a->kv_heads == b->kv_heads && a->group == b->group && a->tokens == b->tokens &&
            a->head_dim == b->head_dim && a->queries == b->queries && a->decode == b->decode && a->shuffled == b->shuffled &&
-           a->ragged == b->ragged && a->window_fill == b->window_fill;
+           a->ragged == b->ragged && a->decode_block == b->decode_block &&
+           (a->decode_block || a->window_fill == b->window_fill);
 }

@@ -4,7 +4,8 @@
  *
  * VERB is attend, append or both. Words: decode (the cache is built by decode steps of 64 tokens, one segment a block),
  * shuffled (the blocks lie scattered over the pool), ragged (lengths from half to one and a half times TOKENS), window=N (N
- * more tokens that stay in the window). Codec flags are those of gear-info: --preset NAME, or --backbone kivi --k-bits 4 and so
+ * more tokens that stay in the window), decode-block (of append, alone: TOKENS are compressed, a multiple of 64, and the window
+ * is full, so that the next token of each sequence completes a block). Codec flags are those of gear-info: --preset NAME, or --backbone kivi --k-bits 4 and so
  * on. */
 #ifndef GEAR_MEASURE_SHAPES_H
 #define GEAR_MEASURE_SHAPES_H
@@ -19,8 +20,8 @@
 typedef struct bench_shape {
     unsigned verbs; /* VERB_ATTEND | VERB_APPEND */
     uint32_t batch, kv_heads, group, tokens, head_dim, queries;
-    bool decode, shuffled, ragged;
-    uint32_t window_fill;
+    bool decode, shuffled, ragged, decode_block;
+    uint32_t window_fill; /* decode_block: tokens behind the compressed ones once the block is complete, its own too */
     recipe recipe;
     char codec[48]; /* the preset's name, or what recipe_name says */
 } bench_shape;
@@ -40,7 +41,7 @@ bool shapes_read(const char *path, shape_list *list, host_error *error);
 /* Tokens of sequence i before the window is filled. */
 uint32_t shape_length(const bench_shape *shape, uint32_t i);
 
-/* "decode shuffled ragged window=63", or "-". */
+/* "decode shuffled ragged window=63", "decode-block", or "-". */
 void shape_words(const bench_shape *shape, char *out, size_t size);
 
 /* The same shape under another recipe. */

@@ -224,14 +224,16 @@ static bool check_sequence(dense *d, uint32_t sequence, segment *s, uint8_t *bit
     if (!gear_ok(gear_sequence_length(d->w->cache, d->w->sequences[sequence], 0, &tokens, &compressed, &detail), &detail,
                  error))
         return false;
+    const bench_shape *shape = d->w->shape;
     uint32_t end = (uint32_t)compressed, last = end ? (end - 1) / DENSE_PIECE * DENSE_PIECE : 0;
+    last = shape->decode_block ? shape->tokens : last; /* a segment of its own */
     if (tokens != d->w->lengths[sequence])
         return fail(error, EXIT_DEVICE, "wrong result: sequence %u has %llu tokens of %u", sequence, (unsigned long long)tokens,
                     d->w->lengths[sequence]);
     const uint32_t firsts[] = {0, last};
     for (int i = 0; i < (last ? 2 : end ? 1 : 0); ++i) {
         s->first = firsts[i];
-        s->tokens = least(end - s->first, DENSE_PIECE);
+        s->tokens = least((s->first < last ? last : end) - s->first, DENSE_PIECE);
         if (!check_segment(d, sequence, s, false, bits, worst, error))
             return false;
     }

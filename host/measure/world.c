@@ -263,6 +263,16 @@ bool world_clear(world *w, host_error *error)
     return true;
 }
 
+bool world_append_staged(world *w, uint32_t first, uint32_t tokens, cl_command_queue queue, cl_event *signal, host_error *error)
+{
+    gear_error detail = {0};
+    gear_view k = kv_view(w, w->k, longest(w)), v = kv_view(w, w->v, longest(w));
+    gear_batch batch = {.count = w->shape->batch, .sequences = w->sequences, .tokens_each = tokens};
+    gear_sync sync = {.queue = queue, .signal = signal};
+    k.offset = v.offset = (size_t)first * w->shape->head_dim * sizeof(uint16_t);
+    return gear_ok(gear_append(w->cache, 0, &batch, &k, &v, &sync, &detail), &detail, error);
+}
+
 bool world_append_all(world *w, cl_command_queue queue, cl_event *signal, host_error *error)
 {
     gear_error detail = {0};

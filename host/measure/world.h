@@ -48,6 +48,10 @@ bool world_fill(world *w, host_error *error);
 bool world_stage_all(world *w, host_error *error);
 /* Empties every sequence; host state only. */
 bool world_clear(world *w, host_error *error);
+/* Appends `tokens` tokens from position `first` on, of those that world_stage_all left, to all sequences at once; they have
+ * `first` tokens each. */
+bool world_append_staged(world *w, uint32_t first, uint32_t tokens, cl_command_queue queue, cl_event *signal,
+                         host_error *error);
 /* Appends to all the (empty) sequences at once. */
 bool world_append_all(world *w, cl_command_queue queue, cl_event *signal, host_error *error);
 

@@ -1,33 +1,12 @@
 /* append.c: gear_append and gear_flush. A call first plans and takes every record it needs (all or nothing), then enqueues the
- * compressor in rounds of as many tokens as its scratch holds and the window write, and commits the host state when all is
- * enqueued. */
+ * compressor in rounds of as many tokens as its scratch holds and the window write, or all of a decode step at once, and commits
+ * the host state when all is enqueued. */
 #include <string.h>
 
-#include "api/internal.h"
-
-typedef struct append_call {
-    gear_cache *cache;
-    gear__layer *layer;
-    const gear_batch *batch;
-    int is_flush;
-    const char *where;
-    gear__tensor k, v;
-    const gear_append_desc *weights; /* NULL: the channel order follows the variance alone */
-    gear__stream stream;
-} append_call;
-
-static uint32_t new_tokens(const append_call *call, uint32_t i)
-{
-    return call->is_flush ? 0 : gear__batch_tokens(call->batch, i);
-}
-
-static gear__slot *slot_of(const append_call *call, uint32_t i)
-{
-    return &call->layer->slots[call->cache->slots[i]];
-}
+#include "api/append_call.h"
 
 /* Takes the records of one segment; fills the page table entries of its blocks. 0 when the pool is full. */
-static int take_segment(append_call *call, gear__slot *slot, const gear__plan_segment *segment)
+static int take_segment(gear__append_call *call, gear__slot *slot, const gear__plan_segment *segment)
 {
     const gear__shape *shape = &call->layer->memory.variant->shape;
     gear__heap *heap = &call->layer->heap;
@@ -68,7 +47,7 @@ static int take_segment(append_call *call, gear__slot *slot, const gear__plan_se
 }
 
 /* Takes the channel order and the exact record when the first segment of a sequence is about to be compressed. */
-static int take_sequence_records(append_call *call, gear__slot *slot, const gear__plan_segment *segment)
+static int take_sequence_records(gear__append_call *call, gear__slot *slot, const gear__plan_segment *segment)
 {
     const gear__shape *shape = &call->layer->memory.variant->shape;
     uint32_t wanted = call->cache->desc.exact_first;
@@ -89,12 +68,12 @@ static int take_sequence_records(append_call *call, gear__slot *slot, const gear
     return 1;
 }
 
-static int plan_sequence(append_call *call, uint32_t i)
+static int plan_sequence(gear__append_call *call, uint32_t i)
 {
-    gear__slot *slot = slot_of(call, i);
+    gear__slot *slot = gear__slot_of(call, i);
     gear__plan plan;
     gear__plan_segment segment;
-    gear__plan_begin(&plan, slot->first, slot->length, new_tokens(call, i));
+    gear__plan_begin(&plan, slot->first, slot->length, gear__new_tokens(call, i));
     while (gear__plan_next(&plan, &call->cache->rules, &segment)) {
         if (!take_sequence_records(call, slot, &segment) || !take_segment(call, slot, &segment)) {
             return 0;
@@ -103,21 +82,21 @@ static int plan_sequence(append_call *call, uint32_t i)
     return 1;
 }
 
-static void give_back(append_call *call, uint32_t sequences)
+static void give_back(gear__append_call *call, uint32_t sequences)
 {
     for (uint32_t i = 0; i < sequences; i++) {
-        gear__slot *slot = slot_of(call, i);
+        gear__slot *slot = gear__slot_of(call, i);
         gear__slot_release(call->layer, slot, slot->num_blocks);
     }
 }
 
-static gear_status plan_all(append_call *call, gear_error *error)
+static gear_status plan_all(gear__append_call *call, gear_error *error)
 {
     const gear_cache_desc *desc = &call->cache->desc;
     uint64_t total = call->layer->tokens;
     for (uint32_t i = 0; i < call->batch->count; i++) {
-        uint64_t length = (uint64_t)slot_of(call, i)->length + new_tokens(call, i);
-        total += new_tokens(call, i);
+        uint64_t length = (uint64_t)gear__slot_of(call, i)->length + gear__new_tokens(call, i);
+        total += gear__new_tokens(call, i);
         if (length > desc->max_sequence_tokens) {
             return gear__fail(error, GEAR_ERROR_CAPACITY, call->where,
                               "batch.sequences[%u] would have %llu tokens; max_sequence_tokens is %llu", i,
@@ -139,30 +118,21 @@ static gear_status plan_all(append_call *call, gear_error *error)
     return GEAR_OK;
 }
 
-/* First position that stays in the window once the planned blocks are compressed. */
-static uint32_t first_after(const gear__slot *slot)
-{
-    if (slot->planned == slot->num_blocks) {
-        return slot->first;
-    }
-    const uint32_t *last = slot->blocks[slot->planned - 1].word;
-    return last[GEAR__BLOCK_FIRST] + GEAR__INFO_TOKENS(last[GEAR__BLOCK_INFO]);
-}
-
-static gear_status upload_batch(append_call *call, uint32_t *advance, gear_error *error)
+static gear_status upload_batch(gear__append_call *call, uint32_t *advance, gear_error *error)
 {
     gear_cache *cache = call->cache;
     uint32_t row = 0;
     for (uint32_t i = 0; i < call->batch->count; i++) {
-        const gear__slot *slot = slot_of(call, i);
+        const gear__slot *slot = gear__slot_of(call, i);
+        const uint32_t first = gear__first_after(slot);
         uint32_t *w = cache->words + i * GEAR__SEQ_WORDS;
         memset(w, 0, GEAR__SEQ_WORDS * sizeof *w);
         w[GEAR__SEQ_SLOT] = cache->slots[i];
         w[GEAR__SEQ_LENGTH] = slot->length;
-        w[GEAR__SEQ_COUNT] = new_tokens(call, i);
+        w[GEAR__SEQ_COUNT] = gear__new_tokens(call, i);
         w[GEAR__SEQ_ROW] = row;
-        w[GEAR__SEQ_FIRST] = first_after(slot);
-        row += new_tokens(call, i);
+        w[GEAR__SEQ_FIRST] = first > slot->length ? first : 0; /* the same from step to step, also after a block */
+        row += gear__new_tokens(call, i);
     }
     return gear__list_update(cache, &call->stream, call->layer, &cache->append_list, call->batch->count, advance, error);
 }
@@ -173,7 +143,7 @@ typedef struct run_list {
     uint32_t count;
 } run_list;
 
-static gear_status send_runs(append_call *call, run_list *runs, gear_error *error)
+static gear_status send_runs(gear__append_call *call, run_list *runs, gear_error *error)
 {
     uint32_t count = runs->count;
     runs->count = 0;
@@ -181,7 +151,7 @@ static gear_status send_runs(append_call *call, run_list *runs, gear_error *erro
 }
 
 /* A new run, all 0. */
-static gear_status add_run(append_call *call, run_list *runs, uint32_t **run, gear_error *error)
+static gear_status add_run(gear__append_call *call, run_list *runs, uint32_t **run, gear_error *error)
 {
     gear_status status = runs->count < GEAR__UPLOAD_RUNS ? GEAR_OK : send_runs(call, runs, error);
     *run = runs->words + runs->count++ * GEAR__RUN_WORDS;
@@ -198,7 +168,7 @@ static int continues(const uint32_t *run, const gear__slot *slot, uint32_t b)
 }
 
 /* The entries of a slot's planned blocks, and the sequence header with its first ones. */
-static gear_status upload_slot(append_call *call, run_list *runs, const gear__slot *slot, uint32_t row, gear_error *error)
+static gear_status upload_slot(gear__append_call *call, run_list *runs, const gear__slot *slot, uint32_t row, gear_error *error)
 {
     uint32_t *run = NULL;
     gear_status status = GEAR_OK;
@@ -229,13 +199,13 @@ static gear_status upload_slot(append_call *call, run_list *runs, const gear__sl
     return status;
 }
 
-static gear_status upload_tables(append_call *call, gear_error *error)
+static gear_status upload_tables(gear__append_call *call, gear_error *error)
 {
     gear_cache *cache = call->cache;
     run_list runs = {.count = 0};
     gear_status status = GEAR_OK;
     for (uint32_t i = 0; i < call->batch->count && !status; i++) {
-        const gear__slot *slot = slot_of(call, i);
+        const gear__slot *slot = gear__slot_of(call, i);
         if (slot->planned != slot->num_blocks) {
             status = upload_slot(call, &runs, slot, cache->slots[i] * (cache->max_blocks + 1), error);
         }
@@ -251,7 +221,7 @@ typedef struct job_list {
     uint32_t longest, shortest; /* blocks of the longest and the shortest job */
 } job_list;
 
-static gear_status run_round(append_call *call, job_list *list, gear_error *error)
+static gear_status run_round(gear__append_call *call, job_list *list, gear_error *error)
 {
     gear_cache *cache = call->cache;
     const gear__variant *variant = call->layer->memory.variant;
@@ -286,10 +256,10 @@ static gear_status run_round(append_call *call, job_list *list, gear_error *erro
 }
 
 /* Adds the segment that starts at block `b` of sequence i. */
-static void add_job(append_call *call, job_list *list, uint32_t i, uint32_t b, uint32_t blocks, uint32_t tokens)
+static void add_job(gear__append_call *call, job_list *list, uint32_t i, uint32_t b, uint32_t blocks, uint32_t tokens)
 {
     gear_cache *cache = call->cache;
-    const gear__slot *slot = slot_of(call, i);
+    const gear__slot *slot = gear__slot_of(call, i);
     const gear__block *block = &slot->blocks[b];
     const gear__shape *shape = &call->layer->memory.variant->shape;
     uint32_t *job = list->jobs + list->num_jobs * GEAR__JOB_WORDS;
@@ -318,15 +288,15 @@ static void add_job(append_call *call, job_list *list, uint32_t i, uint32_t b, u
     list->num_rows += 64 * blocks;
 }
 
-static gear_status compress_all(append_call *call, gear_error *error)
+static gear_status compress_all(gear__append_call *call, gear_error *error)
 {
     gear_cache *cache = call->cache;
     const gear__variant *variant = call->layer->memory.variant;
     int is_staged = !variant->append.is_fused || gear__has_rank(&variant->shape, 0) || gear__has_rank(&variant->shape, 1);
     uint32_t most_rows = is_staged ? cache->staging_rows : cache->list_rows;
-    job_list list = {.jobs = cache->words};
+    job_list list = {.jobs = cache->words, .shortest = UINT32_MAX};
     for (uint32_t i = 0; i < call->batch->count; i++) {
-        const gear__slot *slot = slot_of(call, i);
+        const gear__slot *slot = gear__slot_of(call, i);
         for (uint32_t b = slot->num_blocks; b < slot->planned;) {
             uint32_t end = b, tokens = 0;
             do {
@@ -346,12 +316,12 @@ static gear_status compress_all(append_call *call, gear_error *error)
     return run_round(call, &list, error);
 }
 
-static gear_status write_window(append_call *call, uint32_t advance, gear_error *error)
+static gear_status write_window(gear__append_call *call, uint32_t advance, gear_error *error)
 {
     uint32_t longest = 0; /* new tokens that stay */
     for (uint32_t i = 0; i < call->batch->count; i++) {
-        const gear__slot *slot = slot_of(call, i);
-        uint32_t first = first_after(slot), n = new_tokens(call, i);
+        const gear__slot *slot = gear__slot_of(call, i);
+        uint32_t first = gear__first_after(slot), n = gear__new_tokens(call, i);
         n -= first > slot->length ? first - slot->length : 0;
         longest = n > longest ? n : longest;
     }
@@ -362,11 +332,14 @@ static gear_status write_window(append_call *call, uint32_t advance, gear_error 
                                  advance, &call->k, &call->v, call->cache->health, error);
 }
 
-static gear_status enqueue_all(append_call *call, gear_error *error)
+static gear_status enqueue_all(gear__append_call *call, gear_error *error)
 {
     uint32_t advance = 0, planned = 0;
     for (uint32_t i = 0; i < call->batch->count; i++) {
-        planned += slot_of(call, i)->planned - slot_of(call, i)->num_blocks;
+        planned += gear__slot_of(call, i)->planned - gear__slot_of(call, i)->num_blocks;
+    }
+    if (planned && gear__is_decode_step(call)) {
+        return gear__decode_step(call, error);
     }
     if (planned) {
         call->cache->append_list.count = 0; /* the gather stage takes lengths as they are */
@@ -381,7 +354,7 @@ static gear_status enqueue_all(append_call *call, gear_error *error)
     return status ? status : write_window(call, advance, error);
 }
 
-static gear_status append_or_flush(append_call *call, const gear_sync *sync, gear_error *error)
+static gear_status append_or_flush(gear__append_call *call, const gear_sync *sync, gear_error *error)
 {
     gear_status status = gear__stream_begin(&call->stream, &call->cache->context->device, sync, call->where, error);
     if (status) {
@@ -398,11 +371,11 @@ static gear_status append_or_flush(append_call *call, const gear_sync *sync, gea
         return status;
     }
     for (uint32_t i = 0; i < call->batch->count; i++) {
-        gear__slot *slot = slot_of(call, i);
-        slot->first = first_after(slot);
+        gear__slot *slot = gear__slot_of(call, i);
+        slot->first = gear__first_after(slot);
         slot->num_blocks = slot->planned;
-        slot->length += new_tokens(call, i);
-        call->layer->tokens += new_tokens(call, i);
+        slot->length += gear__new_tokens(call, i);
+        call->layer->tokens += gear__new_tokens(call, i);
     }
     return GEAR_OK;
 }
@@ -440,7 +413,7 @@ gear_status gear_append_weighted(gear_cache *cache, uint32_t layer, const gear_b
     if (status) {
         return status;
     }
-    append_call call = {.cache = cache, .layer = &cache->layers[layer], .batch = batch, .where = where};
+    gear__append_call call = {.cache = cache, .layer = &cache->layers[layer], .batch = batch, .where = where};
     call.weights = desc && desc->query_squares ? desc : NULL;
     uint32_t heads = cache->desc.num_kv_heads;
     status = gear__view_check(cache, k, "k", heads, batch->count, batch->tokens, batch->tokens_each, where, &call.k, error);
@@ -459,7 +432,7 @@ gear_status gear_flush(gear_cache *cache, uint32_t layer, const gear_batch *batc
         return status;
     }
     const gear__tensor none = {.mem = cache->dummy};
-    append_call call = {
+    gear__append_call call = {
         .cache = cache, .layer = &cache->layers[layer], .batch = batch, .is_flush = 1, .where = where, .k = none, .v = none};
     return append_or_flush(&call, sync, error);
 }

@@ -71,6 +71,9 @@ void gear__ref_append_3_quantize(gear__ref_round *round);
 /* Gather, transform, norms, fit or range and quantize of one side: what append_block does where the channel order is there and
  * no value is marked. v: the V of the round, for norms. */
 void gear__ref_append_block(gear__ref_round *round, gear__ref_source *source, const gear__ref_source *v);
+/* A side of a decode step that completes blocks: append_block, append_4_lowrank where decode segments have a rank, and
+ * append_6_window. Returns 0 if there is no memory, else 1. */
+int gear__ref_append_decode(gear__ref_round *round, gear__ref_source *source, const gear__ref_source *v);
 /* Factors A, B and their scales (rule 8), sums in double. Allocates its scratch: returns 0 if there is no memory, else 1. */
 int gear__ref_append_4_lowrank(gear__ref_round *round);
 /* Segment headers, outlier lists, offsets and deltas (rule 9). */

@@ -17,7 +17,7 @@ gear_status gear__append_2_range(gear__stream *stream, const gear__round *round,
                               GEAR__ARG(round->num_rows), GEAR__ARG(whole),       GEAR__ARG(round->x),
                               GEAR__ARG(round->mask)};
     const gear__kernel_id id = channels ? GEAR__KERNEL_RANGE_CHANNELS : GEAR__KERNEL_RANGE_TOKENS;
-    const size_t items = gear__kernel_items(id, &variant->append), blocks = round->num_rows / GEAR__BLOCK;
+    const size_t items = gear__kernel_items(id, &variant->append, shape->head_dim), blocks = round->num_rows / GEAR__BLOCK;
     /* on a CPU device work-items for channels only where they have long to go */
     const size_t parts = items > 1 ? gear__round_up_64(shape->head_dim) : whole ? shape->head_dim / 16 : 1;
     const size_t by_channel[3] = {parts, heads, whole ? round->num_jobs : blocks};

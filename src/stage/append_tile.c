@@ -34,6 +34,26 @@ const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shap
     return local_bytes(shape) > caps->local_bytes ? "too little local memory" : NULL;
 }
 
+uint32_t gear__append_decode_columns(const gear__shape *shape)
+{
+    uint32_t k = shape->side[0].rank[GEAR__DECODE], v = shape->side[1].rank[GEAR__DECODE], rank = k > v ? k : v;
+    return rank > 4 ? 8 : rank ? 4 : 0;
+}
+
+const char *gear__append_decode_why_not(const gear__caps *caps, const gear__shape *shape)
+{
+    const char *why = gear__append_why_not(caps, shape);
+    if (why) {
+        return why;
+    }
+    if (shape->side[0].weighted) {
+        return "K of 1 bit reads V too";
+    }
+    /* cl/common/lowrank_rows.clh: A, a chunk of rows, Gram matrices */
+    const uint32_t fit = gear__append_decode_columns(shape) ? (8 * 17 + 72 * 9) * 16 + 256 * 4 : 0;
+    return local_bytes(shape) + fit > caps->local_bytes ? "too little local memory" : NULL;
+}
+
 /* At most `most`, halved until the device can have it. */
 static uint32_t items_of(const gear__caps *caps, uint32_t most)
 {
@@ -48,12 +68,15 @@ gear__append_tile gear__append_items_of(const gear__caps *caps)
     /* A CPU device wants no barriers and vectors of its own, a GPU two work-items a token of the block. The simulator takes
      * what GPUs run: it is there to find races. */
     const uint32_t work_items = caps->is_cpu && !caps->is_oclgrind ? 1 : items_of(caps, 128);
-    return (gear__append_tile){.work_items = work_items, .most_items = items_of(caps, 256)};
+    return (gear__append_tile){.work_items = work_items,
+                               .most_items = items_of(caps, 256),
+                               .has_tensor_cores = caps->is_nvidia && caps->is_gpu && caps->nv_sm >= 80};
 }
 
 gear__append_tile gear__append_tile_of(const gear__caps *caps, const gear__shape *shape)
 {
     gear__append_tile tile = gear__append_items_of(caps);
     tile.is_fused = !gear__append_why_not(caps, shape);
+    tile.has_decode = !gear__append_is_cpu_form(&tile) && !gear__append_decode_why_not(caps, shape);
     return tile;
 }

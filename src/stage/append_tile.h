@@ -7,9 +7,11 @@
 #include "model/shape.h"
 
 typedef struct gear__append_tile {
-    uint32_t work_items; /* of a work-group that brings rows into local memory: 128 or 64; 1 on CPU devices */
-    uint32_t most_items; /* of one that wants as many as it gets: 256, 128 or 64 */
-    int is_fused;        /* append_block in place of the stages 0 to 3 */
+    uint32_t work_items;  /* of a work-group that brings rows into local memory: 128 or 64; 1 on CPU devices */
+    uint32_t most_items;  /* of one that wants as many as it gets: 256, 128 or 64 */
+    int has_tensor_cores; /* NVIDIA's, from sm_80 on: kernels with a form for them take it */
+    int is_fused;         /* append_block in place of the stages 0 to 3 */
+    int has_decode;       /* append_decode in place of all, where a step completes blocks of sequences that have some */
 } gear__append_tile;
 
 /* CPU devices have work-groups of one work-item: of kernels with a form for that, that one runs.
@@ -21,6 +23,11 @@ static inline int gear__append_is_cpu_form(const gear__append_tile *tile)
 
 /* Why append_block cannot serve a shape on a device, or NULL when it can. */
 const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shape);
+
+/* The same of append_decode. */
+const char *gear__append_decode_why_not(const gear__caps *caps, const gear__shape *shape);
+/* Columns of its low-rank fits: 4 or 8, no fewer than the rank of a decode segment; 0 without low rank. */
+uint32_t gear__append_decode_columns(const gear__shape *shape);
 
 /* Of the device, not fused. */
 gear__append_tile gear__append_items_of(const gear__caps *caps);

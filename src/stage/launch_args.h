@@ -37,7 +37,7 @@ static inline gear_status gear__run_rows(gear__stream *stream, const gear__round
     const gear__arg args[] = {GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),
                               GEAR__ARG(round->jobs),    GEAR__ARG(round->row_jobs), GEAR__ARG(round->num_rows),
                               GEAR__ARG(round->x),       GEAR__ARG(round->mask),     GEAR__ARG(round->r)};
-    const size_t items = gear__kernel_items(id, &variant->append);
+    const size_t items = gear__kernel_items(id, &variant->append, variant->shape.head_dim);
     const size_t global[3] = {items * round->num_rows / GEAR__BLOCK, variant->shape.kv_heads, 1};
     return gear__run_sized(stream, variant->kernel[id][is_v], args, GEAR__COUNT_OF(args), global, items, error);
 }

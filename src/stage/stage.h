@@ -27,7 +27,9 @@ typedef enum gear__kernel_id {
     GEAR__KERNEL_FIT,
     GEAR__KERNEL_QUANTIZE,
     GEAR__KERNEL_BLOCK,
+    GEAR__KERNEL_DECODE,
     GEAR__KERNEL_LOWRANK,
+    GEAR__KERNEL_LOWRANK_BLOCK,
     GEAR__KERNEL_LOWRANK_GRAM,
     GEAR__KERNEL_LOWRANK_ITERATE,
     GEAR__KERNEL_LOWRANK_PROJECT,
@@ -67,7 +69,7 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
                         const gear__append_tile *append, const char **stem, const char **name, gear__options *options);
 /* Work-items of a work-group of a kernel other than GEAR__KERNEL_PARTIAL. */
-uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append);
+uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim);
 /* Whether a kernel has a form of its own for CPU devices. */
 int gear__kernel_has_cpu_form(gear__kernel_id id);
 
@@ -129,6 +131,20 @@ gear_status gear__append_5_store(gear__stream *stream, const gear__round *round,
 gear_status gear__append_6_window(gear__stream *stream, const gear__layer_memory *layer, cl_mem seqs, uint32_t num_seqs,
                                   uint32_t max_tokens, uint32_t advance, const gear__tensor *k, const gear__tensor *v,
                                   cl_mem health, gear_error *error);
+
+/* A decode step that completes blocks, for up to GEAR__DECODE_SEQS sequences. */
+typedef struct gear__decode_call {
+    const gear__layer_memory *layer;
+    cl_mem r, health; /* r: gear__decode_rows rows a sequence, of all KV heads */
+    const uint32_t *words;
+    uint32_t num_seqs, first_entry; /* first_entry: place in the batch of the first of them */
+} gear__decode_call;
+
+/* Rows of the residual for each sequence. */
+uint32_t gear__decode_rows(const gear__shape *shape);
+/* Only where the layer's gear__append_tile has it. */
+gear_status gear__append_decode(gear__stream *stream, const gear__decode_call *call, const gear__tensor *k,
+                                const gear__tensor *v, gear_error *error);
 
 /* All the stages 0 to 5 of both sides of one round. */
 gear_status gear__compress_round(gear__stream *stream, const gear__round *round, const gear__tensor *k, const gear__tensor *v,

@@ -1,24 +1,6 @@
 /* upload.c: words into device tables, carried by kernel arguments (cl/upload.cl). */
-#include <string.h>
-
+#include "stage/argument_words.h"
 #include "stage/launch_args.h"
-
-#define NUM_PIECES (GEAR__UPLOAD_WORDS / 16)
-
-/* Sets `n` words, up to GEAR__UPLOAD_WORDS, behind the `first` arguments in `args`. */
-static gear_status set_args(cl_kernel kernel, const gear__arg *first, size_t num_first, const uint32_t *words, uint32_t n,
-                            gear_error *error)
-{
-    cl_uint16 piece[NUM_PIECES];
-    gear__arg args[3 + NUM_PIECES];
-    memset(piece, 0, sizeof piece);
-    memcpy(piece, words, n * sizeof *words);
-    memcpy(args, first, num_first * sizeof *args);
-    for (uint32_t i = 0; i < NUM_PIECES; i++) {
-        args[num_first + i] = (gear__arg)GEAR__ARG(piece[i]);
-    }
-    return gear__set_args(kernel, args, (cl_uint)num_first + NUM_PIECES, error);
-}
 
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,
                          const uint32_t *words, uint32_t count, gear_error *error)
@@ -29,7 +11,7 @@ gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_
         cl_uint offset = offset_words + done, n = count - done;
         n = n < GEAR__UPLOAD_WORDS ? n : GEAR__UPLOAD_WORDS;
         const gear__arg first[] = {GEAR__ARG(table), GEAR__ARG(offset), GEAR__ARG(n)};
-        gear_status status = set_args(kernel, first, GEAR__COUNT_OF(first), words + done, n, error);
+        gear_status status = gear__set_args_with_words(kernel, first, GEAR__COUNT_OF(first), words + done, n, error);
         status = status ? status : gear__stream_kernel(stream, kernel, 1, global, local, error);
         if (status) {
             return status;
@@ -45,7 +27,7 @@ gear_status gear__upload_table(gear__stream *stream, const gear__layer_memory *l
     cl_kernel kernel = layer->variant->kernel[GEAR__KERNEL_UPLOAD_TABLE][0];
     const gear__arg first[] = {GEAR__ARG(layer->table)};
     const size_t global[2] = {GEAR__WORK_GROUP, count}, local[2] = {GEAR__WORK_GROUP, 1};
-    gear_status status = set_args(kernel, first, GEAR__COUNT_OF(first), runs, count * GEAR__RUN_WORDS, error);
+    gear_status status = gear__set_args_with_words(kernel, first, GEAR__COUNT_OF(first), runs, count * GEAR__RUN_WORDS, error);
     return status ? status : gear__stream_kernel(stream, kernel, 2, global, local, error);
 }
 

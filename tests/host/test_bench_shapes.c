@@ -48,6 +48,21 @@ Test(bench_shapes, words_say_how_the_cache_is_built)
     cr_assert_str_eq(s.codec, "kivi-2");
 }
 
+Test(bench_shapes, a_decode_block_is_behind_a_full_window)
+{
+    char words[64];
+    bench_shape s = parse("append 1 8 4 4096 128 1 decode-block --preset gear_2_6"), plain = parse("append 1 8 4 4096 128 1");
+    cr_assert(s.decode_block);
+    cr_assert_eq(s.recipe.recent, 64);
+    cr_assert_eq(s.window_fill, 64 + 64 + 1);
+    shape_words(&s, words, sizeof words);
+    cr_assert_str_eq(words, "decode-block");
+    cr_assert_not(shape_same_geometry(&s, &plain));
+    plain = shape_with(&s, &plain.recipe); /* another window, the same state */
+    cr_assert_eq(plain.window_fill, plain.recipe.recent + plain.recipe.window + 1);
+    cr_assert(shape_same_geometry(&s, &plain));
+}
+
 Test(bench_shapes, empty_lines_and_comments_are_no_shapes)
 {
     cr_assert_eq(parse("").verbs, 0);
@@ -100,6 +115,11 @@ Test(bench_shapes, what_makes_no_sense_is_refused_with_its_line)
     refuse("attend 1 8 4 4096 128 1 window=", "window ''");
     refuse("attend 1 8 4 4096 128 1 window=5000", "window '5000'");
     refuse("attend 1 8 4 4 128 4", "4 query tokens of 4 tokens");
+    refuse("both 1 8 4 64 128 1 decode-block", "decode-block is a word of append");
+    refuse("append 2 8 4 64 128 1 ragged decode-block", "decode-block is a word of append");
+    refuse("append 1 8 4 65 128 1 decode-block", "a multiple of 64 tokens, not 65");
+    refuse("append 1 8 4 64 128 1 window=1 decode-block", "fills the window by itself");
+    refuse("append 1 8 4 64 128 1 decode-block --window 128", "window of 4 to 64 tokens, not 128");
 }
 
 Test(bench_shapes_refuse, codec_flags, .exit_code = 2)

@@ -12,11 +12,15 @@
 
 #define STAGE_CANARY 256u
 
+#define STAGE_SEQS 3u /* sequences of a stage_world */
+
 typedef struct stage_bench {
     test_cl cl;
     gear__device device;
-    gear__append_tile append; /* of the variants to open: the device's, not fused */
-    uint64_t cases;           /* comparisons made, for the report */
+    gear__append_tile append;             /* of the variants to open: the device's, not fused */
+    uint64_t cases;                       /* comparisons made, for the report */
+    const uint32_t (*counts)[STAGE_SEQS]; /* new tokens by round and sequence, 0: not in the batch; NULL: stage_world.c's */
+    uint32_t rounds;
 } stage_bench;
 
 /* `host` has bytes + STAGE_CANARY bytes. */

@@ -14,12 +14,11 @@ static const uint32_t slots[STAGE_SEQS] = {2, 0, 1};
 static const uint32_t counts_full[][STAGE_SEQS] = {{150, 7, 70}, {42, 57, 0}, {70, 3, 200}, {1, 61, 1}};
 static const uint32_t counts_tiny[][STAGE_SEQS] = {{66, 24, 0}, {0, 1, 1}};
 
-static const uint32_t *counts_of(uint32_t round)
+static const uint32_t *counts_of(const stage_bench *bench, uint32_t round)
 {
-    if (stage_tiny()) {
-        return round < sizeof counts_tiny / sizeof *counts_tiny ? counts_tiny[round] : NULL;
-    }
-    return round < sizeof counts_full / sizeof *counts_full ? counts_full[round] : NULL;
+    const uint32_t full = sizeof counts_full / sizeof *counts_full, tiny = sizeof counts_tiny / sizeof *counts_tiny;
+    const uint32_t(*counts)[STAGE_SEQS] = bench->counts ? bench->counts : stage_tiny() ? counts_tiny : counts_full;
+    return round < (bench->counts ? bench->rounds : stage_tiny() ? tiny : full) ? counts[round] : NULL;
 }
 
 static uint32_t *words_of(const stage_buffer *buffer)
@@ -125,7 +124,7 @@ static void dry_run(stage_world *w)
     const uint32_t *counts = NULL;
     uint32_t rows = 0;
     begin_again(w);
-    for (uint32_t round = 0; (counts = counts_of(round)); round++) {
+    for (uint32_t round = 0; (counts = counts_of(w->bench, round)); round++) {
         (void)plan_round(w, counts, NULL, &rows);
         for (uint32_t i = 0; i < STAGE_SEQS; i++) {
             w->seqs[i].length += counts[i];
@@ -472,7 +471,7 @@ static void compress_side(stage_world *w, uint32_t is_v, stage_step step, stage_
 void stage_world_run(stage_world *w, stage_step step, stage_check check)
 {
     const uint32_t *counts;
-    for (; (counts = counts_of(w->round_number)); w->round_number++) {
+    for (; (counts = counts_of(w->bench, w->round_number)); w->round_number++) {
         make_round(w, counts);
         if (w->jobs_count && (step == STAGE_ROUND || step == STAGE_BLOCK)) {
             check(w, 0);

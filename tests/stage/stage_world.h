@@ -9,8 +9,6 @@
 #include "stage_bench.h"
 #include "stage_cases.h"
 
-#define STAGE_SEQS 3u
-
 /* Steps of a round: of K, then of V; the window comes last, both sides at once. */
 typedef enum stage_step {
     STAGE_GATHER,

@@ -22,8 +22,8 @@
 #define TERMS       16u /* singular values that are not 0, of a residual whose spectrum is known */
 
 #define KERNELS                                                                                                                \
-  (1u << GEAR__KERNEL_LOWRANK | 1u << GEAR__KERNEL_LOWRANK_GRAM | 1u << GEAR__KERNEL_LOWRANK_ITERATE |                         \
-   1u << GEAR__KERNEL_LOWRANK_PROJECT | 1u << GEAR__KERNEL_LOWRANK_STORE)
+  (1u << GEAR__KERNEL_LOWRANK | 1u << GEAR__KERNEL_LOWRANK_BLOCK | 1u << GEAR__KERNEL_LOWRANK_GRAM |                           \
+   1u << GEAR__KERNEL_LOWRANK_ITERATE | 1u << GEAR__KERNEL_LOWRANK_PROJECT | 1u << GEAR__KERNEL_LOWRANK_STORE)
 
 /* The kernel's unrounded factors of one (job, head). */
 typedef struct factors {

@@ -1,0 +1,46 @@
+/* append_call.h: a call of gear_append or gear_flush under way: its records are planned, its commands follow. */
+#ifndef GEAR_API_APPEND_CALL_H
+#define GEAR_API_APPEND_CALL_H
+
+#include "api/internal.h"
+
+typedef struct gear__append_call {
+    gear_cache *cache;
+    gear__layer *layer;
+    const gear_batch *batch;
+    int is_flush;
+    const char *where;
+    gear__tensor k, v;
+    const gear_append_desc *weights; /* NULL: the channel order follows the variance alone */
+    gear__stream stream;
+} gear__append_call;
+
+/* Of sequence i of the batch. */
+static inline uint32_t gear__new_tokens(const gear__append_call *call, uint32_t i)
+{
+    return call->is_flush ? 0 : gear__batch_tokens(call->batch, i);
+}
+
+static inline gear__slot *gear__slot_of(const gear__append_call *call, uint32_t i)
+{
+    return &call->layer->slots[call->cache->slots[i]];
+}
+
+/* First position that stays in the window once the planned blocks are compressed. */
+static inline uint32_t gear__first_after(const gear__slot *slot)
+{
+    if (slot->planned == slot->num_blocks) {
+        return slot->first;
+    }
+    const uint32_t *last = slot->blocks[slot->planned - 1].word;
+    return last[GEAR__BLOCK_FIRST] + GEAR__INFO_TOKENS(last[GEAR__BLOCK_INFO]);
+}
+
+/* Whether gear__decode_step can do all of a call that completes blocks: each sequence has some already and completes no more
+ * than one, a decode segment of its own. */
+int gear__is_decode_step(const gear__append_call *call);
+/* Blocks, table entries and window: one launch for every GEAR__DECODE_SEQS sequences, or as many as the residual has room for.
+ * What travels in it is not in the sequence list, which stays as it is for the next steps. */
+gear_status gear__decode_step(gear__append_call *call, gear_error *error);
+
+#endif
