@@ -76,13 +76,14 @@ def swatch(x, y, color, label):
             f'<text class="tick" x="{x + 18}" y="{y}">{label}</text>']
 
 
-def write(path, maker, about, y_label, width, height, body):
-    """The figure as a file. `about` is its text for those who do not see it, `y_label` stands above the panels."""
+def write(path, maker, about, y_label, width, height, body, document="quality.md"):
+    """The figure as a file. `about` is its text for those who do not see it, `y_label` stands above the panels; its numbers
+    stand in a table of `document`."""
     name = path.rpartition("/")[2]
     lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
              '     font-family="Helvetica, Arial, sans-serif" role="img"',
              f'     aria-label="{about}">',
-             f"  <!-- {name}: made by {maker}; the numbers are those of the table in quality.md. -->",
+             f"  <!-- {name}: made by {maker}; the numbers are those of the table in {document}. -->",
              "  <style>",
              "    .title { font-size: 15px; fill: #1b2a41; text-anchor: middle }",
              "    .tick { font-size: 12px; fill: #5b6b82 }",

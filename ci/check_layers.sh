@@ -107,6 +107,9 @@ stem_offences()
         # A form for one kind of device shares all three with the portable kernel.
         stem=${stem%_cpu}
         stem=${stem%_nvidia}
+        # Kernels that only long segments take are another part of their stage.
+        stem=${stem%_gram}
+        stem=${stem%_long}
         [ -e "src/stage/$stem.c" ] || echo "src/stage/$stem.c is missing"
         # upload moves work lists and computes nothing.
         [ "$stem" = upload ] && continue

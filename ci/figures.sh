@@ -1,8 +1,9 @@
 #!/bin/bash
-# figures.sh [--only NAME] [--device SUBSTRING] [--robust FOLDER] [--plans FILE,...] [--results FOLDER] [--build DIR]
+# figures.sh [--only NAME] [--device SUBSTRING] [--robust FOLDER] [--results FOLDER] [--build DIR]
 #            [other options of ci/llm_runs.py]
-# makes the tables and figures of docs/quality.md that whole models stand for. Every run is kept in docs/results (--results)
-# and its caches are not run again when they are there: delete a file to have it run anew. NAME is the start of a part's name:
+# makes the tables and figures of docs/quality.md and docs/plan.md that whole models stand for. Every run is kept in
+# docs/results (--results) and its caches are not run again when they are there: delete a file to have it run anew. NAME is the
+# start of a part's name:
 #   spectrum          singular values of what 2-bit backbones leave of real keys and values (NumPy)
 #   cot_table         the chain-of-thought model: every backbone with and without L and S at 2, 3 and 4 bits, and presets
 #   cot_training      the recipes with L in the setting of the training's notes
@@ -11,18 +12,17 @@
 #   cot_sweep         2-bit KIVI over ranks and outliers
 #   smollm2_table, smollm2_study, smollm2_sweep   the same of SmolLM2, which is fetched; long on a CPU
 #   robust_table, robust_training   with --robust FOLDER, the checkpoint that tests/llm/convert_cot.py converts
-#   cot_plan, smollm2_plan   with --plans, codec files of gear-plan
+#   smollm2_plan      plans of gear-plan beside the recipes of the study, on windows that they were not fitted on
 #   draw              tables and figures of what is kept
 # Without --only: all of them. Rows may come from several machines; each names its device.
 . "$(dirname "$0")/common.sh"
 
-only='' robust='' plans='' results=docs/results build='' more=()
+only='' robust='' results=docs/results build='' more=()
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || { echo "figures.sh: $1 needs a value" >&2; exit 2; }
     case $1 in
     --only) only=$2 ;;
     --robust) robust=$2 ;;
-    --plans) plans=$2 ;;
     --results) results=$2 ;;
     --build) build=$2 ;;
     *) more+=("$1" "$2") ;;
@@ -35,7 +35,7 @@ wanted()
     [[ $1 == "$only"* ]] && echo "== $1"
 }
 
-# Builds gear-llm unless a build is given; sets $program.
+# Builds the programs unless a build is given; sets $program to gear-llm, beside which gear-plan lies.
 need_program()
 {
     [ -z "${program:-}" ] || return 0
@@ -69,9 +69,10 @@ for run in robust_table robust_training; do
             model_run "$run" --robust build/robust.gguf || status=1
     fi
 done
-for run in cot_plan smollm2_plan; do
-    if [ -n "$plans" ] && wanted "$run"; then model_run "$run" --plans "$plans" || status=1; fi
-done
+if wanted smollm2_plan; then
+    ci/get_model.sh && need_program &&
+        python3 ci/plan_runs.py "$program" "$(dirname "$program")/gear-plan" --results "$results" "${more[@]}" || status=1
+fi
 if wanted draw; then
     python3 ci/llm_tables.py "$results" && python3 ci/llm_plot.py "$results" docs || status=1
 fi

@@ -5,17 +5,19 @@ import os
 import sys
 
 import chart
-from llm_results import MODELS, load, share, split_name, sweep_point
+from llm_results import MODELS, is_plan, load, share, shown, split_name, sweep_point
 
 PANELS = ("cot", "smollm2")
 KL = {"cot": chart.Axis(1e-6, 1.0, tuple(10.0 ** e for e in range(-6, 1)), log=True),
       "robust": chart.Axis(1e-6, 1.0, tuple(10.0 ** e for e in range(-6, 1)), log=True),
       "smollm2": chart.Axis(1e-3, 10.0, (1e-3, 1e-2, 0.1, 1.0, 10.0), log=True)}
+PLAN_KL = chart.Axis(1e-4, 1.0, (1e-4, 1e-3, 1e-2, 0.1, 1.0), log=True)
 SHARE = {"cot": chart.Axis(0.0, 1.0, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
          "smollm2": chart.Axis(0.5, 1.0, (0.5, 0.6, 0.7, 0.8, 0.9, 1.0))}
 SHARE_NAME = {"cot": "right answers", "smollm2": "same likeliest token as from 16 bits"}
 BACKBONES = (("mixed", "#d1495b", "presets"), ("kivi", "#1c4284", "KIVI"), ("kcvt", "#2e8b57", "KCVT"),
-             ("token", "#b9770e", "token groups"), ("plan", "#6a4c93", "planned"))
+             ("token", "#b9770e", "token groups"))
+PLANNED = "#6a4c93"
 PARTS = (("", "alone"), ("+L", "with L"), ("+S", "with S"), ("+LS", "with L and S"))
 STEPS = (("token2", "#b9770e"), ("kivi2", "#1c4284"), ("kivi2+L", "#4f83cc"), ("kivi2+S", "#7fb069"), ("kivi2+LS", "#2e8b57"),
          ("kivi3", "#1b2a41"), ("mix_2_6", "#e08e79"), ("gear_2_6", "#d1495b"))
@@ -114,8 +116,32 @@ def outliers(folder, models):
                                        ("with rank 4", "#2e8b57", "+LS", lambda s: (4, s / 100))))
 
 
+def family_of(name):
+    """Backbone and parts of a recipe."""
+    key = split_name(name)
+    return (key[0], key[2]) if key else ("mixed", "")
+
+
+def plans(rows):
+    """KL against bits per value of planned codecs and of the fixed recipes, in one panel."""
+    points = sorted((row["bits_per_value"], row["kl"]) for name, row in rows.items() if is_plan(name))
+    x = chart.Axis(2.0, 5.0, (2, 2.5, 3, 3.5, 4, 4.5, 5), "bits per value")
+    panel = chart.Panel(60, "SmolLM2-135M-Instruct, windows that no plan was fitted on", x, PLAN_KL, width=700)
+    body = panel.axes() + [panel.line(points, PLANNED)] + panel.marks(points, "", PLANNED)
+    colors = {family: color for family, color, _ in BACKBONES}
+    for name, row in rows.items():
+        if is_plan(name):
+            continue
+        family, part = family_of(name)
+        body += panel.marks([(row["bits_per_value"], row["kl"])], part, colors[family])
+        at, above = panel.place(row["bits_per_value"], row["kl"])
+        body.append(f'<text class="name" x="{at + 8}" y="{above - 6}">{shown(name).strip("*")}</text>')
+    families = [(color, label) for _, color, label in BACKBONES] + [(PLANNED, "planned")]
+    return body + legend(families, 512, 130), 530
+
+
 def bits(folder, models):
-    """KL against bits per value of all that was run as it is defined, and of planned codecs."""
+    """KL against bits per value of all that was run as it is defined."""
     body = []
     for model, left in lefts(models):
         x = chart.Axis(2.0, 7.0, tuple(range(2, 8)), "bits per value")
@@ -123,12 +149,8 @@ def bits(folder, models):
         body += panel.axes()
         groups = {}
         for name, row in load(folder, model, "table").items():
-            key = split_name(name)
             if name != "16":
-                groups.setdefault((key[0], key[2]) if key else ("mixed", ""), []).append((row["bits_per_value"], row["kl"]))
-        planned = [(row["bits_per_value"], row["kl"]) for row in load(folder, model, "plan").values()]
-        if planned:
-            groups["plan", ""] = planned
+                groups.setdefault(family_of(name), []).append((row["bits_per_value"], row["kl"]))
         for family, color, _ in BACKBONES:
             for part, _ in PARTS:
                 points = sorted(groups.get((family, part), []))
@@ -139,8 +161,7 @@ def bits(folder, models):
             if name in NAMED:
                 at, below = panel.place(row["bits_per_value"], row["kl"])
                 body.append(f'<text class="name" text-anchor="end" x="{at - 8}" y="{below + 14}">{name}</text>')
-    families = [(color, label) for key, color, label in BACKBONES
-                if key != "plan" or any(load(folder, model, "plan") for model in models)]
+    families = [(color, label) for _, color, label in BACKBONES]
     return body + legend(families, 512, 115) + marks_legend(512, 650), 530
 
 
@@ -154,6 +175,18 @@ FIGURES = (("steps", steps, "table", "KL divergence from the 16-bit cache, nats 
             "Divergence against bits per value for every recipe"))
 
 
+def draw_plans(folder, out):
+    rows = load(folder, "smollm2", "plan")
+    if not any(map(is_plan, rows)):
+        print("plan_frontier.svg: no results")
+        return
+    body, height = plans(rows)
+    path = os.path.join(out, "plan_frontier.svg")
+    chart.write(path, "ci/llm_plot.py", "Divergence against bits per value of planned codecs and of fixed recipes",
+                "KL divergence from the 16-bit cache, nats a token", 800, height, body, "plan.md")
+    print(path)
+
+
 def main():
     folder, out = sys.argv[1:3]
     for name, draw, needed, label, about in FIGURES:
@@ -165,6 +198,7 @@ def main():
         path = os.path.join(out, f"quality_{name}.svg")
         chart.write(path, "ci/llm_plot.py", about, label, WIDTH, height, body)
         print(f"{path}: {', '.join(models)}")
+    draw_plans(folder, out)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,26 @@ def load(folder, model, chosen):
     return {row["name"]: row for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
 
 
+def is_plan(name):
+    """Whether it is a codec file that ci/plan_runs.py had made."""
+    return re.fullmatch(r"plan-[\d.]+", name) is not None
+
+
+# Plans are made for the bits of recipes, rounded up to this.
+BITS_STEP = 0.001
+
+
+def beside_plans(rows):
+    """[(recipe's row, row of the best plan that has no more bits, or None)] by bits, of {name: row}."""
+    plans = [row for name, row in rows.items() if is_plan(name)]
+    recipes = sorted((row for name, row in rows.items() if not is_plan(name)), key=lambda row: row["bits_per_value"])
+    out = []
+    for recipe in recipes:
+        within = [row for row in plans if row["bits_per_value"] < recipe["bits_per_value"] + BITS_STEP]
+        out.append((recipe, min(within, key=lambda row: row["kl"], default=None)))
+    return out
+
+
 def shown(name):
     """Presets bold."""
     return f"**{name}**" if re.fullmatch(r"(gear|mix)_\d_\d", name) else TITLES.get(name, name)

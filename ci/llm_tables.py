@@ -1,17 +1,14 @@
 #!/usr/bin/env python3
-"""Puts what gear-llm said into docs/quality.md, between its markers: llm_tables.py RESULTS   (results of ci/llm_runs.py).
+"""Puts what gear-llm said into docs/quality.md and docs/plan.md, between their markers: llm_tables.py RESULTS   (results of
+ci/llm_runs.py and ci/plan_runs.py).
 Beside it go the published figures of the same recipes. A table whose runs are missing is left as it is. Prints which rows lie
 outside of the bounds that docs/quality.md names."""
-import json
 import sys
 
-from llm_results import load, shown
+from llm_published import answers_agree, kl_agrees, published_rows
+from llm_results import beside_plans, load, shown
 from quality_rows import put
 
-PUBLISHED = "docs/results/llm_published.json"
-# A row agrees with the published one within so much of KL and so many of 100 answers. KL below FLOOR is rounding.
-KL_BOUND = {"training": 0.25, "frontier": 0.15}
-ANSWERS, FLOOR = 0.04, 0.0001
 SIGNS = {True: "", False: " (!)"}
 TITLES = {"cot": "chain of thought", "robust": "the same, with noise", "smollm2": "SmolLM2"}
 
@@ -58,6 +55,18 @@ def smollm2_table(folder):
     return table(head, lines) + "\n\n" + devices(rows)
 
 
+def plan_table(rows):
+    head = ["fixed recipe", "bits/value", "KL", "plan made for", "bits/value", "KL", "plan's KL over recipe's"]
+    lines = []
+    for recipe, plan in beside_plans(rows):
+        cells = [shown(recipe["name"]), digits(recipe["bits_per_value"], 3), digits(recipe["kl"], 5)]
+        cells += [plan["name"].removeprefix("plan-"), digits(plan["bits_per_value"], 3), digits(plan["kl"], 5),
+                  digits(plan["kl"] / recipe["kl"], 2)] if plan else ["-"] * 4
+        lines.append(cells)
+    figure = "![KL against bits per value, planned and fixed](plan_frontier.svg)\n\n"  # drawn by ci/llm_plot.py
+    return figure + table(head, lines) + "\n\n" + devices(rows)
+
+
 def iterations(folder):
     """KL of 2-bit KIVI with L by its power iterations, those of the table being 3."""
     kl = {int(name.rpartition("_i")[2]): row["kl"] for name, row in load(folder, "cot", "iterations").items()}
@@ -67,24 +76,16 @@ def iterations(folder):
             f"{', '.join(map(str, counts))} iterations.")
 
 
-def agrees(row, other):
-    """Whether answers, and whether KL, of our row and the published one are within the bounds."""
-    bound = KL_BOUND[other["source"]]
-    ours, theirs = row["kl"], other.get("kl", row["kl"])
-    kl = max(ours, theirs) < FLOOR or abs(ours - theirs) <= bound * theirs
-    return abs(row.get("accuracy", 0) - other.get("accuracy", row.get("accuracy", 0))) <= ANSWERS + 1e-9, kl
-
-
-def published_table(folder, published):
+def published_table(folder):
     head = ["model", "cache", "published in", "answers", "published", "KL", "published", "ratio"]
     lines, used, outside = [], [], []
-    for other in published["rows"]:
+    for other in published_rows():
         rows = load(folder, other["model"], other["set"])
         row = rows.get(other["name"])
         if not row:
             continue
         used.append({row["name"]: row})
-        answers, kl = agrees(row, other)
+        answers, kl = answers_agree(row, other), kl_agrees(row, other)
         if not (answers and kl):
             outside.append(f"{other['model']} {other['set']} {other['name']}")
         ratio = digits(row["kl"] / other["kl"], 2) if other.get("kl") else "-"
@@ -102,8 +103,11 @@ def main():
             print(f"docs/quality.md: table of {model}")
     if load(folder, "cot", "iterations") and "kivi2+L" in load(folder, "cot", "table"):
         put("llm iterations", iterations(folder))
-    with open(PUBLISHED, encoding="utf-8") as file:
-        text, outside, count = published_table(folder, json.load(file))
+    plans = load(folder, "smollm2", "plan")
+    if plans:
+        put("llm plan", plan_table(plans), "docs/plan.md")
+        print("docs/plan.md: table of plans beside recipes")
+    text, outside, count = published_table(folder)
     if count:
         put("llm published", text)
         print(f"docs/quality.md: {count} rows beside published ones, {len(outside)} outside of the bounds {' '.join(outside)}")

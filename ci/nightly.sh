@@ -1,7 +1,8 @@
 #!/bin/bash
 # nightly.sh [--valgrind]: what takes too long for every change: the night's slice of the full product of end-to-end cases on
-# PoCL (SLICES nights give every member of codecs x head_dim one row of the other columns), the thread sanitizer, the tests on
-# Intel's CPU runtime (which has 16-bit floats and subgroups) and on devices made small, and the goldens under valgrind.
+# PoCL (SLICES nights give every member of codecs x head_dim one row of the other columns), the figures of whole models, the
+# thread sanitizer, the tests on Intel's CPU runtime (which has 16-bit floats and subgroups) and on devices made small, and the
+# goldens under valgrind.
 . "$(dirname "$0")/common.sh"
 
 build()
@@ -56,6 +57,7 @@ tally gates ci/check_gates.sh
 tally sanitizers env GEAR_TEST_TINY=0 ci/check_sanitize.sh
 tally thread-sanitizer thread_sanitizer
 tally product-slice product_slice
+tally quality ci/check_quality.sh --run
 tally work-groups-of-256 env POCL_MAX_WORK_GROUP_SIZE=256 ci/run_programs.sh
 tally work-groups-of-64 env POCL_MAX_WORK_GROUP_SIZE=64 ci/run_programs.sh
 if install_intel_runtime; then

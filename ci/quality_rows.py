@@ -23,13 +23,13 @@ def measure(pack, flags):
             return json.load(file)["rows"][0]
 
 
-def put(name, rows):
+def put(name, rows, document=DOCUMENT):
     """Replaces the text between <!-- name --> and <!-- /name -->."""
-    with open(DOCUMENT, encoding="utf-8") as file:
+    with open(document, encoding="utf-8") as file:
         old = file.read()
     new, count = re.subn(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _: f"<!-- {name} -->\n{rows}\n<!-- /{name} -->", old,
                          flags=re.S)
     if count != 1:
-        sys.exit(f"{DOCUMENT}: one pair of {name} markers expected, {count} found")
-    with open(DOCUMENT, "w", encoding="utf-8") as file:
+        sys.exit(f"{document}: one pair of {name} markers expected, {count} found")
+    with open(document, "w", encoding="utf-8") as file:
         file.write(new)

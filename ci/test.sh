@@ -25,6 +25,7 @@ tally kernel-lint ci/check_lint.sh
 # An old and a new chip of each kind; nightly.sh takes them all.
 tally gates env GATE_AMD="gfx906 gfx1100" GATE_INTEL="skl acm-g10" GATE_NVIDIA="sm_75 sm_90" ci/check_gates.sh
 tally logits ci/check_llm.sh
+tally quality ci/check_quality.sh
 tally consumer ci/check_consumer.sh
 tally oclgrind ci/check_oclgrind.sh
 # The kernels of gear-llm, all but what runs in CLBlast's own.

@@ -64,9 +64,9 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1
 }
 
 /* Importance of a channel: population variance over the segment, times the mean square of the queries where they are given; the
- * order record lists channels by falling importance, equal ones by index. 64 work-items for each (job, KV head); jobs that do
+ * order record lists channels by falling importance, equal ones by index. A work-group for each (job, KV head); jobs that do
  * not open their sequence return. weights: [sequence of the batch][head][head_dim], or has_weights 0. */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_order(
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1_order(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
     __global const uint *jobs, uint num_rows, __global const float *sums, __global const float *weights, ulong weights_offset,
     uint has_weights)
@@ -76,21 +76,36 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_or
     __global const uint *job = jobs + (uint)get_group_id(0) * GEAR__JOB_WORDS;
     const uint entry = job[GEAR__JOB_ENTRY], tokens = job[GEAR__JOB_TOKENS];
     const uint blocks = job[GEAR__JOB_FIRST] == 0u ? job[GEAR__JOB_BLOCKS] : 0u;
-    const float inverse = gear_inverse_count(tokens);
+    /* all blocks but the last are full: no quotient of integers in the loop; loads are many at a time */
+    const uint full = tokens / 64u, rest = tokens % 64u;
+    const float inverse = gear_inverse_count(tokens), inverse_rest = gear_inverse_count(max(rest, 1u));
     __global const float *of_job = sums + ((ulong)head * (num_rows / 64u) + job[GEAR__JOB_ROW] / 64u) * 2u * HEAD_DIM;
-    for (uint c = lid; c < HEAD_DIM; c += 64u) {
+    for (uint c = lid; c < HEAD_DIM; c += ITEMS) {
         __global const float *column = of_job + c;
-        float sum = 0.0f, squares = 0.0f;
-#pragma unroll 8
-        for (uint b = 0; b < blocks; b++) {
-            sum += column[b * 2u * HEAD_DIM];
+        float sum = 0.0f, squares = 0.0f, x[16], q[16];
+        for (uint b = 0; b < blocks; b += 16u) {
+#pragma unroll
+            for (uint i = 0; i < 16u; i++) {
+                x[i] = column[min(b + i, blocks - 1u) * 2u * HEAD_DIM];
+            }
+#pragma unroll
+            for (uint i = 0; i < 16u; i++) {
+                sum = b + i < blocks ? sum + x[i] : sum;
+            }
         }
         const float mean = sum * inverse;
-#pragma unroll 4
-        for (uint b = 0; b < blocks; b++) {
-            const uint in_block = min(tokens - 64u * b, 64u);
-            const float d = column[b * 2u * HEAD_DIM] * gear_inverse_count(in_block) - mean;
-            squares += column[b * 2u * HEAD_DIM + HEAD_DIM] + (float)in_block * (d * d);
+        for (uint b = 0; b < blocks; b += 16u) {
+#pragma unroll
+            for (uint i = 0; i < 16u; i++) {
+                x[i] = column[min(b + i, blocks - 1u) * 2u * HEAD_DIM];
+                q[i] = column[min(b + i, blocks - 1u) * 2u * HEAD_DIM + HEAD_DIM];
+            }
+#pragma unroll
+            for (uint i = 0; i < 16u; i++) {
+                const float d = x[i] * (b + i < full ? 0x1p-6f : inverse_rest) - mean;
+                const float next = squares + (q[i] + (b + i < full ? 64.0f : (float)rest) * (d * d));
+                squares = b + i < blocks ? next : squares;
+            }
         }
         float weight = has_weights ? weights[weights_offset + ((ulong)entry * heads + head) * HEAD_DIM + c] : 1.0f;
         float product = squares * inverse * weight;
@@ -102,8 +117,9 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_1_or
     }
     __global const uint *header = gear_header_of(shape, table, seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT]);
     __global uchar *order = gear_record(pool, header[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
-    for (uint c = lid; c < HEAD_DIM; c += 64u) {
+    for (uint c = lid; c < HEAD_DIM; c += ITEMS) {
         uint place = 0u;
+#pragma unroll 8
         for (uint other = 0; other < HEAD_DIM; other++) {
             place += importance[other] > importance[c] || (importance[other] == importance[c] && other < c);
         }

@@ -38,162 +38,6 @@
   __local uint largest[16];                                                                                                    \
   const gear_fit_desk d = {basis, room, gram, chunk, y, largest};
 
-#define GRAM_SHARE GEAR__GRAM_SHARE(HEAD_DIM, MOST_ITEMS) /* tiles of 32 x 32 that a work-item has 4 x 4 values of */
-#define GRAM_QUADS (4u * MOST_ITEMS)                      /* most float4s of a chunk of rows */
-#define GRAM_CHUNK                                                                                                             \
-  (GRAM_QUADS >= 32u * FIT_QUADS ? 32u : GRAM_QUADS >= 16u * FIT_QUADS ? 16u : GRAM_QUADS >= 8u * FIT_QUADS ? 8u : 4u)
-
-GEAR__INLINE void gear_gram_read(__global const float *rows, float4 ahead[4], uint lid)
-{
-#pragma unroll
-    for (uint k = 0; k < 4u; k++) {
-        ahead[k] = vload4(min(lid + k * MOST_ITEMS, GRAM_CHUNK * FIT_QUADS - 1u), rows);
-    }
-}
-
-/* R^T R of a part, tiles on and above the diagonal, in turn by GEAR__GRAM_GROUPS work-groups. */
-__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_4_lowrank_gram(FIT_ARGUMENTS)
-{
-    __local float4 chunk[GRAM_CHUNK * FIT_QUADS];
-    const uint groups = GEAR__GRAM_GROUPS(HEAD_DIM, MOST_ITEMS), group = (uint)get_group_id(0) % groups;
-    FIT_BEGIN((uint)get_group_id(0) / groups, !FIT_IS_LONG || part >= gear_gram_parts(&f))
-    const uint rows = min(f.all_rows - part * GEAR__GRAM_ROWS, GEAR__GRAM_ROWS);
-    __global const float *residual = f.residual + part * (GEAR__GRAM_ROWS - GEAR__FIT_ROWS) * HEAD_DIM;
-    const uint tile = (group * (MOST_ITEMS / 64u) + lid / 64u) * GRAM_SHARE, down = lid / 8u % 8u, across = lid % 8u;
-    float4 ahead[4], sums[4u * GRAM_SHARE];
-    uint at[GRAM_SHARE], by[GRAM_SHARE]; /* float4s of a row */
-#pragma unroll
-    for (uint k = 0; k < GRAM_SHARE; k++) {
-        const uint2 place = gear_gram_place(min(tile + k, GEAR__GRAM_TILES(HEAD_DIM) - 1u)) / 4u;
-        at[k] = min(place.x + down, FIT_QUADS - 1u);
-        by[k] = min(place.y + across, FIT_QUADS - 1u);
-        sums[4u * k] = sums[4u * k + 1u] = sums[4u * k + 2u] = sums[4u * k + 3u] = 0.0f;
-    }
-    gear_gram_read(residual, ahead, lid);
-    uint row = 0;
-    do {
-        FIT_SYNC();
-#pragma unroll
-        for (uint k = 0; k < 4u; k++) {
-            if (lid + k * MOST_ITEMS < GRAM_CHUNK * FIT_QUADS) {
-                chunk[lid + k * MOST_ITEMS] = ahead[k];
-            }
-        }
-        FIT_SYNC();
-        row += GRAM_CHUNK;
-        gear_gram_read(residual + min(row, rows - GRAM_CHUNK) * HEAD_DIM, ahead, lid);
-#pragma unroll 1
-        for (uint n = 0; n < GRAM_CHUNK * FIT_QUADS; n += FIT_QUADS) {
-#pragma unroll
-            for (uint k = 0; k < GRAM_SHARE; k++) {
-                const float4 a = chunk[n + at[k]], b = chunk[n + by[k]];
-                sums[4u * k] = fma((float4)(a.x), b, sums[4u * k]);
-                sums[4u * k + 1u] = fma((float4)(a.y), b, sums[4u * k + 1u]);
-                sums[4u * k + 2u] = fma((float4)(a.z), b, sums[4u * k + 2u]);
-                sums[4u * k + 3u] = fma((float4)(a.w), b, sums[4u * k + 3u]);
-            }
-        }
-    } while (row < rows);
-#pragma unroll
-    for (uint k = 0; k < GRAM_SHARE; k++) {
-        __global float *to = gear_gram_part(&f, part) + (tile + k) * 1024u + down * 128u;
-#pragma unroll
-        for (uint i = 0; i < 4u; i++) {
-            if (tile + k < GEAR__GRAM_TILES(HEAD_DIM)) {
-                vstore4(sums[4u * k + i], 8u * i + across, to);
-            }
-        }
-    }
-}
-
-/* G, from its parts. */
-GEAR__INLINE void gear_gram_add_parts(const gear_fit *f, uint lid)
-{
-    __global float *to = gear_gram(f);
-    for (uint i = lid; i < 256u * GEAR__GRAM_TILES(HEAD_DIM); i += MOST_ITEMS) {
-        const uint2 place = gear_gram_place(i / 256u);
-        const uint row = place.x + i / 8u % 32u, column = place.y + i % 8u * 4u;
-        float4 sum = 0.0f;
-        for (uint part = 0; part < gear_gram_parts(f); part++) {
-            sum += vload4(i, gear_gram_part(f, part));
-        }
-        if (row < HEAD_DIM && column < HEAD_DIM) {
-            vstore4(sum, 0, to + row * HEAD_DIM + column);
-            if (place.x != place.y) {
-                to[column * HEAD_DIM + row] = sum.x;
-                to[(column + 1u) * HEAD_DIM + row] = sum.y;
-                to[(column + 2u) * HEAD_DIM + row] = sum.z;
-                to[(column + 3u) * HEAD_DIM + row] = sum.w;
-            }
-        }
-    }
-    FIT_SYNC();
-}
-
-/* Sums G b for 4 channels and 4 columns. */
-GEAR__INLINE float4 gear_gram_step(float4 sum, float4 g, __local const float4 *b)
-{
-    const float4 b0 = b[0], b1 = b[FIT_PITCH], b2 = b[2 * FIT_PITCH], b3 = b[3 * FIT_PITCH];
-    sum = fma((float4)(g.x), (float4)(b0.x, b1.x, b2.x, b3.x), sum);
-    sum = fma((float4)(g.y), (float4)(b0.y, b1.y, b2.y, b3.y), sum);
-    sum = fma((float4)(g.z), (float4)(b0.z, b1.z, b2.z, b3.z), sum);
-    return fma((float4)(g.w), (float4)(b0.w, b1.w, b2.w, b3.w), sum);
-}
-
-/* Sums G B. */
-GEAR__INLINE void gear_gram_multiply(const gear_fit *f, const gear_fit_desk *d, gear_fit_sums *s, uint lid)
-{
-    gear_fit_clear(s);
-#pragma unroll 2
-    for (uint n = 0; n < FIT_QUADS; n += FIT_SLICES(MOST_ITEMS)) {
-        const uint q = n + FIT_SLICE(MOST_ITEMS, lid);
-        if (q >= FIT_QUADS) {
-            continue;
-        }
-#pragma unroll
-        for (uint k = 0; k < FIT_CHANNELS(MOST_ITEMS); k++) {
-            __global const float *at =
-                gear_gram(f) + 4u * q * HEAD_DIM + min(gear_fit_channel(k, MOST_ITEMS, lid), HEAD_DIM - 1u);
-            const float4 g = (float4)(at[0], at[HEAD_DIM], at[2 * HEAD_DIM], at[3 * HEAD_DIM]);
-            s->low[k] = gear_gram_step(s->low[k], g, d->basis + q);
-            if (f->rank > 4u) {
-                s->high[k] = gear_gram_step(s->high[k], g, d->basis + q + 4u * FIT_PITCH);
-            }
-        }
-    }
-    FIT_SYNC();
-}
-
-/* All passes on G, and the columns C. */
-__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_4_lowrank_iterate(FIT_ARGUMENTS)
-{
-    FIT_DESK(MOST_ITEMS, 0u)
-    FIT_BEGIN(0u, !FIT_IS_LONG)
-    gear_fit_sums sums;
-    gear_gram_add_parts(&f, lid);
-    gear_fit_start_basis(&f, &d, MOST_ITEMS, lid);
-    uint pass = 0;
-    do {
-        gear_fit_orthonormalise(&d, f.rank, MOST_ITEMS, lid);
-        gear_fit_put_basis(&d, f.slots, MOST_ITEMS, lid);
-        gear_gram_multiply(&f, &d, &sums, lid);
-        gear_fit_put_sums(&d, &sums, MOST_ITEMS, lid);
-    } while (++pass < f.passes);
-    /* B^T G B: one factor in scratch, the other here */
-    float4 sum = 0.0f;
-    for (uint q = lid >> 6; q < FIT_QUADS; q += MOST_ITEMS / 64u) {
-        sum = fma(vload4((lid >> 3 & 7u) * FIT_QUADS + q, f.slots), d.basis[(lid & 7u) * FIT_PITCH + q], sum);
-    }
-    gear_fit_put_gram(&d, (sum.x + sum.y) + (sum.z + sum.w), MOST_ITEMS, lid);
-    if (lid < 8u) {
-        gear_fit_squares(&f)[lid] = d.gram[9u * lid];
-    }
-    FIT_SYNC();
-    gear_fit_get_basis(&d, f.slots, MOST_ITEMS, lid);
-    gear_fit_solve_basis(&d, f.rank, 1u, 0u, MOST_ITEMS, lid);
-    gear_fit_put_basis(&d, f.slots, MOST_ITEMS, lid);
-}
-
 /* What a part leaves. */
 GEAR__INLINE void gear_fit_leave(const gear_fit *f, const gear_fit_desk *d, const gear_fit_sums *s, uint lid)
 {
@@ -204,16 +48,6 @@ GEAR__INLINE void gear_fit_leave(const gear_fit *f, const gear_fit_desk *d, cons
         gear_fit_part(f, f->part)[8u * HEAD_DIM + i] = d->gram[i];
     }
     FIT_SYNC();
-}
-
-__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4_lowrank_project(FIT_ARGUMENTS)
-{
-    FIT_DESK(ITEMS, FIT_CHUNK)
-    FIT_BEGIN((uint)get_group_id(0), !FIT_IS_LONG || part >= f.parts)
-    gear_fit_sums sums;
-    gear_fit_get_basis(&d, f.slots, ITEMS, lid);
-    gear_fit_run(&f, &d, 1u, &sums, lid);
-    gear_fit_leave(&f, &d, &sums, lid);
 }
 
 /* A and B, unrounded, and the largest of each of their columns. */
@@ -294,14 +128,6 @@ GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint
             gear_fit_scales(f)[f->rank + j] = (ushort)scale;
         }
     }
-}
-
-__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_4_lowrank_store(FIT_ARGUMENTS)
-{
-    FIT_DESK(MOST_ITEMS, 0u)
-    FIT_BEGIN(0u, !FIT_IS_LONG)
-    gear_fit_form(&f, &d, MOST_ITEMS, lid);
-    gear_fit_store(&f, &d, MOST_ITEMS, lid);
 }
 
 /* A fit of one part and several blocks. */

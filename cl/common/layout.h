@@ -192,6 +192,10 @@ typedef uint32_t gear__u32;
 #define GEAR__GRAM_SHARE(head_dim, items)                                                                                      \
   ((GEAR__GRAM_TILES(head_dim) + (items) / 64u * GEAR__GRAM_GROUPS(head_dim, items) - 1u) /                                    \
    ((items) / 64u * GEAR__GRAM_GROUPS(head_dim, items)))
+/* The NVIDIA form has a warp for every two tiles: work-groups for each part, and their warps. */
+#define GEAR__GRAM_NV_GROUPS(head_dim) ((GEAR__GRAM_TILES(head_dim) + 15u) / 16u)
+#define GEAR__GRAM_NV_WARPS(head_dim)                                                                                          \
+  ((GEAR__GRAM_TILES(head_dim) + 2u * GEAR__GRAM_NV_GROUPS(head_dim) - 1u) / (2u * GEAR__GRAM_NV_GROUPS(head_dim)))
 
 /* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
 #define GEAR__HEALTH_NAN   0u

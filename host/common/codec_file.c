@@ -157,12 +157,10 @@ static bool read_root(const char *path, json_t *root, codec_file *out, host_erro
 
 bool codec_file_read(const char *path, codec_file *out, host_error *error)
 {
-    json_error_t where;
     codec_file file = {0};
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+    json_t *root = report_read(path, error);
     if (!root)
-        return where.line > 0 ? fail(error, EXIT_INPUT, "%s: line %d: %s", path, where.line, where.text)
-                              : fail(error, EXIT_INPUT, "%s: %s", path, where.text);
+        return false;
     bool ok = read_root(path, root, &file, error);
     json_decref(root);
     if (ok)

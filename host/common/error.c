@@ -22,6 +22,12 @@ bool fail(host_error *error, int exit_code, const char *format, ...)
     return false;
 }
 
+bool fail_in(host_error *error, const char *place, const host_error *why)
+{
+    return why->exit_code == EXIT_INPUT ? fail(error, EXIT_INPUT, "%s: %s", place, why->text)
+                                        : fail(error, why->exit_code, "%s", why->text);
+}
+
 bool gear_ok(gear_status status, const gear_error *detail, host_error *error)
 {
     if (status == GEAR_OK)

@@ -17,6 +17,9 @@ typedef struct host_error {
 /* Records the failure and returns false, so that a function can end with `return fail(...)`. The first failure is kept. */
 bool fail(host_error *error, int exit_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Records a failure that a part of the work met, bad input with the file or line that it was met in: "place: text". */
+bool fail_in(host_error *error, const char *place, const host_error *why);
+
 /* True for GEAR_OK. A status that blames the request (decade 10) is bad input, the others are failures of the machine. */
 bool gear_ok(gear_status status, const gear_error *detail, host_error *error);
 

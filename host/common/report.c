@@ -102,6 +102,25 @@ json_t *report_device(const device *dev)
                      text(dev->driver));
 }
 
+json_t *report_read(const char *path, host_error *error)
+{
+    json_error_t where;
+    json_t *root = NULL;
+    FILE *file = fopen(path, "r");
+    if (!file) {
+        fail(error, EXIT_INPUT, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    errno = 0;
+    root = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
+    if (!root && ferror(file))
+        fail(error, EXIT_INPUT, "%s: cannot read: %s", path, strerror(errno));
+    else if (!root)
+        fail(error, EXIT_INPUT, "%s: line %d: %s", path, where.line, where.text);
+    (void)fclose(file);
+    return root;
+}
+
 bool report_write(json_t *root, out_file *file, host_error *error)
 {
     bool ok = root ? true : fail(error, EXIT_DEVICE, "host memory exhausted");

@@ -33,6 +33,9 @@ json_t *report_device(const device *dev);
 /* Bytes that compressed tokens occupy: all but window, scratch and unused. */
 uint64_t report_compressed(const gear_bytes *bytes);
 
+/* Reads a document, in which no member stands twice; the caller releases it. NULL on failure. */
+json_t *report_read(const char *path, host_error *error);
+
 /* Writes the document (NULL: it could not be built) and puts the file in its place, or discards it. */
 bool report_write(json_t *root, out_file *file, host_error *error);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/report.h"
 #include "plot.h"
 
 static double number(const json_t *object, const char *key)
@@ -32,8 +33,8 @@ static const char *device_name(const json_t *document)
 /* Best device time of a row, of a peer's too. */
 static double row_us(const json_t *row)
 {
-    const json_t *device = json_object_get(row, "device_us");
-    return device ? number(device, "best") : number(row, "us");
+    const json_t *times = json_object_get(row, "device_us");
+    return times ? number(times, "best") : number(row, "us");
 }
 
 static bool is_attend(const json_t *row)
@@ -92,12 +93,9 @@ static const json_t *find_row(const json_t *document, const char *name)
 
 json_t *page_read(const char *path, host_error *error)
 {
-    json_error_t detail;
-    json_t *document = json_load_file(path, 0, &detail);
-    if (!document) {
-        fail(error, EXIT_INPUT, "%s: %s (line %d)", path, detail.text, detail.line);
+    json_t *document = report_read(path, error);
+    if (!document)
         return NULL;
-    }
     if ((!strcmp(string(document, "program"), "gear-bench") || is_peer(document)) &&
         json_is_array(json_object_get(document, "rows")) && json_is_object(json_object_get(document, "device")))
         return document;
@@ -108,7 +106,7 @@ json_t *page_read(const char *path, host_error *error)
 
 static void write_device(const json_t *document, size_t index, FILE *file)
 {
-    const json_t *device = json_object_get(document, "device"), *memory = json_object_get(document, "bandwidth");
+    const json_t *measured_on = json_object_get(document, "device"), *memory = json_object_get(document, "bandwidth");
     fprintf(file, "<p><span style=\"color:%s\">&#9632;</span> ", plot_color(index));
     plot_text(device_name(document), file);
     if (is_peer(document)) {
@@ -116,9 +114,9 @@ static void write_device(const json_t *document, size_t index, FILE *file)
         plot_text(string(document, "torch"), file);
     } else {
         fputs(", ", file);
-        plot_text(string(device, "platform"), file);
+        plot_text(string(measured_on, "platform"), file);
         fputs(", driver ", file);
-        plot_text(string(device, "driver"), file);
+        plot_text(string(measured_on, "driver"), file);
         fprintf(file, ": read %.1f GB/s, copy %.1f GB/s", number(memory, "read_gbps"), number(memory, "copy_gbps"));
     }
     fputs(", ", file);

@@ -128,11 +128,18 @@ static bool knows_turns(const engine *e)
     return known;
 }
 
+static bool encode(const options *o, run *r, const char *text, size_t size, host_error *error)
+{
+    host_error why = {0};
+    return engine_encode(&r->e, text, size, true, &r->prompt, &why) ||
+           fail_in(error, o->prompt_file ? o->prompt_file : "--prompt", &why);
+}
+
 static bool encode_prompt(const options *o, run *r, const char *text, size_t size, host_error *error)
 {
     static const char before[] = "<|im_start|>user\n", after[] = "<|im_end|>\n<|im_start|>assistant\n";
     if (!o->chat)
-        return engine_encode(&r->e, text, size, true, &r->prompt, error);
+        return encode(o, r, text, size, error);
     if (!knows_turns(&r->e))
         return fail(error, EXIT_INPUT, "--chat: the model has no tokens <|im_start|> and <|im_end|>");
     char *turns = malloc(sizeof before + size + sizeof after);
@@ -141,7 +148,7 @@ static bool encode_prompt(const options *o, run *r, const char *text, size_t siz
     memcpy(turns, before, sizeof before - 1);
     memcpy(turns + sizeof before - 1, text, size);
     memcpy(turns + sizeof before - 1 + size, after, sizeof after - 1);
-    bool ok = engine_encode(&r->e, turns, size + sizeof before + sizeof after - 2, true, &r->prompt, error);
+    bool ok = encode(o, r, turns, size + sizeof before + sizeof after - 2, error);
     free(turns);
     return ok;
 }

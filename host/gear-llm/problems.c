@@ -1,12 +1,15 @@
 /* problems.c: reads problem files, see problems.h. */
 #include "problems.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool refuse(const char *path, size_t line, const char *why, host_error *error)
+static bool fail_in_line(const char *path, size_t line, const host_error *why, host_error *error)
 {
-    return fail(error, EXIT_INPUT, "%s: line %zu: %s", path, line, why);
+    char place[sizeof why->text];
+    snprintf(place, sizeof place, "%s: line %zu", path, line);
+    return fail_in(error, place, why);
 }
 
 /* Tokens of both sides of the tabulator; `line` is NUL-terminated. */
@@ -41,7 +44,7 @@ static bool add_line(const char *path, size_t number, const engine *e, char *lin
         ok = fail(&why, EXIT_INPUT, "%zu tokens are more than the model's context of %u", p->ids.count, e->m.context);
     if (!ok) {
         token_list_free(&p->ids);
-        return why.exit_code == EXIT_INPUT ? refuse(path, number, why.text, error) : fail(error, why.exit_code, "%s", why.text);
+        return fail_in_line(path, number, &why, error);
     }
     ++list->count;
     list->longest_prompt = most(list->longest_prompt, p->prompt);
@@ -65,8 +68,9 @@ bool problems_read(const char *path, const engine *e, size_t limit, problem_list
         stop = stop ? stop : end;
         *stop = 0;
         ++number;
+        static const host_error nul = {EXIT_INPUT, "a NUL byte"};
         ok = strlen(line) == (size_t)(stop - line) ? add_line(path, number, e, line, &list, error)
-                                                   : refuse(path, number, "a NUL byte", error);
+                                                   : fail_in_line(path, number, &nul, error);
         line = stop + 1;
     }
     if (ok && !list.count)

@@ -43,6 +43,15 @@ static bool split(const char *text, char **path, uint64_t *first, host_error *er
     return *path || fail(error, EXIT_DEVICE, "host memory exhausted");
 }
 
+/* Without the token that begins a sequence: windows begin anywhere. */
+static bool encode(const engine *e, const char *path, const char *text, size_t size, token_list *out, host_error *error)
+{
+    host_error why = {0};
+    return (e->tokens ? tokenizer_encode(e->tokens, text, size, false, out, &why)
+                      : engine_encode(e, text, size, false, out, &why)) ||
+           fail_in(error, path, &why);
+}
+
 static bool read_text(const windows_flags *f, const engine *e, windows *w, uint32_t index, host_error *error)
 {
     char *path = NULL, *text = NULL;
@@ -50,8 +59,7 @@ static bool read_text(const windows_flags *f, const engine *e, windows *w, uint3
     uint64_t first = 0;
     token_list *list = &w->texts[index];
     bool ok = split(f->texts[index], &path, &first, error) && engine_read_file(path, &text, &size, error) &&
-              (e->tokens ? tokenizer_encode(e->tokens, text, size, false, list, error)
-                         : engine_encode(e, text, size, false, list, error));
+              encode(e, path, text, size, list, error);
     /* The length is at most the model's context, below 2^31: the product does not wrap. */
     const uint64_t length = (uint64_t)f->prefill + f->decode, need = length * f->windows + 1;
     if (ok && (first > list->count || need > list->count - first))

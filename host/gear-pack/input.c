@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common/query_squares.h"
 #include "exact.h"
 
 size_t input_values(const input *in)
@@ -84,29 +85,34 @@ static cl_mem output(size_t values, const device *dev, host_error *error)
 /* Fills in->squares_mem: what a caller of gear_append_weighted would gather over its prompt. */
 static bool upload_squares(input *in, const device *dev, host_error *error)
 {
-    uint32_t half = input_first_half(in), share = in->query_heads / in->kv_heads;
-    if (!half)
+    const query_rows first_half = {.q = in->q_value,
+                                   .stride_head = (size_t)in->queries * in->head_dim,
+                                   .stride_token = in->head_dim,
+                                   .tokens = input_first_half(in),
+                                   .heads = in->query_heads,
+                                   .kv_heads = in->kv_heads,
+                                   .head_dim = in->head_dim};
+    if (!first_half.tokens)
         return true;
     size_t count = (size_t)in->kv_heads * in->head_dim;
     float *mean = malloc(count * sizeof *mean);
     if (!mean)
         return fail(error, EXIT_DEVICE, "host memory exhausted");
-    for (size_t i = 0; i < count; ++i) {
-        size_t head = i / in->head_dim, channel = i % in->head_dim;
-        double sum = 0;
-        for (size_t h = head * share; h < (head + 1) * share; ++h)
-            for (size_t t = 0; t < half; ++t) {
-                double q = (double)in->q_value[(h * in->queries + t) * in->head_dim + channel];
-                sum += q * q;
-            }
-        mean[i] = (float)(sum / ((double)half * share));
-    }
+    query_squares(&first_half, mean);
     in->squares_mem = upload(mean, count * sizeof *mean, dev, error);
     free(mean);
     return in->squares_mem != NULL;
 }
 
-/* Uploads the values, computes the exact attention. */
+bool input_exact(input *in, host_error *error)
+{
+    if (in->exact)
+        return true;
+    in->exact = malloc(input_query_values(in) * sizeof *in->exact);
+    return (in->exact && exact_attention(in)) || fail(error, EXIT_DEVICE, "host memory exhausted");
+}
+
+/* Uploads the values. */
 static bool prepare(input *in, const device *dev, host_error *error)
 {
     in->scale = in->scale != 0 ? in->scale : 1.0f / sqrtf((float)in->head_dim);
@@ -117,10 +123,7 @@ static bool prepare(input *in, const device *dev, host_error *error)
         return in->dense_mem != NULL;
     in->q_mem = upload_array(&in->q, in->q_value, dev, error);
     in->out_mem = in->q_mem ? output(input_query_values(in), dev, error) : NULL;
-    in->exact = in->out_mem ? malloc(input_query_values(in) * sizeof *in->exact) : NULL;
-    if (!in->out_mem)
-        return false;
-    return (in->exact && exact_attention(in)) || fail(error, EXIT_DEVICE, "host memory exhausted");
+    return in->out_mem != NULL;
 }
 
 bool input_load(input *in, const char *k, const char *v, const char *q, float scale, const device *dev, host_error *error)
@@ -134,7 +137,8 @@ bool input_load(input *in, const char *k, const char *v, const char *q, float sc
     in->query_heads = q ? (uint32_t)in->q.shape[0] : in->kv_heads;
     in->queries = q ? (uint32_t)in->q.shape[1] : 0;
     in->scale = scale;
-    return check_shapes(in, v, q, error) && prepare(in, dev, error) && (!q || upload_squares(in, dev, error));
+    return check_shapes(in, v, q, error) && prepare(in, dev, error) && (!in->queries || input_exact(in, error)) &&
+           (!q || upload_squares(in, dev, error));
 }
 
 static void describe(npy_array *array, size_t values)

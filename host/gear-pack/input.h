@@ -8,7 +8,8 @@
 typedef struct input {
     npy_array k, v, q;                  /* data released after the upload */
     float *k_value, *v_value, *q_value; /* q NULL without --q */
-    double *exact; /* attention [query heads][m][head_dim] in double from the float values; NULL without --q */
+    double
+        *exact; /* attention [query heads][m][head_dim] in double from the float values; NULL: without --q, or not needed yet */
     uint32_t kv_heads, query_heads, head_dim, queries;
     uint64_t tokens;
     float scale;
@@ -22,8 +23,10 @@ typedef struct input {
  * first half of the queries, if there are two. Call input_free in any case. */
 bool input_load(input *in, const char *k, const char *v, const char *q, float scale, const device *dev, host_error *error);
 /* The same from memory: k_value, v_value and q_value (malloc'ed) and the numbers that describe them are set, the rest is zero.
- * squares[KV heads][head_dim] is copied. */
+ * squares[KV heads][head_dim] is copied. The exact attention is left to input_exact. */
 bool input_adopt(input *in, float *squares, const device *dev, host_error *error);
+/* Computes the exact attention, which takes a while on the host, where it is not there yet. */
+bool input_exact(input *in, host_error *error);
 void input_free(input *in);
 
 /* Elements of K (and of V), and of Q (and of the output). */

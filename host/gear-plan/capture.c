@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "query_squares.h"
+
 enum { MAX_QUERIES = 64 };
 
 bool capture_files(const char *const *k, const char *const *v, const char *const *q, uint32_t layers, float scale,
@@ -55,19 +57,18 @@ static float *read_heads(const watch *w, cl_mem mem, uint32_t rows, uint32_t fir
 static float *mean_squares(const watch *w, host_error *error)
 {
     const model *m = &w->e->m;
-    const size_t dim = m->head_dim, share = m->heads / m->kv_heads;
-    float *out = malloc(m->kv_heads * dim * sizeof *out);
-    if (!out)
+    const query_rows prompt = {.q = w->host,
+                               .stride_head = m->head_dim,
+                               .stride_token = (size_t)m->heads * m->head_dim,
+                               .tokens = w->prompt,
+                               .heads = m->heads,
+                               .kv_heads = m->kv_heads,
+                               .head_dim = m->head_dim};
+    float *out = malloc((size_t)m->kv_heads * m->head_dim * sizeof *out);
+    if (out)
+        query_squares(&prompt, out);
+    else
         fail(error, EXIT_DEVICE, "host memory exhausted");
-    for (size_t i = 0; out && i < m->kv_heads * dim; ++i) {
-        double sum = 0;
-        for (size_t t = 0; t < w->prompt; ++t)
-            for (size_t h = i / dim * share; h < (i / dim + 1) * share; ++h) {
-                const double q = (double)w->host[(t * m->heads + h) * dim + i % dim];
-                sum += q * q;
-            }
-        out[i] = (float)(sum / (double)(w->prompt * share));
-    }
     return out;
 }
 
@@ -130,6 +131,14 @@ bool capture_model(engine *e, const windows *w, capture *out, host_error *error)
     kv_cache_free(&kv);
     free(seen.host);
     return ok;
+}
+
+bool capture_exact(capture *c, host_error *error)
+{
+    for (size_t i = 0; i < (size_t)c->windows * c->layers; ++i)
+        if (!input_exact(&c->inputs[i], error))
+            return false;
+    return true;
 }
 
 void capture_free(capture *c)

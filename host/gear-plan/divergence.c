@@ -50,7 +50,7 @@ static void probe_layer(const measured *m, uint32_t layer, gear_codec_pair *laye
     for (int s = 0; s < PLAN_SIDES; ++s)
         *(s == PLAN_K ? &layers[layer].k : &layers[layer].v) = m->sides[s].items[m->sides[s].probe].codec;
     snprintf(spec->name, NAME, "layer %u", layer);
-    spec->base = measured_base(m->exact.first[0]);
+    spec->base = measured_base(&m->exact, 0);
     spec->layers = layers;
     spec->num_layers = m->layers;
 }

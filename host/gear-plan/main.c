@@ -10,7 +10,7 @@
 #include "layer_files.h"
 #include "plan.h"
 
-enum { MAX_BUDGETS = 64 };
+enum { MAX_BUDGETS = 64, RECENT = 64 };
 
 typedef struct options {
     layer_files files;
@@ -23,7 +23,7 @@ typedef struct options {
     device_flags device;
 } options;
 
-enum { KEY_MODEL = 0x600, KEY_BITS, KEY_FRONTIER, KEY_OUT, KEY_MEASURED, KEY_QUICK, KEY_EXACT, KEY_JSON };
+enum { KEY_MODEL = 0x600, KEY_BITS, KEY_FRONTIER, KEY_OUT, KEY_MEASURED, KEY_QUICK, KEY_EXACT, KEY_RECENT, KEY_JSON };
 
 static const struct argp_option option_table[] = {
     LAYER_FILES_OPTIONS,
@@ -35,6 +35,7 @@ static const struct argp_option option_table[] = {
     {"measured", KEY_MEASURED, "FILE", 0, "Keep what was measured here, and take it from here if the file is there", 0},
     {"exact-first", KEY_EXACT, "N,...", 0,
      "First tokens that stay exact, 0 to 64 or auto; of several the best on the windows [auto]", 0},
+    {"recent", KEY_RECENT, "N", 0, "Recent tokens that stay in 16 bits, of plans and presets [64; presets: their own]", 0},
     {"quick", KEY_QUICK, NULL, 0, "Choose among the codecs of the presets alone: fewer kernels to compile", 0},
     {"json", KEY_JSON, "FILE", 0, "Also write the table here", 0},
     {0}};
@@ -108,6 +109,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
         o->frontier = true;
         return 0;
     case KEY_EXACT: parse_exact(&o->exact, text, state); return 0;
+    case KEY_RECENT:
+        o->exact.recent = args_u32("recent", text, state);
+        o->exact.presets_too = true;
+        return 0;
     case KEY_QUICK: o->quick = true; return 0;
     case KEY_OUT: o->out = text; return 0;
     case KEY_MEASURED: o->measured = text; return 0;
@@ -151,6 +156,17 @@ static bool open_inputs(const options *o, session *s, host_error *error)
     return ok;
 }
 
+static bool open_measured(const options *o, out_file *file, host_error *error)
+{
+    return !o->measured || out_open(file, o->measured, error);
+}
+
+static bool write_measured(const options *o, const measured *m, out_file *file, host_error *error)
+{
+    return !o->measured || measured_write(m, file, error);
+}
+
+/* Losses are kept before layers are weighed, so that a run which is cut there goes on from them. */
 static bool fill_measured(const options *o, session *s, host_error *error)
 {
     out_file file = {0};
@@ -161,9 +177,12 @@ static bool fill_measured(const options *o, session *s, host_error *error)
         return false;
     if (known && (s->m.weighed || !o->model))
         return true;
-    bool ok = (!o->measured || out_open(&file, o->measured, error)) &&
-              (known || measure_candidates(&s->captured, &s->e.dev, s->e.context, &s->m, error)) &&
-              (!o->model || weigh_layers(&s->e, &s->w, &s->m, error)) && (!o->measured || measured_write(&s->m, &file, error));
+    bool ok = open_measured(o, &file, error);
+    if (ok && !known)
+        ok = capture_exact(&s->captured, error) && measure_candidates(&s->captured, &s->e.dev, s->e.context, &s->m, error) &&
+             write_measured(o, &s->m, &file, error) && (!o->model || open_measured(o, &file, error));
+    if (ok && o->model)
+        ok = weigh_layers(&s->e, &s->w, &s->m, error) && write_measured(o, &s->m, &file, error);
     out_discard(&file);
     return ok;
 }
@@ -282,7 +301,7 @@ static bool run(const options *o, host_error *error)
 int main(int argc, char **argv)
 {
     static char program[] = "gear-plan";
-    options o = {.windows = WINDOWS_DEFAULT, .exact = {{GEAR_EXACT_AUTO}, 1}};
+    options o = {.windows = WINDOWS_DEFAULT, .exact = {{GEAR_EXACT_AUTO}, 1, RECENT, false}};
     host_error error = {0};
     const struct argp_child children[] = {{&device_argp, 0, NULL, 5}, {0}};
     const struct argp parser = {option_table, parse, NULL, doc, children, NULL, NULL};

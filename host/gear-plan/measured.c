@@ -9,11 +9,11 @@
 #include "fingerprint.h"
 #include "report.h"
 
-enum { WINDOW = 64, RECENT = 64 };
+enum { WINDOW = 64 };
 
-recipe measured_base(uint32_t exact_first)
+recipe measured_base(const exact_choices *exact, uint32_t choice)
 {
-    return (recipe){.exact_first = exact_first, .window = WINDOW, .recent = RECENT};
+    return (recipe){.exact_first = exact->first[choice], .window = WINDOW, .recent = exact->recent};
 }
 
 bool measured_create(const capture *c, const exact_choices *exact, bool quick, measured *out, host_error *error)
@@ -52,21 +52,19 @@ static gear_codec_pair one_sided(const measured *m, plan_side side, uint32_t ind
     return pair;
 }
 
-static recipe recipe_of(const gear_codec_pair *pair, uint32_t exact_first)
+static recipe recipe_of(const measured *m, const gear_codec_pair *pair, uint32_t choice)
 {
-    recipe r = measured_base(exact_first);
+    recipe r = measured_base(&m->exact, choice);
     r.codecs = *pair;
     return r;
 }
 
-/* Bits a value of a whole pair, on the first input. */
-static bool measure_bits(measurer *m, const capture *c, const gear_codec_pair *pair, uint32_t exact_first, double *bits,
-                         host_error *error)
+/* Bits a value of a recipe, on the first input. */
+static bool measure_bits(measurer *tool, const capture *c, const recipe *r, double *bits, host_error *error)
 {
     const input *in = &c->inputs[0];
-    const recipe r = recipe_of(pair, exact_first);
     sample s;
-    if (!measure_attention(m, &r, in, &s, error))
+    if (!measure_attention(tool, r, in, &s, error))
         return false;
     if (!s.compressed)
         return fail(error, EXIT_INPUT, "%llu tokens are too few: none is compressed", (unsigned long long)in->tokens);
@@ -93,14 +91,15 @@ static bool measure_losses(measurer *m, const capture *c, const recipe *r, doubl
 
 /* What the bits of two candidates, each beside halves, have too much when they are added: halves, and what a pair has once. By
  * the probes. */
-static bool measure_shared(measurer *tool, const capture *c, const measured *m, uint32_t exact_first, double *bits,
+static bool measure_shared(measurer *tool, const capture *c, const measured *m, uint32_t choice, double *bits,
                            host_error *error)
 {
     const gear_codec_pair k = one_sided(m, PLAN_K, m->sides[PLAN_K].probe), v = one_sided(m, PLAN_V, m->sides[PLAN_V].probe);
     const gear_codec_pair both = {k.k, v.v};
+    const recipe recipes[] = {recipe_of(m, &k, choice), recipe_of(m, &v, choice), recipe_of(m, &both, choice)};
     double of_k, of_v, of_both;
-    if (!measure_bits(tool, c, &k, exact_first, &of_k, error) || !measure_bits(tool, c, &v, exact_first, &of_v, error) ||
-        !measure_bits(tool, c, &both, exact_first, &of_both, error))
+    if (!measure_bits(tool, c, &recipes[0], &of_k, error) || !measure_bits(tool, c, &recipes[1], &of_v, error) ||
+        !measure_bits(tool, c, &recipes[2], &of_both, error))
         return false;
     *bits = of_k + of_v - of_both;
     return true;
@@ -113,19 +112,20 @@ bool measure_candidates(const capture *c, const device *dev, gear_context *conte
     double shared[MAX_EXACT];
     bool ok = true;
     for (uint32_t v = 0; ok && v < m->exact.count; ++v)
-        ok = measure_shared(&tool, c, m, m->exact.first[v], &shared[v], error);
+        ok = measure_shared(&tool, c, m, v, &shared[v], error);
     for (int s = 0; ok && s < PLAN_SIDES; ++s)
         for (uint32_t i = 0; ok && i < m->sides[s].count; ++i) {
             const gear_codec_pair pair = one_sided(m, (plan_side)s, i);
-            const recipe r = recipe_of(&pair, m->exact.first[0]);
+            const recipe first = recipe_of(m, &pair, 0);
             progress_add(&bar, 0, m->sides[s].items[i].name);
             for (uint32_t v = 0; ok && v < m->exact.count; ++v) {
                 /* A pair's bits are the mean of its sides'. */
                 double *bits = &m->bits[v][s][i];
-                ok = measure_bits(&tool, c, &pair, m->exact.first[v], bits, error);
+                const recipe r = recipe_of(m, &pair, v);
+                ok = measure_bits(&tool, c, &r, bits, error);
                 *bits = 2 * *bits - shared[v];
             }
-            ok = ok && measure_losses(&tool, c, &r, m->loss[s] + i, error);
+            ok = ok && measure_losses(&tool, c, &first, m->loss[s] + i, error);
             progress_add(&bar, 1, m->sides[s].items[i].name);
         }
     progress_end(&bar);

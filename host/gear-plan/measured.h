@@ -6,15 +6,17 @@
 #include "candidates.h"
 #include "capture.h"
 
-/* How many first tokens may stay exact: gear_cache_desc's exact_first. */
+/* What plans do not compress, in the terms of gear_cache_desc: how many first tokens may stay exact, and the recent ones. */
 enum { MAX_EXACT = 4 };
 typedef struct exact_choices {
     uint32_t first[MAX_EXACT];
     uint32_t count; /* at least 1 */
+    uint32_t recent;
+    bool presets_too; /* presets have this `recent`, not their own */
 } exact_choices;
 
-/* What a plan does not compress: a window of 64, recent 64, so many first tokens. */
-recipe measured_base(uint32_t exact_first);
+/* The recipe of a plan, its codecs still to be set: a window of 64, and what stays exact by this choice. */
+recipe measured_base(const exact_choices *exact, uint32_t choice);
 
 typedef struct measured {
     candidate_list sides[PLAN_SIDES];

@@ -49,10 +49,11 @@ static json_t *fingerprint_json(const measured *m)
 
 bool measured_write(const measured *m, out_file *file, host_error *error)
 {
-    json_t *root = json_pack("{sI sI sI so so sb so so so}", "layers", (json_int_t)m->layers, "tokens", (json_int_t)m->tokens,
-                             "prompt", (json_int_t)m->prompt, "fingerprint", fingerprint_json(m), "exact_first", exact_json(m),
-                             "weighed", m->weighed, "weight", reals(m->weight, m->layers), side_names[PLAN_K],
-                             side_json(m, PLAN_K), side_names[PLAN_V], side_json(m, PLAN_V));
+    json_t *root =
+        json_pack("{sI sI sI so so sI sb so so so}", "layers", (json_int_t)m->layers, "tokens", (json_int_t)m->tokens, "prompt",
+                  (json_int_t)m->prompt, "fingerprint", fingerprint_json(m), "exact_first", exact_json(m), "recent",
+                  (json_int_t)m->exact.recent, "weighed", m->weighed, "weight", reals(m->weight, m->layers), side_names[PLAN_K],
+                  side_json(m, PLAN_K), side_names[PLAN_V], side_json(m, PLAN_V));
     const bool ok = report_write(root, file, error);
     json_decref(root);
     return ok;
@@ -109,14 +110,12 @@ static bool has_value(const json_t *root, const char *name, json_t *wanted)
 
 bool measured_read(const char *path, measured *m, host_error *error)
 {
-    json_error_t where;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+    json_t *root = report_read(path, error);
     if (!root)
-        return where.line > 0 ? fail(error, EXIT_INPUT, "%s: line %d: %s", path, where.line, where.text)
-                              : fail(error, EXIT_INPUT, "%s: %s", path, where.text);
+        return false;
     bool ok = is_number(root, "layers", m->layers) && is_number(root, "tokens", m->tokens) &&
               is_number(root, "prompt", m->prompt) && has_value(root, "fingerprint", fingerprint_json(m)) &&
-              has_value(root, "exact_first", exact_json(m)) &&
+              has_value(root, "exact_first", exact_json(m)) && is_number(root, "recent", m->exact.recent) &&
               read_reals(json_object_get(root, "weight"), m->weight, m->layers) &&
               read_side(json_object_get(root, side_names[PLAN_K]), PLAN_K, m) &&
               read_side(json_object_get(root, side_names[PLAN_V]), PLAN_V, m);

@@ -49,6 +49,8 @@ bool plans_add_presets(const workshop *shop, double most, plan_list *list, host_
         if (!p || !recipe_preset(name, shop->captured->inputs[0].head_dim, &p->codecs.base, error))
             return false;
         p->codecs.layers[0] = p->codecs.base.codecs;
+        if (shop->measured->exact.presets_too)
+            p->codecs.base.recent = shop->measured->exact.recent;
         snprintf(p->name, sizeof p->name, "%s", name);
         double least;
         if (!plan_least_bits(shop, p, &least, error))
@@ -85,7 +87,7 @@ static bool allocate_layers(const measured *m, const variant *how, double target
     for (uint32_t l = 0; ok && l < m->layers; ++l)
         p->codecs.layers[l] =
             (gear_codec_pair){m->sides[PLAN_K].items[chosen[l]].codec, m->sides[PLAN_V].items[chosen[m->layers + l]].codec};
-    p->codecs.base = measured_base(m->exact.first[how->exact]);
+    p->codecs.base = measured_base(&m->exact, how->exact);
     p->codecs.base.codecs = p->codecs.layers[0];
     free(options);
     free(items);

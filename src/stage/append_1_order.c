@@ -23,8 +23,10 @@ gear_status gear__append_1_order(gear__stream *stream, const gear__round *round,
                               GEAR__ARG(round->seqs),       GEAR__ARG(round->jobs),    GEAR__ARG(round->num_rows),
                               GEAR__ARG(round->sums),       GEAR__ARG(round->weights), GEAR__ARG(round->weights_offset),
                               GEAR__ARG(round->has_weights)};
-    const size_t global[3] = {64 * (size_t)round->num_jobs, variant->shape.kv_heads, 1};
+    const size_t items = variant->append.work_items;
+    const size_t global[3] = {items * round->num_jobs, variant->shape.kv_heads, 1};
     gear_status status = find_moments(stream, round, k, error);
     return status ? status
-                  : gear__run(stream, variant->kernel[GEAR__KERNEL_ORDER][0], args, GEAR__COUNT_OF(args), global, error);
+                  : gear__run_sized(stream, variant->kernel[GEAR__KERNEL_ORDER][0], args, GEAR__COUNT_OF(args), global, items,
+                                    error);
 }

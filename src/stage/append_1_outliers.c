@@ -9,7 +9,7 @@ static gear_status mark_channels(gear__stream *stream, const gear__round *round,
     cl_uint heads = variant->shape.kv_heads;
     const gear__arg args[] = {GEAR__ARG(round->jobs), GEAR__ARG(is_v), GEAR__ARG(round->num_rows), GEAR__ARG(round->x),
                               GEAR__ARG(round->mask)};
-    const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_CHANNELS, &variant->append);
+    const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_CHANNELS, &variant->append, variant->shape.head_dim);
     const size_t global[3] = {items * variant->shape.head_dim / VECTORS, heads, round->num_jobs};
     return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_CHANNELS][is_v], args, GEAR__COUNT_OF(args), global,
                            items, error);
@@ -23,7 +23,7 @@ static gear_status mark_tokens(gear__stream *stream, const gear__round *round, u
     cl_uint per_end = gear__outlier_per_end(side->outlier_fraction, length, length);
     const gear__arg args[] = {GEAR__ARG(per_end), GEAR__ARG(round->num_rows), GEAR__ARG(heads), GEAR__ARG(round->x),
                               GEAR__ARG(round->mask)};
-    const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_TOKENS, &variant->append);
+    const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_TOKENS, &variant->append, variant->shape.head_dim);
     const size_t global[3] = {items * round->num_rows / VECTORS, 1, 1};
     return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_TOKENS][is_v], args, GEAR__COUNT_OF(args), global,
                            items, error);
@@ -38,7 +38,7 @@ static gear_status mark_blocks(gear__stream *stream, const gear__round *round, u
     const gear__arg args[] = {
         GEAR__ARG(variant->words),  GEAR__ARG(is_v),   GEAR__ARG(m->pool),         GEAR__ARG(m->table), GEAR__ARG(round->jobs),
         GEAR__ARG(round->row_jobs), GEAR__ARG(budget), GEAR__ARG(round->num_rows), GEAR__ARG(round->x), GEAR__ARG(round->mask)};
-    const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_BLOCK, &variant->append);
+    const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_BLOCK, &variant->append, variant->shape.head_dim);
     const size_t global[3] = {items * round->num_rows / GEAR__BLOCK, variant->shape.kv_heads, 1};
     return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_BLOCK][is_v], args, GEAR__COUNT_OF(args), global,
                            items, error);

@@ -11,7 +11,7 @@ static gear_status run(gear__stream *stream, const gear__round *round, uint32_t 
     const gear__arg args[] = {GEAR__ARG(variant->words), GEAR__ARG(is_v),        GEAR__ARG(m->pool),
                               GEAR__ARG(m->table),       GEAR__ARG(round->jobs), GEAR__ARG(round->num_rows),
                               GEAR__ARG(round->r),       GEAR__ARG(round->a)};
-    const size_t items = gear__kernel_items(id, &variant->append);
+    const size_t items = gear__kernel_items(id, &variant->append, variant->shape.head_dim);
     const size_t global[3] = {items * groups, variant->shape.kv_heads, round->num_jobs};
     return gear__run_sized(stream, variant->kernel[id][is_v], args, GEAR__COUNT_OF(args), global, items, error);
 }
@@ -22,16 +22,18 @@ gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *roun
     const size_t rows = (size_t)round->longest * GEAR__BLOCK;
     const size_t parts = (rows + GEAR__FIT_ROWS - 1) / GEAR__FIT_ROWS;
     const size_t gram_parts = (rows + GEAR__GRAM_ROWS - 1) / GEAR__GRAM_ROWS;
-    const uint32_t gram_items = gear__kernel_items(GEAR__KERNEL_LOWRANK_GRAM, &variant->append);
-    const size_t gram_groups =
-        gear__append_is_cpu_form(&variant->append) ? 1 : GEAR__GRAM_GROUPS(variant->shape.head_dim, gram_items);
+    const uint32_t head_dim = variant->shape.head_dim;
+    const uint32_t gram_items = gear__kernel_items(GEAR__KERNEL_LOWRANK_GRAM, &variant->append, head_dim);
+    const size_t gram_groups = variant->append.has_tensor_cores             ? GEAR__GRAM_NV_GROUPS(head_dim)
+                               : gear__append_is_cpu_form(&variant->append) ? 1
+                                                                            : GEAR__GRAM_GROUPS(head_dim, gram_items);
     const struct {
         gear__kernel_id id;
         size_t groups;
     } steps[] = {{GEAR__KERNEL_LOWRANK_GRAM, gram_parts * gram_groups},
                  {GEAR__KERNEL_LOWRANK_ITERATE, 1},
                  {GEAR__KERNEL_LOWRANK_PROJECT, parts},
-                 {GEAR__KERNEL_LOWRANK_STORE, 1}};
+                 {GEAR__KERNEL_LOWRANK_STORE, gear__append_is_cpu_form(&variant->append) ? 1 : parts}};
     const uint32_t least = gear__append_is_cpu_form(&variant->append) ? 1 : 2; /* blocks of a fit by the kernel that is next */
     gear_status status = GEAR_OK;
     if (round->shortest < least) {

@@ -7,7 +7,7 @@ gear_status gear__append_5_store(gear__stream *stream, const gear__round *round,
     const gear__variant *variant = m->variant;
     const size_t blocks[3] = {round->num_rows, variant->shape.kv_heads, 1};
     const size_t jobs[3] = {GEAR__WORK_GROUP * (size_t)round->num_jobs, 1, 1};
-    const size_t store_items = gear__kernel_items(GEAR__KERNEL_STORE, &variant->append);
+    const size_t store_items = gear__kernel_items(GEAR__KERNEL_STORE, &variant->append, variant->shape.head_dim);
     const size_t store_blocks[3] = {store_items * round->num_rows / GEAR__BLOCK, variant->shape.kv_heads, 1};
 
     const gear__arg count[] = {GEAR__ARG(variant->words), GEAR__ARG(m->pool),         GEAR__ARG(m->table),

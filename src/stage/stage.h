@@ -69,7 +69,7 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
                         const gear__append_tile *append, const char **stem, const char **name, gear__options *options);
 /* Work-items of a work-group of a kernel other than GEAR__KERNEL_PARTIAL. */
-uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append);
+uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim);
 /* Whether a kernel has a form of its own for CPU devices. */
 int gear__kernel_has_cpu_form(gear__kernel_id id);
 

@@ -25,6 +25,8 @@
 
 #define STEMS_BYTES 256u
 
+#define GRAM_REGISTERS 128u /* three work-groups of five warps on a multiprocessor */
+
 /* Work-items of a work-group: GEAR__WORK_GROUP, or a field of gear__append_tile. */
 typedef enum items_rule { ITEMS_64, ITEMS_TILE, ITEMS_MOST } items_rule;
 
@@ -41,7 +43,7 @@ static const struct {
     [GEAR__KERNEL_UPLOAD_ROWS] = {"upload", "gear_k_upload_rows", STAGED},
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", STAGED},
     [GEAR__KERNEL_MOMENTS] = {"append_1_order", "gear_k_append_1_moments", STAGED, ITEMS_TILE},
-    [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", STAGED},
+    [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", STAGED, ITEMS_TILE},
     [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", STAGED | PER_SIDE},
     [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", STAGED},
     [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", STAGED | PER_SIDE, ITEMS_MOST,
@@ -59,13 +61,13 @@ static const struct {
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", STAGED | PER_SIDE, ITEMS_TILE,
                               "append_4_lowrank_cpu", "gear_k_append_4_lowrank_whole_cpu"},
     [GEAR__KERNEL_LOWRANK_BLOCK] = {"append_4_lowrank", "gear_k_append_4_lowrank_block", STAGED | PER_SIDE, ITEMS_MOST},
-    [GEAR__KERNEL_LOWRANK_GRAM] = {"append_4_lowrank", "gear_k_append_4_lowrank_gram", STAGED | PER_SIDE, ITEMS_MOST,
+    [GEAR__KERNEL_LOWRANK_GRAM] = {"append_4_lowrank_gram", "gear_k_append_4_lowrank_gram", STAGED | PER_SIDE, ITEMS_MOST,
                                    "append_4_lowrank_cpu", "gear_k_append_4_lowrank_gram_cpu"},
-    [GEAR__KERNEL_LOWRANK_ITERATE] = {"append_4_lowrank", "gear_k_append_4_lowrank_iterate", STAGED | PER_SIDE, ITEMS_MOST,
+    [GEAR__KERNEL_LOWRANK_ITERATE] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_iterate", STAGED | PER_SIDE, ITEMS_MOST,
                                       "append_4_lowrank_cpu", "gear_k_append_4_lowrank_iterate_cpu"},
-    [GEAR__KERNEL_LOWRANK_PROJECT] = {"append_4_lowrank", "gear_k_append_4_lowrank_project", STAGED | PER_SIDE, ITEMS_TILE,
+    [GEAR__KERNEL_LOWRANK_PROJECT] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_project", STAGED | PER_SIDE, ITEMS_TILE,
                                       "append_4_lowrank_cpu", "gear_k_append_4_lowrank_project_cpu"},
-    [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank", "gear_k_append_4_lowrank_store", STAGED | PER_SIDE, ITEMS_MOST,
+    [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_store", STAGED | PER_SIDE, ITEMS_TILE,
                                     "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", SIDED},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", SIDED},
@@ -227,13 +229,25 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
     nvidia_side_options(options, v, "V");
 }
 
+/* Whether a kernel is the one that has a form for tensor cores. */
+static int is_tensor_form(int id, const gear__append_tile *append)
+{
+    return id == GEAR__KERNEL_LOWRANK_GRAM && append->has_tensor_cores;
+}
+
 static const char *stem_of(int id, const gear__append_tile *append)
 {
+    if (is_tensor_form(id, append)) {
+        return "append_4_lowrank_gram_nvidia";
+    }
     return gear__append_is_cpu_form(append) && kernels[id].cpu_stem ? kernels[id].cpu_stem : kernels[id].stem;
 }
 
-uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append)
+uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim)
 {
+    if (is_tensor_form((int)id, append)) {
+        return 32u * GEAR__GRAM_NV_WARPS(head_dim);
+    }
     if (gear__append_is_cpu_form(append) && kernels[id].cpu_stem) {
         return 1;
     }
@@ -258,8 +272,11 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if ((append && is_left_out(id, append)) || !has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
-    *stem = stem_of((int)id, append);
+    *stem = append ? stem_of((int)id, append) : kernels[id].stem;
     *name = is_cpu && kernels[id].cpu_name ? kernels[id].cpu_name : kernels[id].name;
+    if (append && is_tensor_form((int)id, append)) {
+        *name = "gear_k_append_4_lowrank_gram_nvidia";
+    }
     if (id == GEAR__KERNEL_PARTIAL && tile->kernel == GEAR_ATTEND_CPU) {
         *stem = "attend_1_partial_cpu";
         *name = "gear_k_attend_1_partial_cpu";
@@ -267,6 +284,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     gear__options_begin(options);
     if (id == GEAR__KERNEL_PARTIAL && tile->registers) {
         gear__options_registers(options, tile->registers);
+    }
+    if (append && is_tensor_form((int)id, append)) {
+        gear__options_registers(options, GRAM_REGISTERS);
     }
     if (uses & OPT_DIM) {
         gear__options_int(options, "HEAD_DIM", (long)shape->head_dim);
@@ -316,10 +336,10 @@ static void program_stems(gear__kernel_id id, const char *stem, const gear__appe
         return;
     }
     for (int i = 0; i < GEAR__NUM_KERNELS; i++) {
-        int first_of_file = i == 0 || strcmp(kernels[i].stem, kernels[i - 1].stem) != 0;
         int joined = is_pocl && (kernels[i].uses & OPTIONS) == options;
         joined = joined && !(append->is_fused && is_replaced((gear__kernel_id)i));
         const char *file = stem_of(i, append);
+        int first_of_file = i == 0 || strcmp(file, stem_of(i - 1, append)) != 0;
         if (first_of_file && (joined || !strcmp(file, stem))) {
             length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", file);
         }
@@ -338,7 +358,8 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
     }
     program_stems(id, stem, &variant->append, device->caps.is_pocl, stems);
     gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
-    size_t items = id == GEAR__KERNEL_PARTIAL ? variant->tile.work_items : gear__kernel_items(id, &variant->append);
+    size_t items = id == GEAR__KERNEL_PARTIAL ? variant->tile.work_items
+                                              : gear__kernel_items(id, &variant->append, variant->shape.head_dim);
     return status ? status : gear__kernel_check(device, *kernel, name, items, error);
 }
 

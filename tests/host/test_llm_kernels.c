@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../host/common/query_squares.h"
 #include "../../host/gear-llm/gguf_blocks.h"
 #include "../../host/gear-llm/linear.h"
 
@@ -363,17 +364,19 @@ Test(llm_kernels, query_squares_are_means)
     cl_kernel kernel = get("query_squares", &(kernel_options){0});
     cr_assert(KERNELS_RUN(k, kernel, &range, &error, KERNEL_ARG(in), KERNEL_ARG(starts), KERNEL_ARG(group), KERNEL_ARG(to)));
     download(to, out, sizeof out);
-    for (int s = 0; s < SEQUENCES; ++s)
-        for (int h = 0; h < KV; ++h)
-            for (int c = 0; c < DIM; ++c) {
-                double sum = 0;
-                for (cl_uint row = first[s]; row < first[s + 1]; ++row)
-                    for (int j = 0; j < GROUP; ++j) {
-                        double value = (double)q[((row * KV + (cl_uint)h) * GROUP + (cl_uint)j) * DIM + (cl_uint)c];
-                        sum += value * value;
-                    }
-                cr_assert_float_eq((double)out[(s * KV + h) * DIM + c], sum / ((first[s + 1] - first[s]) * GROUP), 1e-5);
-            }
+    for (int s = 0; s < SEQUENCES; ++s) {
+        float expected[KV * DIM];
+        const query_rows rows = {.q = q + (size_t)first[s] * KV * GROUP * DIM,
+                                 .stride_head = DIM,
+                                 .stride_token = (size_t)KV * GROUP * DIM,
+                                 .tokens = first[s + 1] - first[s],
+                                 .heads = KV * GROUP,
+                                 .kv_heads = KV,
+                                 .head_dim = DIM};
+        query_squares(&rows, expected);
+        for (int i = 0; i < KV * DIM; ++i)
+            cr_assert_float_eq(out[s * KV * DIM + i], expected[i], 1e-5f);
+    }
     clReleaseMemObject(in);
     clReleaseMemObject(starts);
 }

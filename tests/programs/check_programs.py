@@ -297,6 +297,13 @@ def llm_wrong_input(program, model, folder):
                         ("need 21 from token", "4")):
         llm_refuse(program, part, "eval", "--model", model, "--text", f"{os.path.join(folder, 'brief.txt')}@{first}",
                    "--prefill", "10", "--decode", "10")
+    foreign = file_of("foreign.txt", b"ab Z")
+    llm_refuse(program, f"{foreign}: byte 2 ", "eval", "--model", model, "--text", foreign, "--prefill", "1", "--decode", "1")
+    llm_refuse(program, f"{foreign}: byte 2 ", "generate", "--model", model, "--prompt-file", foreign)
+    llm_refuse(program, "--prompt: byte 0 ", "generate", "--model", model, "--prompt", "Z")
+    for why, path in (("cannot read", os.path.join(folder, "")), ("No such file", os.path.join(folder, "none.json")),
+                      ("line 1: ", file_of("words.json", b"none"))):
+        llm_refuse(program, f" {path}: {why}", "generate", "--model", model, *prompt, "--kv", path)
     llm_refuse(program, "takes", "batch", "--synth", "tiny", "--memory", "10K")
     llm_refuse(program, "--memory", "batch", "--synth", "tiny", "--memory", "1e14G")
     llm_refuse(program, "--most", "batch", "--synth", "tiny", "--memory", "1G", "--most", "4294967295")
@@ -350,6 +357,11 @@ def plan_model(program, llm_program, data, folder):
     texts = [part for part in windows if part.endswith(".txt")]
     turned = [{texts[0]: texts[1], texts[1]: texts[0]}.get(part, part) for part in command]
     need(measured in refuse(*turned, "--bits", "2.6", "--out", again), "measurements of the same texts in another order")
+    setting = ("--exact-first", "4", "--recent", "0", "--bits", "2.9", "--out", again)
+    need(measured in refuse(*command, *setting), "measurements with other exact tokens")
+    os.remove(measured)
+    succeed(*command, *setting)
+    need((read_json(again)["exact_first"], read_json(again)["recent"]) == (4, 0), f"{read_json(again)}")
     with open(measured, "w", encoding="utf-8") as file:
         file.write('{"layers": 3}')
     need(measured in refuse(*command, "--bits", "2.6", "--out", again), "measurements of another model")

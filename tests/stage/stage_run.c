@@ -25,6 +25,7 @@ int stage_other_form(stage_bench *bench, uint32_t kernels)
     const int has_128 = bench->device.caps.max_work_group >= 128;
     bench->append.work_items = bench->append.work_items == 1 && has_128 ? 128 : 64;
     bench->append.most_items = bench->append.work_items == 64 ? 64 : bench->append.most_items;
+    bench->append.has_tensor_cores = bench->append.has_tensor_cores && bench->append.work_items != 64;
     return 1;
 }
 

@@ -22,6 +22,6 @@ Test(append_1_order, equals_the_reference)
 
 Test(append_1_order, equals_the_reference_on_other_work_groups)
 {
-    const gear__append_tile tile = {64, 64, 0, 0};
+    const gear__append_tile tile = {.work_items = 64, .most_items = 64};
     stage_run_tiled("append_1_order of 64", STAGE_ORDER, KERNELS, &tile, check);
 }

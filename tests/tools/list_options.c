@@ -77,12 +77,13 @@ static void add_attend(const gear__shape *shape, uint32_t max_rows)
     }
 }
 
-/* The compressor with and without its fused kernel, for a GPU and for a CPU device, and for a GPU of small work-groups. */
+/* The compressor with and without its fused kernel, for a GPU and for a CPU device, for a GPU of small work-groups, and for one
+ * with tensor cores. */
 static const struct {
     gear__append_tile tile;
     const char *gates;
-} append_tiles[] = {{{128, 256, 0, 0}, ""},   {{128, 256, 1, 1}, ""},   {{1, 256, 0, 0}, "lint"},
-                    {{1, 256, 1, 0}, "lint"}, {{64, 64, 0, 0}, "lint"}, {{64, 64, 1, 1}, "lint"}};
+} append_tiles[] = {{{128, 256, 0, 0, 0}, ""},   {{128, 256, 1, 1, 1}, ""},   {{1, 256, 0, 0, 0}, "lint"},
+                    {{1, 256, 0, 1, 0}, "lint"}, {{64, 64, 0, 0, 0}, "lint"}, {{64, 64, 0, 1, 1}, "lint"}};
 
 /* Every kernel but that of attention. */
 static void add_append(const gear__shape *shape, const gear__append_tile *tile, const char *gates)
@@ -96,7 +97,8 @@ static void add_append(const gear__shape *shape, const gear__append_tile *tile, 
                 gear__kernel_recipe((gear__kernel_id)id, shape, is_v, NULL, tile, &stem, &name, &options)) {
                 /* others do not depend on the tile */
                 int is_tiled = strstr(options.text, " ITEMS=") != NULL || strstr(stem, "_cpu") != NULL;
-                add(stem, without_language(options.text), is_tiled ? gates : "");
+                int is_nvidia = strstr(stem, "_nvidia") != NULL;
+                add(stem, without_language(options.text), is_nvidia ? "nvidia" : is_tiled ? gates : "");
             }
         }
     }

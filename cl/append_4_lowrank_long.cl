@@ -1,0 +1,256 @@
+/* append_4_lowrank_long: L = A B^T, the rank-r fit of the residual of one KV head over one segment, by block power iteration
+ * (paper, Algorithm 2) on the matrix G = R^T R: for fits of more than GEAR__FIT_DIRECT_BLOCKS blocks; shorter ones are
+ * append_4_lowrank.cl's. The residual is read twice, however many passes there are. Convention: docs/design.md, rule 8.
+ * Reference: src/ref/append_4_lowrank.c. r is [head][row][head_dim].
+ *     gram      (append_4_lowrank_gram.cl) G of each part of GEAR__GRAM_ROWS rows by itself
+ *     iterate   adds the parts; B <- orthonormal G B; then columns C of the same span with C^T G C diagonal, and G C
+ *     project   Y = R C, whose columns are orthogonal; leaves squares and largest of each part of GEAR__FIT_ROWS rows
+ *     store     A = Y T and B = G C T, T the lengths of A's columns inverted; rounds and stores them
+ * G has half the digits of R: a column that is 1000 times as short as the longest is lost in its rounding, and left out. Stored
+ * in halves the longest is rounded by more than that.
+ * Work-groups are (part, KV head, job). */
+#include "lowrank_gram.clh"
+#include "reduce.clh"
+
+#ifndef ITEMS
+#  error "ITEMS is missing"
+#endif
+#if MOST_ITEMS < 64 || ITEMS < 64
+#  error "a work-group has 64 work-items or more"
+#endif
+
+/* The fit of a work-group, which returns where there is none or a short one. */
+#define LONG_BEGIN(group_part, num_parts)                                                                                      \
+  const uint lid = (uint)get_local_id(0), part = (group_part), head = (uint)get_group_id(1);                                   \
+  const gear_fit f =                                                                                                           \
+      gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, part, head); \
+  if (f.parts < 2u || part >= (num_parts)) {                                                                                   \
+    return;                                                                                                                    \
+  }
+
+/* G, whole, from the tiles of its parts. */
+GEAR__INLINE void gear_gram_add_parts(const gear_fit *f, uint lid)
+{
+    __global float *to = gear_gram(f);
+    const uint parts = gear_gram_parts(f);
+    for (uint i = lid; i < 256u * GEAR__GRAM_TILES(HEAD_DIM); i += MOST_ITEMS) {
+        const uint2 place = gear_gram_place(i / 256u);
+        const uint row = place.x + i / 8u % 32u, column = place.y + i % 8u * 4u;
+        __global const float *from = gear_gram_part(f, 0u) + 4u * i;
+        float4 sum = 0.0f;
+#pragma unroll 8
+        for (uint part = 0; part < parts; part++) {
+            sum += vload4(0, from + part * GEAR__GRAM_PART(HEAD_DIM));
+        }
+        if (row < HEAD_DIM && column < HEAD_DIM) {
+            vstore4(sum, 0, to + row * HEAD_DIM + column);
+            if (place.x != place.y) {
+                to[column * HEAD_DIM + row] = sum.x;
+                to[(column + 1u) * HEAD_DIM + row] = sum.y;
+                to[(column + 2u) * HEAD_DIM + row] = sum.z;
+                to[(column + 3u) * HEAD_DIM + row] = sum.w;
+            }
+        }
+    }
+    barrier(CLK_GLOBAL_MEM_FENCE);
+}
+
+GEAR__INLINE void gear_iterate(const gear_fit *f, const gear_gram_desk *d, const gear_gram_own *own, uint width, uint lid)
+{
+    gear_gram_iterate(f, d, own, width, lid);
+    for (uint i = lid; i < width * HEAD_DIM; i += MOST_ITEMS) {
+        const uint j = i / HEAD_DIM, c = i % HEAD_DIM;
+        f->slots[i] = GRAM_AT(d->basis, c, j);
+        gear_fit_b(f)[i] = GRAM_AT(d->product, c, j);
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_4_lowrank_iterate(FIT_ARGUMENTS)
+{
+    GRAM_DESK
+    LONG_BEGIN(0u, f.parts)
+    gear_gram_own own;
+    gear_gram_add_parts(&f, lid);
+    gear_gram_keep(&f, &own, lid);
+    if (f.rank > 4u) {
+        gear_iterate(&f, &d, &own, 8u, lid);
+    } else {
+        gear_iterate(&f, &d, &own, 4u, lid);
+    }
+}
+
+/* A row of the residual is read by PROJECT_LANES work-items, 8 channels each, PROJECT_ROWS rows side by side and 4 below each
+ * other. Sums of the lanes of a row lie side by side in local memory, rows in different banks. */
+#define PROJECT_LANES (HEAD_DIM / 8u)
+#define PROJECT_ROWS  (ITEMS / PROJECT_LANES)
+#define PROJECT_CHUNK (4u * PROJECT_ROWS)
+#define PROJECT_PITCH (PROJECT_LANES + 1u)
+
+/* R C of 8 channels. */
+GEAR__INLINE float4 gear_project_8(float4 low, float4 high, const float4 c[8])
+{
+    float4 sum = low.x * c[0];
+    sum = fma((float4)(low.y), c[1], sum);
+    sum = fma((float4)(low.z), c[2], sum);
+    sum = fma((float4)(low.w), c[3], sum);
+    sum = fma((float4)(high.x), c[4], sum);
+    sum = fma((float4)(high.y), c[5], sum);
+    sum = fma((float4)(high.z), c[6], sum);
+    return fma((float4)(high.w), c[7], sum);
+}
+
+/* 8 channels of 4 rows of the chunk that begins at `row`; the last row again where there are no more. */
+GEAR__INLINE void gear_project_read(const gear_fit *f, float4 x[8], uint row, uint place, uint lane)
+{
+#pragma unroll
+    for (uint n = 0; n < 4u; n++) {
+        const uint at = min(row + n * PROJECT_ROWS + place, f->rows - 1u) * PROJECT_LANES + lane;
+        x[2u * n] = vload4(2u * at, f->residual);
+        x[2u * n + 1u] = vload4(2u * at + 1u, f->residual);
+    }
+}
+
+/* Columns first .. first + 3 of the part: Y to A; squares and largest of each column to what the part leaves. */
+GEAR__INLINE void gear_project(const gear_fit *f, __local float4 *sums, uint first, uint lid)
+{
+    const uint lane = lid % PROJECT_LANES, place = min(lid / PROJECT_LANES, PROJECT_ROWS - 1u), column = first + lid % 4u;
+    __global const float *from = f->slots + first * HEAD_DIM + 8u * lane;
+    __global float *a = f->a + column * f->a_stride;
+    float4 c[8];
+    float square = 0.0f, largest = 0.0f;
+#pragma unroll
+    for (uint i = 0; i < 8u; i++) {
+        c[i] = (float4)(from[i], from[HEAD_DIM + i], from[2 * HEAD_DIM + i], from[3 * HEAD_DIM + i]);
+    }
+    float4 x[8];
+    uint row = 0;
+    gear_project_read(f, x, 0u, place, lane);
+    do {
+        float4 parts[4];
+#pragma unroll
+        for (uint n = 0; n < 4u; n++) {
+            parts[n] = gear_project_8(x[2u * n], x[2u * n + 1u], c);
+        }
+        gear_project_read(f, x, row + PROJECT_CHUNK, place, lane);
+        GRAM_SYNC();
+#pragma unroll
+        for (uint n = 0; n < 4u; n++) {
+            sums[(n * PROJECT_ROWS + place) * PROJECT_PITCH + lane] = parts[n];
+        }
+        GRAM_SYNC();
+        for (uint i = lid; i < 4u * PROJECT_CHUNK; i += ITEMS) {
+            __local const float *at = (__local const float *)(sums + i / 4u * PROJECT_PITCH) + lid % 4u;
+            float y = at[0];
+#pragma unroll
+            for (uint n = 1; n < PROJECT_LANES; n++) {
+                y += at[4u * n];
+            }
+            if (row + i / 4u < f->rows && column < f->rank) {
+                a[row + i / 4u] = y;
+                square = fma(y, y, square);
+                largest = fmax(largest, fabs(y));
+            }
+        }
+        row += PROJECT_CHUNK;
+    } while (row < f->rows);
+    GRAM_SYNC();
+    ((__local float2 *)sums)[lid] = (float2)(square, largest);
+    GRAM_SYNC();
+    if (lid < 4u) {
+        for (uint i = lid + 4u; i < ITEMS; i += 4u) {
+            const float2 other = ((__local float2 *)sums)[i];
+            square += other.x;
+            largest = fmax(largest, other.y);
+        }
+        gear_fit_part(f, f->part)[column] = square;
+        gear_fit_part(f, f->part)[GEAR__MAX_RANK + column] = largest;
+    }
+    GRAM_SYNC();
+}
+
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4_lowrank_project(FIT_ARGUMENTS)
+{
+    __local float4 sums[PROJECT_CHUNK * PROJECT_PITCH > ITEMS / 2u ? PROJECT_CHUNK * PROJECT_PITCH : ITEMS / 2u];
+    LONG_BEGIN((uint)get_group_id(0), f.parts)
+    uint first = 0;
+    do {
+        gear_project(&f, sums, first, lid);
+        first += 4u;
+    } while (first < f.rank);
+}
+
+/* Squares and largest of all parts: 8 columns of both, each by ITEMS / 16 work-items. */
+GEAR__INLINE void gear_store_totals(const gear_fit *f, __local float *room, __local float *totals, uint lid)
+{
+    const uint value = lid % 16u;
+    float total = 0.0f;
+    for (uint part = lid / 16u; part < f->parts; part += ITEMS / 16u) {
+        const float next = value % 8u < f->rank ? gear_fit_part(f, part)[value] : 0.0f;
+        total = value < 8u ? total + next : fmax(total, next);
+    }
+    room[lid] = total;
+    GRAM_SYNC();
+    if (lid < 16u) {
+        for (uint i = lid + 16u; i < ITEMS; i += 16u) {
+            total = lid < 8u ? total + room[i] : fmax(total, room[i]);
+        }
+        totals[lid] = total;
+    }
+    GRAM_SYNC();
+}
+
+/* Length of a column of A, inverted. */
+GEAR__INLINE float gear_store_unit(float square)
+{
+    return square > GEAR_FIT_VANISH ? rsqrt(square) : 0.0f;
+}
+
+/* A of the part and, by the first one, B: unrounded in scratch, and stored. */
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4_lowrank_store(FIT_ARGUMENTS)
+{
+    __local float room[ITEMS], totals[16];
+    __local uint largest[8]; /* of columns of B: floats that are not negative */
+    LONG_BEGIN((uint)get_group_id(0), f.parts)
+    const uint pairs = f.rows / 2u, halves = HEAD_DIM / 2u;
+    if (lid < 8u) {
+        largest[lid] = 0u;
+    }
+    gear_store_totals(&f, room, totals, lid);
+    for (uint n = lid; n < pairs; n += ITEMS) {
+        __global uchar *columns = gear_fit_column_a(&f, part * (GEAR__FIT_ROWS / 64u) + n / 32u, 0u);
+        float2 a[8];
+#pragma unroll
+        for (uint j = 0; j < 8u; j++) {
+            a[j] = j < f.rank ? vload2(n, f.a + j * f.a_stride) : 0.0f;
+        }
+#pragma unroll
+        for (uint j = 0; j < 8u; j++) {
+            if (j < f.rank) {
+                const float unit = gear_store_unit(totals[j]);
+                const uint scale = gear_factor_scale(totals[8u + j] * unit, f.bits);
+                a[j] *= unit;
+                vstore2(a[j], n, f.a + j * f.a_stride);
+                gear_factor_put(columns + j * 8u * f.bits, n % 32u, f.bits, scale, a[j].x, a[j].y);
+                if (n == 0u && part == 0u && f.bits < 16u) {
+                    gear_fit_scales(&f)[j] = (ushort)scale;
+                }
+            }
+        }
+    }
+    for (uint i = lid; i < f.rank * halves && part == 0u; i += ITEMS) {
+        const uint j = i / halves;
+        const float2 b = vload2(i, gear_fit_b(&f)) * gear_store_unit(totals[j]);
+        vstore2(b, i, gear_fit_b(&f));
+        (void)atomic_max(largest + j, as_uint(fmax(fabs(b.x), fabs(b.y))));
+    }
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    for (uint i = lid; i < f.rank * halves && part == 0u; i += ITEMS) {
+        const uint j = i / halves, pair = i % halves;
+        const float2 b = vload2(i, gear_fit_b(&f));
+        const uint scale = gear_factor_scale(as_float(largest[j]), f.bits);
+        gear_factor_put(gear_fit_column_b(&f, j), pair, f.bits, scale, b.x, b.y);
+        if (pair == 0u && f.bits < 16u) {
+            gear_fit_scales(&f)[f.rank + j] = (ushort)scale;
+        }
+    }
+}
