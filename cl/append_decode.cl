@@ -1,14 +1,14 @@
-/* append_decode: all of a decode step that completes blocks: a work-group compresses the block of one sequence, KV head and side
- * (block.clh), fits its residual (lowrank_rows.clh), writes its page table entry, and puts the new tokens, all of which stay,
- * into the window. What it works on travels as arguments (GEAR__DECODE_*), so that a step is one launch. The same bits as
- * append_block and append_6_window. Reference: src/ref/append_decode.c.
+/* append_decode: all of a decode step that completes blocks: a work-group compresses the block of one sequence, KV head and
+ * side (block.clh), fits its residual (lowrank_rows.clh), writes its page table entry, and puts the new tokens, all of which
+ * stay, into the window. What it works on travels as arguments (GEAR__DECODE_*), so that a step is one launch. The same bits
+ * as append_block and append_6_window. Reference: src/ref/append_decode.c.
  *
- * A new token takes the place of the block's first in the window: the one work-group that reads a side of the block also writes
- * it. Token weights, for which K's work-group would read V's side, are not for this kernel. A work-group without a block
- * returns early; barriers are not conditional.
+ * A new token takes the place of the block's first in the window: the one work-group that reads a side of the block also
+ * writes it. Token weights, for which K's work-group would read V's side, are not for this kernel. A work-group without a
+ * block returns early; barriers are not conditional.
  *
- * Work-groups: ([K, V], KV heads, sequences). r: [KV head][num_rows][HEAD_DIM], num_rows 64 for each sequence and side with a
- * low-rank part. first_entry: place in the batch of the first sequence. COLUMNS: 4 or 8, no fewer than the ranks of decode
+ * Work-groups: ([K, V], KV heads, sequences). r: [KV head][num_rows][HEAD_DIM], num_rows 64 for each sequence and side with
+ * a low-rank part. first_entry: place in the batch of the first sequence. COLUMNS: 4 or 8, no fewer than the ranks of decode
  * segments, or 0 where there are none. */
 #include "argument_words.clh"
 #include "block.clh"
@@ -28,12 +28,15 @@ GEAR__INLINE uint gear_decode_rank(__global const uint *shape, uint is_v)
 }
 #endif
 
-/* The new tokens of a side. */
-GEAR__INLINE void gear_keep_tokens(const gear_rows *rows, __global ushort *window, uint count, volatile __global uint *health,
-                                   uint lid)
+/* The new tokens of a side, `count`. */
+GEAR__INLINE void gear_keep_tokens(__global const uint *shape, const gear_sequence *seq, __global ushort *window,
+                                   const gear_tensor *k, const gear_tensor *v, uint entry, uint is_v, uint head, uint count,
+                                   volatile __global uint *health, uint lid)
 {
+    const gear_tensor own = is_v ? *v : *k;
+    const gear_rows rows = gear_rows_of(shape, seq, window, &own, entry, is_v, head);
     for (uint i = lid; i < count * (HEAD_DIM / 8); i += ITEMS) {
-        gear_keep_row8(rows, window, rows->length + i / (HEAD_DIM / 8), i % (HEAD_DIM / 8) * 8u, health);
+        gear_keep_row8(&rows, window, seq->length + i / (HEAD_DIM / 8), i % (HEAD_DIM / 8) * 8u, health);
     }
 }
 
@@ -57,10 +60,8 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_d
     gear_block_task task;
     task.seq = (gear_sequence){words.s0, words.s1, words.s3};
     task.entry = first_entry + at;
-    const gear_tensor own = is_v ? v_tensor : k_tensor;
-    const gear_rows rows = gear_rows_of(shape, &task.seq, window, &own, task.entry, is_v, head);
     if (tokens == 0u) {
-        gear_keep_tokens(&rows, window, words.s2, health, lid);
+        gear_keep_tokens(shape, &task.seq, window, &k_tensor, &v_tensor, task.entry, is_v, head, words.s2, health, lid);
         return;
     }
     task.first = words.s6;
@@ -85,7 +86,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_d
     }
     gear_compress_block(&memory, shape, pool, &task, window, &k_tensor, &v_tensor, health, head, is_v, lid);
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-    gear_keep_tokens(&rows, window, words.s2, health, lid);
+    gear_keep_tokens(shape, &task.seq, window, &k_tensor, &v_tensor, task.entry, is_v, head, words.s2, health, lid);
 #if COLUMNS > 0
     if (rank == 0u) {
         return;

@@ -1,6 +1,6 @@
 /* upload: writes words that travel as kernel arguments into a table. The host enqueues it instead of a buffer write, because
- * arguments are copied at enqueue time: no host memory has to outlive the call, and nothing waits. Three kernels: the words as they are; page table
- * entries from runs of them; the jobs of staging blocks from the job list. */
+ * arguments are copied at enqueue time: no host memory has to outlive the call, and nothing waits. Three kernels: the words
+ * as they are; page table entries from runs of them; the jobs of staging blocks from the job list. */
 #include "argument_words.clh"
 #include "layout.h"
 

@@ -13,8 +13,8 @@ static uint32_t full_length(const world *w)
     return w->shape->tokens + w->shape->recipe.recent + w->shape->recipe.window;
 }
 
-/* Every sequence gets its compressed tokens and `length` - 1 in all at once, and one more by itself: together with it they would
- * be compressed, too, where the window is full. */
+/* Every sequence gets its compressed tokens and `length` - 1 in all at once, and one more by itself: together with it they
+ * would be compressed, too, where the window is full. */
 static bool bring_to(world *w, uint32_t length, host_error *error)
 {
     return world_clear(w, error) && world_append_staged(w, 0, length - 1, w->dev->queue, NULL, error) &&

@@ -5,8 +5,8 @@
  * VERB is attend, append or both. Words: decode (the cache is built by decode steps of 64 tokens, one segment a block),
  * shuffled (the blocks lie scattered over the pool), ragged (lengths from half to one and a half times TOKENS), window=N (N
  * more tokens that stay in the window), decode-block (of append, alone: TOKENS are compressed, a multiple of 64, and the window
- * is full, so that the next token of each sequence completes a block). Codec flags are those of gear-info: --preset NAME, or --backbone kivi --k-bits 4 and so
- * on. */
+ * is full, so that the next token of each sequence completes a block). Codec flags are those of gear-info: --preset NAME, or
+ * --backbone kivi --k-bits 4 and so on. */
 #ifndef GEAR_MEASURE_SHAPES_H
 #define GEAR_MEASURE_SHAPES_H
 

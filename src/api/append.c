@@ -1,6 +1,6 @@
-/* append.c: gear_append and gear_flush. A call first plans and takes every record it needs (all or nothing), then enqueues the
- * compressor in rounds of as many tokens as its scratch holds and the window write, or all of a decode step at once, and commits
- * the host state when all is enqueued. */
+/* append.c: gear_append and gear_flush. A call first plans and takes every record it needs (all or nothing), then enqueues
+ * the compressor in rounds of as many tokens as its scratch holds and the window write, or all of a decode step at once, and
+ * commits the host state when all is enqueued. */
 #include <string.h>
 
 #include "api/append_call.h"

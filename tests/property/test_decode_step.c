@@ -220,9 +220,9 @@ static long attend(twins *t)
     return wrap_calls(WRAP_ENQUEUE);
 }
 
-/* A step that completes blocks takes one launch for GEAR__DECODE_SEQS sequences or as many as there is scratch memory for, one
- * that does not takes one for the tokens and those of attention. The list of the appends is uploaded once, at the first step of the second kind; that of attend when there
- * are other blocks to attend on. */
+/* A step that completes blocks takes one launch for GEAR__DECODE_SEQS sequences or as many as there is scratch memory for,
+ * one that does not takes one for the tokens and those of attention. The list of the appends is uploaded once, at the first
+ * step of the second kind; that of attend when there are other blocks to attend on. */
 static void count_launches(twins *t, uint32_t count, const char *name)
 {
     const long uploads = (count * GEAR__SEQ_WORDS + GEAR__UPLOAD_WORDS - 1) / GEAR__UPLOAD_WORDS;
