@@ -22,6 +22,18 @@ GEAR__INLINE void gear_widen(gear_range *r, uint half_x, uint mask)
     r->kept = 1u;
 }
 
+GEAR__INLINE void gear_widen8(gear_range *r, ushort8 x, uchar8 mask)
+{
+    gear_widen(r, x.s0, mask.s0);
+    gear_widen(r, x.s1, mask.s1);
+    gear_widen(r, x.s2, mask.s2);
+    gear_widen(r, x.s3, mask.s3);
+    gear_widen(r, x.s4, mask.s4);
+    gear_widen(r, x.s5, mask.s5);
+    gear_widen(r, x.s6, mask.s6);
+    gear_widen(r, x.s7, mask.s7);
+}
+
 /* Writes the pair: scale, and the zero `zero` halves further. */
 GEAR__INLINE void gear_put_pair(__global ushort *at, uint zero, const gear_range *r, float reciprocal)
 {
@@ -75,8 +87,8 @@ __kernel void gear_k_append_2_range_tokens(__global const uint *shape, uint is_v
         gear_range r = {0.0f, 0.0f, 0u};
         for (uint h = head; h < (all_heads ? heads : head + 1u); h++) {
             ulong at = ((ulong)h * num_rows + row) * HEAD_DIM;
-            for (uint c = first; c < min(first + group, (uint)HEAD_DIM); c++) {
-                gear_widen(&r, x[at + c], mask[at + c]);
+            for (uint c = first; c < min(first + group, (uint)HEAD_DIM); c += 8u) {
+                gear_widen8(&r, vload8(0, x + at + c), vload8(0, mask + at + c));
             }
         }
         gear_put_pair(p.data + gear_pair_index(&p, row & 63u, first), p.zero, &r, reciprocal);

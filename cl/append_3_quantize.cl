@@ -1,6 +1,6 @@
 /* append_3_quantize: codes of one side in fragment order, and the residual R = X - D for the low-rank fit (paper, eq. 4).
  * Convention: docs/design.md, rules 6 and 7. Reference: src/ref/append_3_quantize.c.
- * One work-group of 64 for each (staging block, KV head): the planes are put together in local memory, then copied out. */
+ * A work-group for each (staging block, KV head): the planes are put together in local memory, then copied out. */
 #include "mixed_encode.clh"
 
 #if !defined HEAD_DIM || !defined BITS || !defined IS_V
@@ -12,7 +12,32 @@
 #define PLANE_WORDS (HEAD_DIM * 2 * WIDTH)
 #define HIGH_WORDS  (BITS == 3 || BITS == 5 ? HEAD_DIM * 2 : 0)
 
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_3_quantize(
+#if BITS > 0 && BITS < 16
+#  define MOST_PAIRS (4 * HEAD_DIM) /* of a block and KV head: groups have 16 values or more */
+
+/* Pairs of a block next to each other: groups of tokens x groups of channels. */
+GEAR__INLINE uint gear_quantize_place(const gear_pairs *p, uint token, uint channel)
+{
+    const uint across = ((HEAD_DIM - 1u) >> p->channel_shift) + 1u;
+    return (token >> p->token_shift) * across + (channel >> p->channel_shift);
+}
+
+/* The pairs of a block as floats, scales with their inverses: a quotient of integers for each value would take most of the
+ * time. */
+GEAR__INLINE void gear_quantize_pairs(const gear_pairs *p, __local float *scales, __local float *lows, __local float *inverses,
+                                      uint lid)
+{
+    const uint across = ((HEAD_DIM - 1u) >> p->channel_shift) + 1u, count = ((63u >> p->token_shift) + 1u) * across;
+    for (uint i = lid; i < count; i += ITEMS) {
+        const uint index = i / across * p->token_step + i % across * p->channel_step, scale = p->data[index];
+        scales[i] = gear_float_from_half(scale);
+        lows[i] = gear_float_from_half(p->data[index + p->zero]);
+        inverses[i] = scale ? gear_inverse(scale) : 0.0f;
+    }
+}
+#endif
+
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_3_quantize(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
     __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask, __global float *r)
 {
@@ -25,14 +50,17 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_3_qu
     ulong at = ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
 #if BITS == 16 /* halves as they are; the mask excludes nothing */
     (void)mask;
-    for (uint i = lid; i < 64u * HEAD_DIM; i += 64u) {
+    for (uint i = lid; i < 64u * HEAD_DIM; i += ITEMS) {
         uint bit = gear_code_bit(IS_V, 16u, HEAD_DIM, i / HEAD_DIM, i % HEAD_DIM);
         ((__global ushort *)codes)[bit >> 4] = x[at + i];
         r[at + i] = 0.0f;
     }
 #else
     __local uint plane[PLANE_WORDS + HIGH_WORDS];
-    for (uint i = lid; i < PLANE_WORDS + HIGH_WORDS; i += 64u) {
+#  if BITS > 0
+    __local float scales[MOST_PAIRS], lows[MOST_PAIRS], inverses[MOST_PAIRS];
+#  endif
+    for (uint i = lid; i < PLANE_WORDS + HIGH_WORDS; i += ITEMS) {
         plane[i] = 0u;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -40,7 +68,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_3_qu
     __global const uint *side = shape + GEAR_SIDE(IS_V);
     __global const uchar *record = gear_block_head(pool, shape, block, cls, head);
     const uint used = gear_mixed_words(side);
-    for (uint i = lid; i < 64u * HEAD_DIM; i += 64u) {
+    for (uint i = lid; i < 64u * HEAD_DIM; i += ITEMS) {
         uint token = i / HEAD_DIM, channel = i % HEAD_DIM;
         gear_segment_view segment = gear_segment_of(side, channel);
         float residual;
@@ -55,20 +83,21 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_3_qu
     }
 #  else
     const uint used = PLANE_WORDS + HIGH_WORDS;
-    gear_pairs p = gear_pairs_of(pool, shape, IS_V, HEAD_DIM, block, entry[GEAR__BLOCK_SEGMENT], cls, head);
+    const gear_pairs p = gear_pairs_of(pool, shape, IS_V, HEAD_DIM, block, entry[GEAR__BLOCK_SEGMENT], cls, head);
     const float top = (float)((1u << BITS) - 1u);
-    for (uint i = lid; i < 64u * HEAD_DIM; i += 64u) {
+    gear_quantize_pairs(&p, scales, lows, inverses, lid);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (uint i = lid; i < 64u * HEAD_DIM; i += ITEMS) {
         uint token = i / HEAD_DIM, channel = i % HEAD_DIM, m = mask[at + i], code = 0u;
         float residual = 0.0f;
         if (!(m & GEAR__MASK_PADDING)) {
-            uint index = gear_pair_index(&p, token, channel), scale_bits = p.data[index];
-            float scale = gear_float_from_half(scale_bits), lo = gear_float_from_half(p.data[index + p.zero]);
-            float value = gear_float_from_half(x[at + i]);
+            const uint pair = gear_quantize_place(&p, token, channel);
+            const float scale = scales[pair], value = gear_float_from_half(x[at + i]) - lows[pair];
             if (m & GEAR__MASK_OUTLIER) {
-                code = scale_bits ? 1u << (BITS - 1) : 0u;
+                code = scale > 0.0f ? 1u << (BITS - 1) : 0u;
             } else {
-                code = scale_bits ? gear_code(value - lo, scale, gear_inverse(scale_bits), top) : 0u;
-                residual = m ? 0.0f : value - fma((float)code, scale, lo);
+                code = gear_code(value, scale, inverses[pair], top);
+                residual = m ? 0.0f : gear_float_from_half(x[at + i]) - fma((float)code, scale, lows[pair]);
             }
         }
         r[at + i] = residual;
@@ -81,7 +110,7 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_3_qu
     }
 #  endif
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (uint i = lid; i < used; i += 64u) {
+    for (uint i = lid; i < used; i += ITEMS) {
         codes[i] = plane[i];
     }
 #endif

@@ -55,9 +55,13 @@ GEAR__INLINE void gear_gram_add_parts(const gear_fit *f, uint lid)
     barrier(CLK_GLOBAL_MEM_FENCE);
 }
 
-GEAR__INLINE void gear_iterate(const gear_fit *f, const gear_gram_desk *d, const gear_gram_own *own, uint width, uint lid)
+GEAR__INLINE void gear_iterate(const gear_fit *f, const gear_gram_desk *d, uint width, uint lid)
 {
-    gear_gram_iterate(f, d, own, width, lid);
+    gear_gram_own own;
+    if (width <= 4u) {
+        gear_gram_keep(f, &own, lid);
+    }
+    gear_gram_iterate(f, d, &own, width, lid);
     for (uint i = lid; i < width * HEAD_DIM; i += MOST_ITEMS) {
         const uint j = i / HEAD_DIM, c = i % HEAD_DIM;
         f->slots[i] = GRAM_AT(d->basis, c, j);
@@ -69,13 +73,11 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
 {
     GRAM_DESK
     LONG_BEGIN(0u, f.parts)
-    gear_gram_own own;
     gear_gram_add_parts(&f, lid);
-    gear_gram_keep(&f, &own, lid);
     if (f.rank > 4u) {
-        gear_iterate(&f, &d, &own, 8u, lid);
+        gear_iterate(&f, &d, 8u, lid);
     } else {
-        gear_iterate(&f, &d, &own, 4u, lid);
+        gear_iterate(&f, &d, 4u, lid);
     }
 }
 

@@ -12,10 +12,7 @@ gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round
         GEAR__ARG(input->mem),          GEAR__ARG(input->offset), GEAR__ARG(input->stride_seq), GEAR__ARG(input->stride_head),
         GEAR__ARG(input->stride_token), GEAR__ARG(input->type),   GEAR__ARG(round->num_rows),   GEAR__ARG(round->x),
         GEAR__ARG(round->mask),         GEAR__ARG(round->health)};
-    const size_t items = gear__kernel_items(GEAR__KERNEL_GATHER, &variant->append, variant->shape.head_dim),
-                 heads = variant->shape.kv_heads;
-    const size_t values[3] = {gear__round_up_64(variant->shape.head_dim), round->num_rows, heads};
-    const size_t blocks[3] = {round->num_rows / GEAR__BLOCK, heads, 1};
-    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_GATHER][0], args, GEAR__COUNT_OF(args),
-                           items > 1 ? values : blocks, items, error);
+    const size_t items = variant->append.work_items;
+    const size_t global[3] = {round->num_rows / GEAR__BLOCK * items, variant->shape.kv_heads, 1};
+    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_GATHER][0], args, GEAR__COUNT_OF(args), global, items, error);
 }
