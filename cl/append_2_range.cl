@@ -88,7 +88,7 @@ __kernel void gear_k_append_2_range_tokens(__global const uint *shape, uint is_v
         for (uint h = head; h < (all_heads ? heads : head + 1u); h++) {
             ulong at = ((ulong)h * num_rows + row) * HEAD_DIM;
             for (uint c = first; c < min(first + group, (uint)HEAD_DIM); c += 8u) {
-                gear_widen8(&r, vload8(0, x + at + c), vload8(0, mask + at + c));
+                gear_widen8(&r, *(__global const ushort8 *)(x + at + c), *(__global const uchar8 *)(mask + at + c));
             }
         }
         gear_put_pair(p.data + gear_pair_index(&p, row & 63u, first), p.zero, &r, reciprocal);

@@ -17,7 +17,7 @@ GEAR__INLINE void gear_gram_read(__global const float *rows, float4 ahead[4], ui
 {
 #pragma unroll
     for (uint k = 0; k < 4u; k++) {
-        ahead[k] = vload4(min(lid + k * MOST_ITEMS, GRAM_CHUNK * GRAM_ROW - 1u), rows);
+        ahead[k] = ((__global const float4 *)rows)[min(lid + k * MOST_ITEMS, GRAM_CHUNK * GRAM_ROW - 1u)];
     }
 }
 
@@ -74,7 +74,7 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
 #pragma unroll
         for (uint i = 0; i < 4u; i++) {
             if (tile + k < GEAR__GRAM_TILES(HEAD_DIM)) {
-                vstore4(sums[4u * k + i], 8u * i + across, to);
+                ((__global float4 *)to)[8u * i + across] = sums[4u * k + i];
             }
         }
     }

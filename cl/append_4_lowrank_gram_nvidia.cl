@@ -117,8 +117,8 @@ __kernel void gear_k_append_4_lowrank_gram_nvidia(FIT_ARGUMENTS)
         for (uint i = 0; i < 8u; i++) {
             const float4 sum = sums[n][i / 4u][i % 4u];
             if (tile + n < GEAR__GRAM_TILES(HEAD_DIM)) {
-                vstore2(sum.lo, 0, to + i / 4u * 512u + i % 4u * 8u);
-                vstore2(sum.hi, 0, to + i / 4u * 512u + i % 4u * 8u + 256u);
+                *(__global float2 *)(to + i / 4u * 512u + i % 4u * 8u) = sum.lo;
+                *(__global float2 *)(to + i / 4u * 512u + i % 4u * 8u + 256u) = sum.hi;
             }
         }
     }

@@ -40,10 +40,10 @@ GEAR__INLINE void gear_gram_add_parts(const gear_fit *f, uint lid)
         float4 sum = 0.0f;
 #pragma unroll 8
         for (uint part = 0; part < parts; part++) {
-            sum += vload4(0, from + part * GEAR__GRAM_PART(HEAD_DIM));
+            sum += *(__global const float4 *)(from + part * GEAR__GRAM_PART(HEAD_DIM));
         }
         if (row < HEAD_DIM && column < HEAD_DIM) {
-            vstore4(sum, 0, to + row * HEAD_DIM + column);
+            *(__global float4 *)(to + row * HEAD_DIM + column) = sum;
             if (place.x != place.y) {
                 to[column * HEAD_DIM + row] = sum.x;
                 to[(column + 1u) * HEAD_DIM + row] = sum.y;
@@ -107,8 +107,8 @@ GEAR__INLINE void gear_project_read(const gear_fit *f, float4 x[8], uint row, ui
 #pragma unroll
     for (uint n = 0; n < 4u; n++) {
         const uint at = min(row + n * PROJECT_ROWS + place, f->rows - 1u) * PROJECT_LANES + lane;
-        x[2u * n] = vload4(2u * at, f->residual);
-        x[2u * n + 1u] = vload4(2u * at + 1u, f->residual);
+        x[2u * n] = ((__global const float4 *)f->residual)[2u * at];
+        x[2u * n + 1u] = ((__global const float4 *)f->residual)[2u * at + 1u];
     }
 }
 
@@ -223,7 +223,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4
         float2 a[8];
 #pragma unroll
         for (uint j = 0; j < 8u; j++) {
-            a[j] = j < f.rank ? vload2(n, f.a + j * f.a_stride) : 0.0f;
+            a[j] = j < f.rank ? ((__global const float2 *)(f.a + j * f.a_stride))[n] : 0.0f;
         }
 #pragma unroll
         for (uint j = 0; j < 8u; j++) {
@@ -231,7 +231,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4
                 const float unit = gear_store_unit(totals[j]);
                 const uint scale = gear_factor_scale(totals[8u + j] * unit, f.bits);
                 a[j] *= unit;
-                vstore2(a[j], n, f.a + j * f.a_stride);
+                ((__global float2 *)(f.a + j * f.a_stride))[n] = a[j];
                 gear_factor_put(columns + j * 8u * f.bits, n % 32u, f.bits, scale, a[j].x, a[j].y);
                 if (n == 0u && part == 0u && f.bits < 16u) {
                     gear_fit_scales(&f)[j] = (ushort)scale;
@@ -241,14 +241,14 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4
     }
     for (uint i = lid; i < f.rank * halves && part == 0u; i += ITEMS) {
         const uint j = i / halves;
-        const float2 b = vload2(i, gear_fit_b(&f)) * gear_store_unit(totals[j]);
-        vstore2(b, i, gear_fit_b(&f));
+        const float2 b = ((__global const float2 *)gear_fit_b(&f))[i] * gear_store_unit(totals[j]);
+        ((__global float2 *)gear_fit_b(&f))[i] = b;
         (void)atomic_max(largest + j, as_uint(fmax(fabs(b.x), fabs(b.y))));
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     for (uint i = lid; i < f.rank * halves && part == 0u; i += ITEMS) {
         const uint j = i / halves, pair = i % halves;
-        const float2 b = vload2(i, gear_fit_b(&f));
+        const float2 b = ((__global const float2 *)gear_fit_b(&f))[i];
         const uint scale = gear_factor_scale(as_float(largest[j]), f.bits);
         gear_factor_put(gear_fit_column_b(&f, j), pair, f.bits, scale, b.x, b.y);
         if (pair == 0u && f.bits < 16u) {
