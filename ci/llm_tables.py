@@ -68,9 +68,9 @@ def plan_table(rows):
 
 
 def iterations(folder):
-    """KL of 2-bit KIVI with L by its power iterations, those of the table being 3."""
+    """KL of 2-bit KIVI with L by its power iterations, those of the table being 10."""
     kl = {int(name.rpartition("_i")[2]): row["kl"] for name, row in load(folder, "cot", "iterations").items()}
-    kl[3] = load(folder, "cot", "table")["kivi2+L"]["kl"]
+    kl[10] = load(folder, "cot", "table")["kivi2+L"]["kl"]
     counts = sorted(kl)
     return (f"On the chain-of-thought model KL of `kivi2+L` is {', '.join(digits(kl[count], 4) for count in counts)} with "
             f"{', '.join(map(str, counts))} iterations.")

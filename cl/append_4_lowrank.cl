@@ -2,15 +2,9 @@
  * Algorithm 2) with orthonormalisation in every pass; stores A in the blocks and B in the segment record. Convention:
  * docs/design.md, rule 8. Reference: src/ref/append_4_lowrank.c. r is [head][row][head_dim].
  *
- * Of a fit of more than GEAR__FIT_DIRECT_BLOCKS blocks the residual is read twice, however many passes there are:
- *     gram      G = R^T R, each part of GEAR__GRAM_ROWS rows by itself
- *     iterate   adds the parts; B <- orthonormal G B; then columns C of the same span with C^T G C diagonal
- *     project   Y = R C, which has nearly orthogonal columns; leaves R^T Y and Y^T Y of each part of GEAR__FIT_ROWS rows
- *     store     A = Y T and B = (R^T Y) T, with T such that A is orthonormal; rounds and stores them
- * A shorter fit is one part: one work-group does all passes on R itself, which then lies in the caches, or of a single block on
- * the Gram matrix of its rows. Work-groups are (part, KV head, job). */
+ * Fits of up to GEAR__FIT_DIRECT_BLOCKS blocks; longer ones are append_4_lowrank_long.cl's. One work-group does all passes on R
+ * itself, which lies in the caches, or of a single block on the Gram matrix of its rows. Work-groups are (1, KV head, job). */
 #include "lowrank_group.clh"
-#include "reduce.clh"
 
 #define ROW_ITEMS   MOST_ITEMS
 #define ROW_COLUMNS GEAR__MAX_RANK
@@ -22,54 +16,29 @@
 
 /* The fit of a work-group, which returns where `unless`. Barriers are not conditional: PoCL 3.1 leads some work-items
  * astray. */
-#define FIT_BEGIN(group_part, unless)                                                                                          \
-  const uint lid = (uint)get_local_id(0), part = (group_part), head = (uint)get_group_id(1);                                   \
+#define FIT_BEGIN(unless)                                                                                                      \
+  const uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1);                                                        \
   const gear_fit f =                                                                                                           \
-      gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, part, head); \
+      gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, 0u, head);   \
   if (!f.rank || (unless)) {                                                                                                   \
     return;                                                                                                                    \
   }
 #define FIT_IS_LONG  (f.parts > 1u)
 #define FIT_IS_BLOCK (f.all_rows == 64u)
-#define FIT_DESK(items, chunk_rows)                                                                                            \
-  __local float4 basis[8u * FIT_PITCH], room[FIT_ROOM(items)], chunk[(chunk_rows)*FIT_PITCH + 1u];                             \
-  __local float4 y[2u * (chunk_rows) + 1u];                                                                                    \
-  __local float gram[64];                                                                                                      \
-  __local uint largest[16];                                                                                                    \
-  const gear_fit_desk d = {basis, room, gram, chunk, y, largest};
 
-/* What a part leaves. */
-GEAR__INLINE void gear_fit_leave(const gear_fit *f, const gear_fit_desk *d, const gear_fit_sums *s, uint lid)
+/* A and B, unrounded, and the largest of each of their columns, by the Gram matrix of Y; the basis is R^T Y. first: the squares
+ * of the columns of R B before they were made orthogonal. */
+GEAR__INLINE void gear_fit_form(const gear_fit *f, const gear_fit_desk *d, __local const float *first, uint lid)
 {
-    gear_fit_put_gram(d, s->gram, ITEMS, lid);
-    gear_fit_put_sums(d, s, ITEMS, lid);
-    gear_fit_put_basis(d, gear_fit_part(f, f->part), ITEMS, lid);
-    for (uint i = lid; i < 64u; i += ITEMS) {
-        gear_fit_part(f, f->part)[8u * HEAD_DIM + i] = d->gram[i];
-    }
-    FIT_SYNC();
-}
-
-/* A and B, unrounded, and the largest of each of their columns. */
-GEAR__INLINE void gear_fit_form(const gear_fit *f, const gear_fit_desk *d, uint items, uint lid)
-{
-    float sum = 0.0f, v[8];
-    for (uint part = 0; part < f->parts && lid < 64u; part++) {
-        sum += gear_fit_part(f, part)[8u * HEAD_DIM + lid];
-    }
-    if (lid < 16u) {
-        d->largest[lid] = 0u;
-    }
-    gear_fit_put_gram(d, lid < 64u ? sum : 0.0f, items, lid);
     gear_fit_pivots p;
-    float unit[8];
-    gear_fit_eliminate(d, f->rank, 0u, &p);
+    float unit[8], v[8];
+    gear_fit_eliminate(d, f->rank, &p);
 #pragma unroll
     for (uint j = 0; j < 8u; j++) {
-        unit[j] = gear_fit_unit(p.at[j][j], p.own[j], gear_fit_squares(f)[j]);
+        unit[j] = gear_fit_unit(p.at[j][j], p.own[j], first[j]);
     }
     float most[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
-    for (uint row = lid; row < f->all_rows; row += items) {
+    for (uint row = lid; row < f->all_rows; row += ITEMS) {
 #pragma unroll
         for (uint j = 0; j < 8u; j++) {
             v[j] = j < f->rank ? f->a[j * f->a_stride + row] : 0.0f;
@@ -84,16 +53,10 @@ GEAR__INLINE void gear_fit_form(const gear_fit *f, const gear_fit_desk *d, uint 
             }
         }
     }
-    for (uint c = lid; c < HEAD_DIM; c += items) {
+    for (uint c = lid; c < HEAD_DIM; c += ITEMS) {
 #pragma unroll
         for (uint j = 0; j < 8u; j++) {
-            v[j] = 0.0f;
-        }
-        for (uint part = 0; part < f->parts; part++) {
-#pragma unroll
-            for (uint j = 0; j < 8u; j++) {
-                v[j] += gear_fit_part(f, part)[j * HEAD_DIM + c];
-            }
+            v[j] = FIT_AT(d, j, c);
         }
         gear_fit_solve(&p, v);
 #pragma unroll
@@ -109,16 +72,16 @@ GEAR__INLINE void gear_fit_form(const gear_fit *f, const gear_fit_desk *d, uint 
     FIT_SYNC();
 }
 
-GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint items, uint lid)
+GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint lid)
 {
     const uint pairs = f->all_rows / 2u;
-    for (uint i = lid; i < f->rank * pairs; i += items) {
+    for (uint i = lid; i < f->rank * pairs; i += ITEMS) {
         const uint j = i / pairs, n = 2u * (i % pairs);
         __global const float *at = f->a + j * f->a_stride + n;
         const uint scale = gear_factor_scale(as_float(d->largest[j]), f->bits);
         gear_factor_put(gear_fit_column_a(f, n / 64u, j), n % 64u / 2u, f->bits, scale, at[0], at[1]);
     }
-    for (uint i = lid; i < f->rank * (HEAD_DIM / 2u); i += items) {
+    for (uint i = lid; i < f->rank * (HEAD_DIM / 2u); i += ITEMS) {
         const uint j = i / (HEAD_DIM / 2u), pair = i % (HEAD_DIM / 2u);
         __global const float *at = gear_fit_b(f) + j * HEAD_DIM + 2u * pair;
         const uint scale = gear_factor_scale(as_float(d->largest[8u + j]), f->bits);
@@ -133,28 +96,34 @@ GEAR__INLINE void gear_fit_store(const gear_fit *f, const gear_fit_desk *d, uint
 /* A fit of one part and several blocks. */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4_lowrank_whole(FIT_ARGUMENTS)
 {
-    FIT_DESK(ITEMS, FIT_CHUNK)
-    FIT_BEGIN(0u, FIT_IS_LONG || FIT_IS_BLOCK)
+    __local float4 basis[8u * FIT_PITCH], room[FIT_ROOM], chunk[FIT_CHUNK * FIT_PITCH + 1u], y[2u * FIT_CHUNK + 1u];
+    __local float gram[64], first[8];
+    __local uint largest[16];
+    FIT_BEGIN(FIT_IS_LONG || FIT_IS_BLOCK)
+    const gear_fit_desk d = {basis, room, gram, chunk, y, largest};
     gear_fit_sums sums;
-    gear_fit_start_basis(&f, &d, ITEMS, lid);
+    gear_fit_start_basis(&f, &d, lid);
     uint pass = 0;
     do {
-        gear_fit_orthonormalise(&d, f.rank, ITEMS, lid);
-        gear_fit_put_basis(&d, f.slots, ITEMS, lid);
+        gear_fit_orthonormalise(&d, f.rank, lid);
+        gear_fit_put_basis(&d, f.slots, lid);
         gear_fit_run(&f, &d, 0u, &sums, lid);
-        gear_fit_put_sums(&d, &sums, ITEMS, lid);
+        gear_fit_put_sums(&d, &sums, lid);
     } while (++pass < f.passes);
-    gear_fit_put_gram(&d, sums.gram, ITEMS, lid);
+    gear_fit_put_gram(&d, sums.gram, lid);
     if (lid < 8u) {
-        gear_fit_squares(&f)[lid] = d.gram[9u * lid];
+        first[lid] = gram[9u * lid];
     }
-    FIT_SYNC();
-    gear_fit_get_basis(&d, f.slots, ITEMS, lid);
-    gear_fit_solve_basis(&d, f.rank, 0u, 0u, ITEMS, lid);
+    for (uint i = lid; i < 16u; i += ITEMS) {
+        largest[i] = 0u;
+    }
+    gear_fit_get_basis(&d, f.slots, lid);
+    gear_fit_solve_basis(&d, f.rank, 0u, lid);
     gear_fit_run(&f, &d, 1u, &sums, lid);
-    gear_fit_leave(&f, &d, &sums, lid);
-    gear_fit_form(&f, &d, ITEMS, lid);
-    gear_fit_store(&f, &d, ITEMS, lid);
+    gear_fit_put_gram(&d, sums.gram, lid);
+    gear_fit_put_sums(&d, &sums, lid);
+    gear_fit_form(&f, &d, first, lid);
+    gear_fit_store(&f, &d, lid);
 }
 
 /* A fit of one block. */
@@ -162,7 +131,7 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
 {
     __local float4 a[ROW_A], room[ROW_ROOM];
     __local float grams[ROW_GRAMS] __attribute__((aligned(16)));
-    FIT_BEGIN(0u, !FIT_IS_BLOCK)
+    FIT_BEGIN(!FIT_IS_BLOCK)
     const gear_row_desk d = {a, room, grams};
     const gear_row_fit fit = {f.rank,
                               f.usable,
@@ -173,6 +142,7 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
                               gear_fit_column_b(&f, 0u),
                               gear_fit_scales(&f)};
     gear_fit_rows(&fit, &d, lid);
+    /* where longer fits have them, unrounded: for the test that checks the rounding */
     for (uint i = lid; i < f.rank * 64u; i += MOST_ITEMS) {
         f.a[i / 64u * f.a_stride + i % 64u] = ROW_A_AT(&d, i / 64u, i % 64u);
     }

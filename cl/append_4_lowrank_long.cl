@@ -10,7 +10,6 @@
  * in halves the longest is rounded by more than that.
  * Work-groups are (part, KV head, job). */
 #include "lowrank_gram.clh"
-#include "reduce.clh"
 
 #ifndef ITEMS
 #  error "ITEMS is missing"

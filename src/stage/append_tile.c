@@ -6,7 +6,7 @@ static int is_local(const gear__side *side)
     return side->axis != GEAR__AXIS_CHANNEL_SEGMENT && side->axis != GEAR__AXIS_TOKEN_ALL && side->outlier_fraction <= 0;
 }
 
-/* Scales that a side keeps at hand, as cl/append_block.cl has them. */
+/* Scales that a side keeps at hand, as cl/common/block.clh has them. */
 static uint32_t scales_of(const gear__side *side, uint32_t head_dim)
 {
     switch (side->axis) {
