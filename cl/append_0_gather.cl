@@ -35,7 +35,6 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_0
 {
     GEAR_LOCAL ushort halves[64 * HEAD_DIM] __attribute__((aligned(32)));
     const uint row_block = (uint)get_group_id(0), head = (uint)get_group_id(1), lid = (uint)get_local_id(0);
-    const uint heads = shape[GEAR__SHAPE_KV_HEADS];
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     const uint entry = job[GEAR__JOB_ENTRY], index = row_block - job[GEAR__JOB_ROW] / 64u;
     if (index == 0u && head == 0u && !is_v && lid == 0u) {
@@ -46,8 +45,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_0
     const gear_tensor tensor = {input + input_offset, stride_seq, stride_head, stride_token, type};
     const gear_rows rows = gear_rows_of(shape, &seq, window, &tensor, entry, is_v, head);
     const gear_block_rows b = gear_block_rows_of(&rows, header, job[GEAR__JOB_FIRST], job[GEAR__JOB_TOKENS], index);
-    __global ushort *exact_record = (__global ushort *)gear_record(pool, header[GEAR__HEADER_EXACT]) +
-                                    (ulong)((is_v * heads + head) * shape[GEAR__SHAPE_EXACT_MAX]) * HEAD_DIM;
+    __global ushort *exact_record = gear_exact_of(pool, shape, header, is_v, head, HEAD_DIM);
     const ulong at = ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
     gear_gather_block(&b, halves, exact_record, health, x + at, mask + at, lid);
 }

@@ -32,6 +32,15 @@ static gear_status create_host_state(gear_cache *cache, gear_error *error)
     return status ? status : host_array(cache, &cache->attend_list.words, batch_words, sizeof(uint32_t), error);
 }
 
+/* Which kernels compress a layer's blocks, and why not the faster ones. */
+static void log_compressor(const gear__device *device, const gear__shape *shape, const gear__append_tile *append)
+{
+    const char *fused = gear__append_why_not(&device->caps, shape), *decode = gear__append_decode_why_not(&device->caps, shape);
+    gear__device_log(device, GEAR_LOG_INFO, "compressor: %s%s%s; decode blocks: %s%s%s",
+                     append->is_fused ? "append_block" : "stage by stage", fused ? ", because of " : "", fused ? fused : "",
+                     append->has_decode ? "append_decode" : "as prompts", decode ? ", because of " : "", decode ? decode : "");
+}
+
 /* Layers of equal shape share kernels. */
 static gear_status variant_for(gear_cache *cache, const gear__shape *shape, const gear__variant **variant, gear_error *error)
 {
@@ -48,6 +57,7 @@ static gear_status variant_for(gear_cache *cache, const gear__shape *shape, cons
         return status;
     }
     const gear__append_tile append = gear__append_tile_of(&cache->context->device.caps, shape);
+    log_compressor(&cache->context->device, shape, &append);
     status = gear__variant_init(created, &cache->context->device, shape, cache->max_blocks + 1, &tile, &append, error);
     if (!status) {
         cache->num_variants++;
