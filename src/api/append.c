@@ -340,7 +340,7 @@ static gear_status enqueue_all(gear__append_call *call, gear_error *error)
     }
     const int is_step = planned && gear__is_decode_step(call), is_staged = planned && !is_step;
     gear_status status = is_step ? gear__decode_step(call, error) : GEAR_OK;
-    if (status || (is_step && gear__decode_writes_window(call)) || (!planned && call->is_flush)) {
+    if (status || (is_step && gear__decode_writes_window(call)) || (call->is_flush && !is_staged)) {
         return status;
     }
     if (is_staged) {

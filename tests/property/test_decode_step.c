@@ -154,7 +154,7 @@ typedef struct variation {
     int is_staged;       /* decode steps go stage by stage */
 } variation;
 
-/* Appends of one to three tokens. */
+/* Appends of one to three tokens, and a flush. */
 static void run(twins *t, uint32_t count, const variation *v)
 {
     const gear__append_tile *tile = open_twins(t, count);
@@ -168,6 +168,11 @@ static void run(twins *t, uint32_t count, const variation *v)
         append(t, 0, tokens);
         append(t, 1, tokens);
         t->at += step % 4 == 3 ? MOST_NEW : 1;
+    }
+    compare(t, v->name);
+    for (uint32_t twin = 0; twin < 2; twin++) {
+        const gear_batch batch = {count, t->names[twin], NULL, 0};
+        E2E_OK(&t->rig, gear_flush(t->cache[twin], 0, &batch, &t->rig.sync, &t->rig.error));
     }
     compare(t, v->name);
     close_twins(t);
@@ -202,8 +207,22 @@ Test(decode_step, equals_the_stages)
         {.name = "gear_2_6", .preset = "gear_2_6", .dim = 64, .most_seqs = MOST_SEQS},
         {.name = "paper_2bit_l", .preset = "paper_2bit_l", .dim = 128, .most_seqs = 3},
         {.name = "mix_2_5", .preset = "mix_2_5", .dim = 80, .most_seqs = MOST_SEQS},
-        {"rank 8 and none", NULL, 80, MOST_SEQS, 8, 0, 8, 33, 10, 0, 0, 0},
-        {"ranks 1 and 5", NULL, 64, 3, 1, 5, 4, 20, 0, 64, 64, 0},
+        {.name = "rank 8 and none",
+         .dim = 80,
+         .most_seqs = MOST_SEQS,
+         .k_rank = 8,
+         .factor_bits = 8,
+         .window = 33,
+         .recent = 10},
+        {.name = "ranks 1 and 5",
+         .dim = 64,
+         .most_seqs = 3,
+         .k_rank = 1,
+         .v_rank = 5,
+         .factor_bits = 4,
+         .window = 20,
+         .exact = 64,
+         .most_items = 64},
         {.name = "256 channels", .preset = "paper_2bit_l", .dim = 256, .most_seqs = 1},
         {.name = "K of 1 bit", .preset = "mix_2_2", .dim = 64, .most_seqs = 1, .is_staged = 1},
     };
@@ -246,8 +265,8 @@ static long attend(twins *t)
 }
 
 /* A step that completes blocks takes one launch for GEAR__DECODE_SEQS sequences or as many as there is scratch memory for, and
- * where that is more than one, another for the tokens; a step that completes none takes one for the tokens. Those for the tokens
- * alone go by the list of the appends, which is uploaded once; that of attend is when there are other blocks to attend on. */
+ * where that is more than one, another for the tokens; a step that completes none takes one for the tokens. Those go by the list
+ * of the appends, which is uploaded once; that of attend is when there are other blocks to attend on. */
 static void count_launches(twins *t, uint32_t count, const char *name)
 {
     const long uploads = (count * GEAR__SEQ_WORDS + GEAR__UPLOAD_WORDS - 1) / GEAR__UPLOAD_WORDS;
