@@ -161,7 +161,7 @@ typedef uint32_t gear__u32;
 #define GEAR__DECODE_WORDS   8u
 #define GEAR__DECODE_SLOT    0u
 #define GEAR__DECODE_LENGTH  1u /* tokens before this call */
-#define GEAR__DECODE_COUNT   2u /* new tokens */
+#define GEAR__DECODE_COUNT   2u /* new tokens; 0 where append_6_window follows, which writes them */
 #define GEAR__DECODE_ROW     3u /* sum of the counts before it in the batch: the packed input row */
 #define GEAR__DECODE_OFFSET  4u /* block record, granules */
 #define GEAR__DECODE_SEGMENT 5u /* segment record, granules */

@@ -1,6 +1,6 @@
 /* append.c: gear_append and gear_flush. A call first plans and takes every record it needs (all or nothing), then enqueues
- * the compressor in rounds of as many tokens as its scratch holds and the window write, or all of a decode step at once, and
- * commits the host state when all is enqueued. */
+ * the compressor in rounds of as many tokens as its scratch holds, or the blocks of a decode step at once, and the window write
+ * last, since new tokens take the place of compressed ones, and commits the host state when all is enqueued. */
 #include <string.h>
 
 #include "api/append_call.h"
@@ -338,16 +338,16 @@ static gear_status enqueue_all(gear__append_call *call, gear_error *error)
     for (uint32_t i = 0; i < call->batch->count; i++) {
         planned += gear__slot_of(call, i)->planned - gear__slot_of(call, i)->num_blocks;
     }
-    if (planned && gear__is_decode_step(call)) {
-        return gear__decode_step(call, error);
+    const int is_step = planned && gear__is_decode_step(call), is_staged = planned && !is_step;
+    gear_status status = is_step ? gear__decode_step(call, error) : GEAR_OK;
+    if (status || (is_step && gear__decode_writes_window(call)) || (call->is_flush && !is_staged)) {
+        return status;
     }
-    if (planned) {
+    if (is_staged) {
         call->cache->append_list.count = 0; /* the gather stage takes lengths as they are */
-    } else if (call->is_flush) {
-        return GEAR_OK;
     }
-    gear_status status = upload_batch(call, &advance, error);
-    if (!status && planned) {
+    status = upload_batch(call, &advance, error);
+    if (!status && is_staged) {
         status = upload_tables(call, error);
         status = status ? status : compress_all(call, error);
     }

@@ -39,7 +39,10 @@ static inline uint32_t gear__first_after(const gear__slot *slot)
 /* Whether gear__decode_step can do all of a call that completes blocks: each sequence has some already and completes no more
  * than one, a decode segment of its own. */
 int gear__is_decode_step(const gear__append_call *call);
-/* Blocks, table entries and window: one launch for every GEAR__DECODE_SEQS sequences, or as many as the residual has room for.
+/* Whether gear__decode_step writes the new tokens into the window, in the one launch that holds all sequences. They take the
+ * place of tokens of the blocks; where launches follow that can fail, what a block is made of has to stay until the last. */
+int gear__decode_writes_window(const gear__append_call *call);
+/* Blocks and table entries: one launch for every GEAR__DECODE_SEQS sequences, or as many as the residual has room for.
  * What travels in it is not in the sequence list, which stays as it is for the next steps. */
 gear_status gear__decode_step(gear__append_call *call, gear_error *error);
 

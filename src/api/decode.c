@@ -3,6 +3,8 @@
 
 #include "api/append_call.h"
 
+#define MOST_BLOCKS (1u << 24) /* of a sequence: what GEAR__DECODE_BLOCK has bits for */
+
 /* Most sequences of a launch. */
 static uint32_t most_sequences(const gear__append_call *call)
 {
@@ -18,8 +20,8 @@ static int is_decode_block(const gear__slot *slot)
         return 1;
     }
     const uint32_t *word = slot->blocks[slot->planned - 1].word, info = word[GEAR__BLOCK_INFO];
-    return slot->num_blocks && slot->planned == slot->num_blocks + 1 && GEAR__INFO_CLASS(info) == GEAR__DECODE &&
-           !GEAR__INFO_INDEX(info) && gear__first_after(slot) <= slot->length;
+    return slot->num_blocks && slot->num_blocks < MOST_BLOCKS && slot->planned == slot->num_blocks + 1 &&
+           GEAR__INFO_CLASS(info) == GEAR__DECODE && !GEAR__INFO_INDEX(info) && gear__first_after(slot) <= slot->length;
 }
 
 int gear__is_decode_step(const gear__append_call *call)
@@ -31,13 +33,18 @@ int gear__is_decode_step(const gear__append_call *call)
     return is_step;
 }
 
+int gear__decode_writes_window(const gear__append_call *call)
+{
+    return call->batch->count <= most_sequences(call);
+}
+
 static void fill(const gear__append_call *call, uint32_t i, uint32_t row, uint32_t *w)
 {
     const gear__slot *slot = gear__slot_of(call, i);
     memset(w, 0, GEAR__DECODE_WORDS * sizeof *w);
     w[GEAR__DECODE_SLOT] = call->cache->slots[i];
     w[GEAR__DECODE_LENGTH] = slot->length;
-    w[GEAR__DECODE_COUNT] = gear__new_tokens(call, i);
+    w[GEAR__DECODE_COUNT] = gear__decode_writes_window(call) ? gear__new_tokens(call, i) : 0;
     w[GEAR__DECODE_ROW] = row;
     if (slot->planned != slot->num_blocks) {
         const uint32_t *word = slot->blocks[slot->num_blocks].word;

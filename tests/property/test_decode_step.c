@@ -1,15 +1,17 @@
 /* test_decode_step.c: a decode step in one launch against the same step stage by stage, on the work-groups of GPUs whatever the
- * device: the same bytes in pool, page table and window; and how many launches a step takes. */
+ * device: the same bytes in pool, page table and window; how many launches a step takes; and that one that fails changes
+ * nothing. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/internal.h"
+#include "base/hash.h"
 #include "e2e_drive.h"
 #include "wrap_cl.h"
 
-enum { DIM = 64, MOST_SEQS = 2 * GEAR__DECODE_SEQS + 1, STEPS = 70, MOST_NEW = 3 };
+enum { MOST_SEQS = 2 * GEAR__DECODE_SEQS + 1, STEPS = 70, MOST_NEW = 3 };
 
 /* A cache that makes decode steps in one launch and one that does not, of the same sequences. */
 typedef struct twins {
@@ -19,6 +21,7 @@ typedef struct twins {
     gear_cache *cache[2];
     gear_sequence names[2][MOST_SEQS];
     uint32_t count, at, room; /* tokens of each sequence in k and v: used up, all */
+    uint32_t apart;           /* tokens by which the lengths of one sequence and the next differ, modulo 64 */
     cl_mem k, v;
 } twins;
 
@@ -48,22 +51,28 @@ static cl_mem make_input(twins *t, e2e_maker make)
     return mem;
 }
 
-/* Tokens a sequence starts with: more than the window holds, so that blocks complete at different steps. */
+/* Tokens a sequence starts with: more than the window holds. */
 static uint32_t start_of(const twins *t, uint32_t i)
 {
-    return t->desc.recent + 65 + 17 * i % 64;
+    return t->desc.recent + 65 + t->apart * i % 64;
 }
 
-static void append(twins *t, uint32_t twin, const uint32_t *tokens)
+static gear_status try_append(twins *t, uint32_t twin, const uint32_t *tokens)
 {
     const size_t dim = t->desc.head_dim, head = t->room * dim;
     gear_view k = {t->k, t->at * dim * sizeof(float), t->desc.num_kv_heads * head, head, dim, GEAR_F32}, v = k;
     const gear_batch batch = {t->count, t->names[twin], tokens, 0};
     v.mem = t->v;
-    E2E_OK(&t->rig, gear_append(t->cache[twin], 0, &batch, &k, &v, &t->rig.sync, &t->rig.error));
+    return gear_append(t->cache[twin], 0, &batch, &k, &v, &t->rig.sync, &t->rig.error);
 }
 
-static void open_twins(twins *t, uint32_t count)
+static void append(twins *t, uint32_t twin, const uint32_t *tokens)
+{
+    E2E_OK(&t->rig, try_append(t, twin, tokens));
+}
+
+/* How the first of them appends. */
+static const gear__append_tile *open_twins(twins *t, uint32_t count)
 {
     uint32_t tokens[MOST_SEQS];
     t->count = count;
@@ -89,6 +98,7 @@ static void open_twins(twins *t, uint32_t count)
     }
     t->cache[1]->variants[0].append.has_decode = 0;
     t->at = t->desc.recent + 130;
+    return &t->cache[0]->variants[0].append;
 }
 
 static void close_twins(twins *t)
@@ -137,10 +147,19 @@ static void compare(twins *t, const char *name)
     }
 }
 
-/* Appends of one to three tokens. */
-static void run(twins *t, uint32_t count, const char *name)
+typedef struct variation {
+    const char *name, *preset; /* preset NULL: KIVI */
+    uint32_t dim, most_seqs, k_rank, v_rank, factor_bits, window, recent, exact;
+    uint32_t most_items; /* of a work-group; 0: what the device has */
+    int is_staged;       /* decode steps go stage by stage */
+} variation;
+
+/* Appends of one to three tokens, and a flush. */
+static void run(twins *t, uint32_t count, const variation *v)
 {
-    open_twins(t, count);
+    const gear__append_tile *tile = open_twins(t, count);
+    cr_assert_eq(tile->has_decode, !v->is_staged, "%s: steps in one launch: %d", v->name, tile->has_decode);
+    cr_assert(!v->most_items || tile->most_items == v->most_items);
     for (uint32_t step = 0; step < STEPS; step++) {
         uint32_t tokens[MOST_SEQS];
         for (uint32_t i = 0; i < count; i++) {
@@ -150,19 +169,20 @@ static void run(twins *t, uint32_t count, const char *name)
         append(t, 1, tokens);
         t->at += step % 4 == 3 ? MOST_NEW : 1;
     }
-    compare(t, name);
+    compare(t, v->name);
+    for (uint32_t twin = 0; twin < 2; twin++) {
+        const gear_batch batch = {count, t->names[twin], NULL, 0};
+        E2E_OK(&t->rig, gear_flush(t->cache[twin], 0, &batch, &t->rig.sync, &t->rig.error));
+    }
+    compare(t, v->name);
     close_twins(t);
 }
-
-typedef struct variation {
-    const char *name, *preset; /* preset NULL: KIVI */
-    uint32_t k_rank, v_rank, factor_bits, window, recent, exact;
-} variation;
 
 static void take(twins *t, const variation *v, uint32_t heads)
 {
     t->codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 0, 0);
-    t->desc = e2e_desc(&t->codec, heads, heads, DIM, 1);
+    t->desc = e2e_desc(&t->codec, heads, heads, v->dim, 1);
+    t->apart = 17;
     if (v->preset) {
         E2E_OK(&t->rig, gear_preset(v->preset, &t->desc, &t->codec, &t->rig.error));
         return;
@@ -175,23 +195,47 @@ static void take(twins *t, const variation *v, uint32_t heads)
     t->desc.exact_first = v->exact;
 }
 
+/* Local memory has room for a block of 256 channels and the fit of its residual: 48 KiB are too little. */
+static int has_room(const twins *t, const variation *v)
+{
+    return v->dim < 256 || t->rig.context->device.caps.local_bytes >= 64 * 1024;
+}
+
 Test(decode_step, equals_the_stages)
 {
     static const variation variations[] = {
-        {"gear_2_6", "gear_2_6", 0, 0, 0, 0, 0, 0},  {"paper_2bit_l", "paper_2bit_l", 0, 0, 0, 0, 0, 0},
-        {"mix_2_5", "mix_2_5", 0, 0, 0, 0, 0, 0},    {"rank 8 and none", NULL, 8, 0, 8, 33, 10, 0},
-        {"ranks 1 and 5", NULL, 1, 5, 4, 20, 0, 64}, {"K of 1 bit", "mix_2_2", 0, 0, 0, 0, 0, 0},
+        {.name = "gear_2_6", .preset = "gear_2_6", .dim = 64, .most_seqs = MOST_SEQS},
+        {.name = "paper_2bit_l", .preset = "paper_2bit_l", .dim = 128, .most_seqs = 3},
+        {.name = "mix_2_5", .preset = "mix_2_5", .dim = 80, .most_seqs = MOST_SEQS},
+        {.name = "rank 8 and none",
+         .dim = 80,
+         .most_seqs = MOST_SEQS,
+         .k_rank = 8,
+         .factor_bits = 8,
+         .window = 33,
+         .recent = 10},
+        {.name = "ranks 1 and 5",
+         .dim = 64,
+         .most_seqs = 3,
+         .k_rank = 1,
+         .v_rank = 5,
+         .factor_bits = 4,
+         .window = 20,
+         .exact = 64,
+         .most_items = 64},
+        {.name = "256 channels", .preset = "paper_2bit_l", .dim = 256, .most_seqs = 1},
+        {.name = "K of 1 bit", .preset = "mix_2_2", .dim = 64, .most_seqs = 1, .is_staged = 1},
     };
     static const uint32_t counts[] = {1, 3, MOST_SEQS};
     twins t;
     open_as_gpu(&t.rig);
+    const uint64_t most_items = t.rig.context->device.caps.max_work_group;
     for (size_t i = 0; i < sizeof variations / sizeof *variations; i++) {
-        for (size_t n = 0; n < 3; n++) {
-            const int is_large = counts[n] > 3;
-            if (!is_large || i % 2 == 0) {
-                take(&t, &variations[i], is_large ? 1 : 2);
-                run(&t, counts[n], variations[i].name);
-            }
+        const variation *v = &variations[i];
+        t.rig.context->device.caps.max_work_group = v->most_items ? v->most_items : most_items;
+        for (size_t n = 0; n < 3 && counts[n] <= v->most_seqs && has_room(&t, v); n++) {
+            take(&t, v, counts[n] > 3 ? 1 : 2);
+            run(&t, counts[n], v);
         }
     }
     e2e_close(&t.rig);
@@ -220,13 +264,14 @@ static long attend(twins *t)
     return wrap_calls(WRAP_ENQUEUE);
 }
 
-/* A step that completes blocks takes one launch for GEAR__DECODE_SEQS sequences or as many as there is scratch memory for,
- * one that does not takes one for the tokens and those of attention. The list of the appends is uploaded once, at the first
- * step of the second kind; that of attend when there are other blocks to attend on. */
+/* A step that completes blocks takes one launch for GEAR__DECODE_SEQS sequences or as many as there is scratch memory for, and
+ * where that is more than one, another for the tokens; a step that completes none takes one for the tokens. Those go by the
+ * list of the appends, which is uploaded once; that of attend is when there are other blocks to attend on. */
 static void count_launches(twins *t, uint32_t count, const char *name)
 {
     const long uploads = (count * GEAR__SEQ_WORDS + GEAR__UPLOAD_WORDS - 1) / GEAR__UPLOAD_WORDS;
     uint32_t tokens[MOST_SEQS], with_blocks = 0, plain = 0;
+    int has_list = 0;
     open_twins(t, count);
     const uint32_t rows = gear__decode_rows(&t->cache[0]->variants[0].shape);
     const uint32_t room = rows ? t->cache[0]->staging_rows / rows : GEAR__DECODE_SEQS;
@@ -241,8 +286,10 @@ static void count_launches(twins *t, uint32_t count, const char *name)
         wrap_reset_calls();
         append(t, 0, tokens);
         const long appended = wrap_calls(WRAP_ENQUEUE), attended = attend(t);
-        const int completes = compressed_of(t) != before;
-        const long want = completes ? decodes : plain ? 1 : 1 + uploads, then = attends + (completes ? uploads : 0);
+        const int completes = compressed_of(t) != before, by_list = !completes || decodes > 1;
+        const long want = (completes ? decodes : 0) + (by_list ? 1 + (has_list ? 0 : uploads) : 0);
+        const long then = attends + (completes ? uploads : 0);
+        has_list |= by_list;
         cr_assert_eq(appended, want, "%s, %u sequences, step %u: append took %ld launches, not %ld", name, count, step,
                      appended, want);
         cr_assert(!step || attended == then, "%s, %u sequences, step %u: attend took %ld launches, not %ld", name, count, step,
@@ -255,8 +302,8 @@ static void count_launches(twins *t, uint32_t count, const char *name)
 
 Test(decode_step, launches)
 {
-    static const variation variations[] = {{"gear_2_6", "gear_2_6", 0, 0, 0, 0, 0, 0},
-                                           {"paper_2bit_l", "paper_2bit_l", 0, 0, 0, 0, 0, 0}};
+    static const variation variations[] = {{.name = "gear_2_6", .preset = "gear_2_6", .dim = 64},
+                                           {.name = "paper_2bit_l", .preset = "paper_2bit_l", .dim = 64}};
     twins t;
     open_as_gpu(&t.rig);
     for (size_t i = 0; i < 2; i++) {
@@ -265,5 +312,92 @@ Test(decode_step, launches)
         take(&t, &variations[i], 1);
         count_launches(&t, MOST_SEQS, variations[i].name);
     }
+    e2e_close(&t.rig);
+}
+
+/* What of the first cache a failed step has to leave: lengths, bytes in use, the page table as far as it is in use, window. */
+static gear__hash128 state_of(twins *t)
+{
+    const gear_cache *cache = t->cache[0];
+    const gear__layer_memory *m = &cache->layers[0].memory;
+    gear_bytes used;
+    size_t bytes = 0;
+    memset(&used, 0, sizeof used);
+    E2E_OK(&t->rig, gear_cache_bytes(cache, 0, &used, &t->rig.error));
+    unsigned char *table = read_all(t, m->table, &bytes), *window = read_all(t, m->window, &bytes);
+    gear__hash128 hash = gear__hash128_add(gear__hash128_of(&used, sizeof used), window, bytes);
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint64_t tokens[2] = {0, 0};
+        const uint32_t at = gear__find_slot(cache, t->names[0][i]), blocks = cache->layers[0].slots[at].num_blocks;
+        const size_t entry = GEAR__BLOCK_WORDS * sizeof(uint32_t), row = (size_t)at * (cache->max_blocks + 1) * entry;
+        tokens[0] = e2e_length(&t->rig, cache, 0, t->names[0][i], &tokens[1]);
+        hash = gear__hash128_add(hash, tokens, sizeof tokens);
+        hash = gear__hash128_add(hash, table + row, (1 + blocks) * entry);
+    }
+    free(table);
+    free(window);
+    return hash;
+}
+
+/* Sequences of which the next token completes a block. */
+static uint32_t due(twins *t)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint64_t compressed = 0, length = e2e_length(&t->rig, t->cache[0], 0, t->names[0][i], &compressed);
+        gear__plan plan;
+        gear__plan_segment segment;
+        gear__plan_begin(&plan, (uint32_t)compressed, (uint32_t)length, 1);
+        sum += gear__plan_next(&plan, &t->cache[0]->rules, &segment) != 0;
+    }
+    return sum;
+}
+
+/* A step that completes blocks of half the sequences, each of its OpenCL calls failing in turn; then it succeeds. `most`:
+ * sequences of a launch. */
+static void fail_step(twins *t, uint32_t count, uint32_t most, const char *name)
+{
+    uint32_t tokens[MOST_SEQS], steps = 0;
+    t->apart = 32;
+    open_twins(t, count);
+    for (uint32_t i = 0; i < count; i++) {
+        tokens[i] = 1;
+    }
+    t->cache[0]->staging_rows = most * gear__decode_rows(&t->cache[0]->variants[0].shape);
+    for (; due(t) < 2; t->at++) {
+        cr_assert_lt(steps++, STEPS);
+        append(t, 0, tokens);
+        append(t, 1, tokens);
+    }
+    const gear__hash128 before = state_of(t);
+    gear_status status = GEAR_ERROR_OPENCL;
+    long n = 0, launches = 0;
+    while (status) {
+        wrap_reset_calls();
+        wrap_fail_at(++n);
+        status = try_append(t, 0, tokens);
+        const int met = wrap_failed() != NULL;
+        wrap_fail_at(0);
+        launches = wrap_calls(WRAP_ENQUEUE);
+        cr_assert_eq(met, status != GEAR_OK, "%s: call %ld", name, n);
+        const gear__hash128 after = state_of(t);
+        cr_assert(!status || !memcmp(&after, &before, sizeof after), "%s: call %ld failed, and the cache has changed", name, n);
+    }
+    const long decodes = (count + most - 1) / most;
+    cr_assert_eq(launches, decodes > 1 ? decodes + 1 : 1, "%s: %ld launches", name, launches);
+    append(t, 1, tokens);
+    compare(t, name);
+    close_twins(t);
+}
+
+Test(decode_step, a_failure_changes_nothing)
+{
+    static const variation v = {.name = "paper_2bit_l", .preset = "paper_2bit_l", .dim = 64};
+    twins t;
+    open_as_gpu(&t.rig);
+    take(&t, &v, 1);
+    fail_step(&t, 4, 4, "one launch");
+    take(&t, &v, 1);
+    fail_step(&t, 5, 2, "three launches");
     e2e_close(&t.rig);
 }
