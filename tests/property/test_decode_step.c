@@ -265,8 +265,8 @@ static long attend(twins *t)
 }
 
 /* A step that completes blocks takes one launch for GEAR__DECODE_SEQS sequences or as many as there is scratch memory for, and
- * where that is more than one, another for the tokens; a step that completes none takes one for the tokens. Those go by the list
- * of the appends, which is uploaded once; that of attend is when there are other blocks to attend on. */
+ * where that is more than one, another for the tokens; a step that completes none takes one for the tokens. Those go by the
+ * list of the appends, which is uploaded once; that of attend is when there are other blocks to attend on. */
 static void count_launches(twins *t, uint32_t count, const char *name)
 {
     const long uploads = (count * GEAR__SEQ_WORDS + GEAR__UPLOAD_WORDS - 1) / GEAR__UPLOAD_WORDS;
