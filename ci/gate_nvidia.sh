@@ -19,7 +19,7 @@ if [[ $file == *_nvidia.cl ]]; then # kernels with instructions of sm_80
 fi
 builtins=/usr/lib/clc/nvptx64--nvidiacl.bc
 "${CLANG:-clang-15}" -target nvptx64-nvidia-nvcl -Xclang -target-cpu -Xclang "$least" -x cl -cl-std=CL1.2 \
-    -D __OPENCL_VERSION__=120 -D __NV_CL_C_VERSION=1 -I "$(dirname "$file")/common" "${options[@]}" -Wno-linker-warnings \
+    -D __OPENCL_VERSION__=120 -I "$(dirname "$file")/common" "${options[@]}" -Wno-linker-warnings \
     -Xclang -finclude-default-header \
     -Xclang -mlink-builtin-bitcode -Xclang "$builtins" -O3 -S "$file" -o "$temp/kernel.ptx" || exit 1
 # clang-15 knows PTX only up to 7.5; what it wrote is valid in every later version

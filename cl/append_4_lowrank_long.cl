@@ -80,11 +80,16 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
     }
 }
 
-/* A row of the residual is read by PROJECT_LANES work-items, 8 channels each, PROJECT_ROWS rows side by side and 4 below each
- * other. Sums of the lanes of a row lie side by side in local memory, rows in different banks. */
+/* A row of the residual is read by PROJECT_LANES work-items, 8 channels each, PROJECT_ROWS rows side by side and PROJECT_DEPTH
+ * below each other. Sums of the lanes of a row lie side by side in local memory, rows in different banks. */
+#ifdef __NV_CL_C_VERSION
+#  define PROJECT_DEPTH 4u
+#else /* where there are fewer registers */
+#  define PROJECT_DEPTH 2u
+#endif
 #define PROJECT_LANES (HEAD_DIM / 8u)
 #define PROJECT_ROWS  (ITEMS / PROJECT_LANES)
-#define PROJECT_CHUNK (4u * PROJECT_ROWS)
+#define PROJECT_CHUNK (PROJECT_DEPTH * PROJECT_ROWS)
 #define PROJECT_PITCH (PROJECT_LANES + 1u)
 
 /* R C of 8 channels. */
@@ -100,11 +105,11 @@ GEAR__INLINE float4 gear_project_8(float4 low, float4 high, const float4 c[8])
     return fma((float4)(high.w), c[7], sum);
 }
 
-/* 8 channels of 4 rows of the chunk that begins at `row`; the last row again where there are no more. */
-GEAR__INLINE void gear_project_read(const gear_fit *f, float4 x[8], uint row, uint place, uint lane)
+/* 8 channels of PROJECT_DEPTH rows of the chunk that begins at `row`; the last row again where there are no more. */
+GEAR__INLINE void gear_project_read(const gear_fit *f, float4 x[2u * PROJECT_DEPTH], uint row, uint place, uint lane)
 {
 #pragma unroll
-    for (uint n = 0; n < 4u; n++) {
+    for (uint n = 0; n < PROJECT_DEPTH; n++) {
         const uint at = min(row + n * PROJECT_ROWS + place, f->rows - 1u) * PROJECT_LANES + lane;
         x[2u * n] = ((__global const float4 *)f->residual)[2u * at];
         x[2u * n + 1u] = ((__global const float4 *)f->residual)[2u * at + 1u];
@@ -123,19 +128,19 @@ GEAR__INLINE void gear_project(const gear_fit *f, __local float4 *sums, uint fir
     for (uint i = 0; i < 8u; i++) {
         c[i] = (float4)(from[i], from[HEAD_DIM + i], from[2 * HEAD_DIM + i], from[3 * HEAD_DIM + i]);
     }
-    float4 x[8];
+    float4 x[2u * PROJECT_DEPTH];
     uint row = 0;
     gear_project_read(f, x, 0u, place, lane);
     do {
-        float4 parts[4];
+        float4 parts[PROJECT_DEPTH];
 #pragma unroll
-        for (uint n = 0; n < 4u; n++) {
+        for (uint n = 0; n < PROJECT_DEPTH; n++) {
             parts[n] = gear_project_8(x[2u * n], x[2u * n + 1u], c);
         }
         gear_project_read(f, x, row + PROJECT_CHUNK, place, lane);
         GRAM_SYNC();
 #pragma unroll
-        for (uint n = 0; n < 4u; n++) {
+        for (uint n = 0; n < PROJECT_DEPTH; n++) {
             sums[(n * PROJECT_ROWS + place) * PROJECT_PITCH + lane] = parts[n];
         }
         GRAM_SYNC();
