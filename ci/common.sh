@@ -19,7 +19,7 @@ PACKAGES_TEST=(libcriterion-dev clang-15 clang-format-14 rocm-device-libs libclc
 # PoCL alone, whatever else the machine has, and its compiled kernels kept in the tree. The caller's own settings win.
 export OCL_ICD_VENDORS=${OCL_ICD_VENDORS:-/etc/OpenCL/vendors/pocl.icd}
 export POCL_CACHE_DIR=${POCL_CACHE_DIR:-$ROOT/$BUILD/pocl-cache}
-mkdir -p "$POCL_CACHE_DIR"
+mkdir -p build "$POCL_CACHE_DIR"
 
 as_root()
 {
