@@ -17,9 +17,8 @@
 /* The fit of a work-group, which returns where `unless`. Barriers are not conditional: PoCL 3.1 leads some work-items
  * astray. */
 #define FIT_BEGIN(unless)                                                                                                      \
-  const uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1);                                                        \
-  const gear_fit f =                                                                                                           \
-      gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, 0u, head);   \
+  const uint lid = (uint)get_local_id(0);                                                                                      \
+  const gear_fit f = FIT_OF_GROUP(0u);                                                                                         \
   if (!f.rank || (unless)) {                                                                                                   \
     return;                                                                                                                    \
   }

@@ -152,8 +152,8 @@ GEAR__INLINE void gear_gram_add(const float *tile, uint i, uint j, __global floa
  * compiled once. */
 static __attribute__((noinline)) void gear_gram_cpu(const gear_fit *f)
 {
-    const uint rows = min(f->all_rows - f->part * GEAR__GRAM_ROWS, GEAR__GRAM_ROWS);
-    __global const float *residual = f->residual + f->part * (GEAR__GRAM_ROWS - GEAR__FIT_ROWS) * HEAD_DIM;
+    const uint rows = gear_gram_rows(f);
+    __global const float *residual = gear_gram_residual(f);
     __global float *to = gear_gram_part(f, f->part);
 #pragma unroll 1
     for (uint i = 0; i < GEAR__GRAM_PART(HEAD_DIM) / 8u; i++) {
@@ -294,8 +294,7 @@ GEAR__INLINE void gear_whole_cpu(const gear_fit *f)
 #define FIT_KERNEL(step, num_parts, has_several)                                                                               \
   __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_4_lowrank_##step##_cpu(FIT_ARGUMENTS)             \
   {                                                                                                                            \
-    const gear_fit f = gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r,      \
-                                   scratch, (uint)get_group_id(0), (uint)get_group_id(1));                                     \
+    const gear_fit f = FIT_OF_GROUP((uint)get_group_id(0));                                                                    \
     if (f.parts && (f.parts > 1u) == (has_several) && f.part < (num_parts)) {                                                  \
       gear_##step##_cpu(&f);                                                                                                   \
     }                                                                                                                          \

@@ -25,14 +25,13 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
 {
     __local float4 chunk[GRAM_CHUNK * GRAM_ROW];
     const uint groups = GEAR__GRAM_GROUPS(HEAD_DIM, MOST_ITEMS), group = (uint)get_group_id(0) % groups;
-    const uint lid = (uint)get_local_id(0), part = (uint)get_group_id(0) / groups, head = (uint)get_group_id(1);
-    const gear_fit f =
-        gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, part, head);
+    const uint lid = (uint)get_local_id(0), part = (uint)get_group_id(0) / groups;
+    const gear_fit f = FIT_OF_GROUP(part);
     if (f.parts < 2u || part >= gear_gram_parts(&f)) {
         return;
     }
-    const uint rows = min(f.all_rows - part * GEAR__GRAM_ROWS, GEAR__GRAM_ROWS);
-    __global const float *residual = f.residual + part * (GEAR__GRAM_ROWS - GEAR__FIT_ROWS) * HEAD_DIM;
+    const uint rows = gear_gram_rows(&f);
+    __global const float *residual = gear_gram_residual(&f);
     const uint tile = (group * (MOST_ITEMS / 64u) + lid / 64u) * GRAM_SHARE, down = lid / 8u % 8u, across = lid % 8u;
     float4 ahead[4], sums[4u * GRAM_SHARE];
     uint at[GRAM_SHARE], by[GRAM_SHARE]; /* float4s of a row */

@@ -80,15 +80,13 @@ GEAR__INLINE void gear_gram_add(__local const uint *a, __local const uint *b, fl
 __kernel void gear_k_append_4_lowrank_gram_nvidia(FIT_ARGUMENTS)
 {
     __local uint chunk[STAGES * ROWS * PITCH + 32u] __attribute__((aligned(16))); /* a last tile of fewer channels reads on */
-    const uint lid = (uint)get_local_id(0), part = (uint)get_group_id(0) / GROUPS, head = (uint)get_group_id(1),
-               lane = lid % 32u;
-    const gear_fit f =
-        gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, part, head);
+    const uint lid = (uint)get_local_id(0), part = (uint)get_group_id(0) / GROUPS, lane = lid % 32u;
+    const gear_fit f = FIT_OF_GROUP(part);
     if (f.parts < 2u || part >= gear_gram_parts(&f)) {
         return;
     }
-    const uint rows = min(f.all_rows - part * GEAR__GRAM_ROWS, GEAR__GRAM_ROWS);
-    __global const float *residual = f.residual + part * (GEAR__GRAM_ROWS - GEAR__FIT_ROWS) * HEAD_DIM;
+    const uint rows = gear_gram_rows(&f);
+    __global const float *residual = gear_gram_residual(&f);
     const uint tile = ((uint)get_group_id(0) % GROUPS * WARPS + lid / 32u) * 2u;
     const uint2 first = gear_gram_place(min(tile, GEAR__GRAM_TILES(HEAD_DIM) - 1u));
     const uint2 second = gear_gram_place(min(tile + 1u, GEAR__GRAM_TILES(HEAD_DIM) - 1u));

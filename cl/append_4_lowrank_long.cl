@@ -20,9 +20,8 @@
 
 /* The fit of a work-group, which returns where there is none or a short one. */
 #define LONG_BEGIN(group_part, num_parts)                                                                                      \
-  const uint lid = (uint)get_local_id(0), part = (group_part), head = (uint)get_group_id(1);                                   \
-  const gear_fit f =                                                                                                           \
-      gear_fit_of(shape, is_v, pool, table, jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS, num_rows, r, scratch, part, head); \
+  const uint lid = (uint)get_local_id(0), part = (group_part);                                                                 \
+  const gear_fit f = FIT_OF_GROUP(part);                                                                                       \
   if (f.parts < 2u || part >= (num_parts)) {                                                                                   \
     return;                                                                                                                    \
   }

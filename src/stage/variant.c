@@ -30,13 +30,13 @@
 /* Work-items of a work-group: GEAR__WORK_GROUP, or a field of gear__append_tile. */
 typedef enum items_rule { ITEMS_64, ITEMS_TILE, ITEMS_MOST } items_rule;
 
-/* cpu_stem, cpu_name: the form for CPU devices, of one work-item a work-group; NULL: one form serves all. items: of the other
- * form. */
+/* cpu_stem, cpu_name: the form for CPU devices, of one work-item a work-group; tensor_stem, tensor_name: the form for tensor
+ * cores; NULL: there is none. items: of the form that is neither. */
 static const struct {
     const char *stem, *name;
     unsigned uses;
     items_rule items;
-    const char *cpu_stem, *cpu_name;
+    const char *cpu_stem, *cpu_name, *tensor_stem, *tensor_name;
 } kernels[GEAR__NUM_KERNELS] = {
     [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", STAGED},
     [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", STAGED},
@@ -65,7 +65,8 @@ static const struct {
                               "append_4_lowrank_cpu", "gear_k_append_4_lowrank_whole_cpu"},
     [GEAR__KERNEL_LOWRANK_BLOCK] = {"append_4_lowrank", "gear_k_append_4_lowrank_block", STAGED | PER_SIDE, ITEMS_MOST},
     [GEAR__KERNEL_LOWRANK_GRAM] = {"append_4_lowrank_gram", "gear_k_append_4_lowrank_gram", STAGED | PER_SIDE, ITEMS_MOST,
-                                   "append_4_lowrank_cpu", "gear_k_append_4_lowrank_gram_cpu"},
+                                   "append_4_lowrank_cpu", "gear_k_append_4_lowrank_gram_cpu", "append_4_lowrank_gram_nvidia",
+                                   "gear_k_append_4_lowrank_gram_nvidia"},
     [GEAR__KERNEL_LOWRANK_ITERATE] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_iterate", STAGED | PER_SIDE, ITEMS_MOST,
                                       "append_4_lowrank_cpu", "gear_k_append_4_lowrank_iterate_cpu"},
     [GEAR__KERNEL_LOWRANK_PROJECT] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_project", STAGED | PER_SIDE, ITEMS_TILE,
@@ -235,18 +236,29 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
     nvidia_side_options(options, v, "V");
 }
 
-/* Whether a kernel is the one that has a form for tensor cores. */
+/* Which form of a kernel runs; append: NULL for kernels that are not the compressor's. */
 static int is_tensor_form(int id, const gear__append_tile *append)
 {
-    return id == GEAR__KERNEL_LOWRANK_GRAM && append->has_tensor_cores;
+    return append && append->has_tensor_cores && kernels[id].tensor_stem;
+}
+
+static int is_cpu_form(int id, const gear__append_tile *append)
+{
+    return gear__append_is_cpu_form(append) && kernels[id].cpu_stem;
 }
 
 static const char *stem_of(int id, const gear__append_tile *append)
 {
-    if (is_tensor_form(id, append)) {
-        return "append_4_lowrank_gram_nvidia";
-    }
-    return gear__append_is_cpu_form(append) && kernels[id].cpu_stem ? kernels[id].cpu_stem : kernels[id].stem;
+    return is_tensor_form(id, append) ? kernels[id].tensor_stem
+           : is_cpu_form(id, append)  ? kernels[id].cpu_stem
+                                      : kernels[id].stem;
+}
+
+static const char *name_of(int id, const gear__append_tile *append)
+{
+    return is_tensor_form(id, append) ? kernels[id].tensor_name
+           : is_cpu_form(id, append)  ? kernels[id].cpu_name
+                                      : kernels[id].name;
 }
 
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim)
@@ -254,7 +266,7 @@ uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append,
     if (is_tensor_form((int)id, append)) {
         return 32u * GEAR__GRAM_NV_WARPS(head_dim);
     }
-    if (gear__append_is_cpu_form(append) && kernels[id].cpu_stem) {
+    if (is_cpu_form((int)id, append)) {
         return 1;
     }
     switch (kernels[id].items) {
@@ -274,15 +286,11 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 {
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
-    int is_cpu = gear__append_is_cpu_form(append);
     if ((append && is_left_out(id, append)) || !has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
-    *stem = append ? stem_of((int)id, append) : kernels[id].stem;
-    *name = is_cpu && kernels[id].cpu_name ? kernels[id].cpu_name : kernels[id].name;
-    if (append && is_tensor_form((int)id, append)) {
-        *name = "gear_k_append_4_lowrank_gram_nvidia";
-    }
+    *stem = stem_of((int)id, append);
+    *name = name_of((int)id, append);
     if (id == GEAR__KERNEL_PARTIAL && tile->kernel == GEAR_ATTEND_CPU) {
         *stem = "attend_1_partial_cpu";
         *name = "gear_k_attend_1_partial_cpu";
@@ -291,7 +299,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (id == GEAR__KERNEL_PARTIAL && tile->registers) {
         gear__options_registers(options, tile->registers);
     }
-    if (append && is_tensor_form((int)id, append)) {
+    if (is_tensor_form((int)id, append)) {
         gear__options_registers(options, GRAM_REGISTERS);
     }
     if (uses & OPT_DIM) {
