@@ -14,7 +14,7 @@
 GEAR_OUTLINE void gear_gather_block(const gear_block_rows *b, GEAR_LOCAL ushort *halves, __global ushort *exact_record,
                                     volatile __global uint *health, __global ushort *x, __global uchar *mask, uint lid)
 {
-    const gear_tile tile = {halves, 0, 0, HEAD_DIM};
+    const gear_tile tile = {halves, 0, 0, HEAD_DIM, 0};
     const uint exact = gear_exact_in(b);
     gear_load_rows(b, &tile, GEAR_TO_TILE, 0u, 64u, 1u, exact_record, health, lid);
     GEAR_BARRIER();

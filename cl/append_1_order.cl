@@ -40,7 +40,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1
     const gear_rows rows = gear_rows_of(shape, &seq, window, &tensor, entry, 0u, head);
     const gear_block_rows block = gear_block_rows_of(&rows, gear_header_of(shape, table, seq.slot), job[GEAR__JOB_FIRST],
                                                      job[GEAR__JOB_TOKENS], row_block - job[GEAR__JOB_ROW] / 64u);
-    const gear_tile tile = {halves, 0, 0, GEAR_PITCH_K};
+    const gear_tile tile = {halves, 0, 0, GEAR_PITCH_K, 0};
     gear_load_rows(&block, &tile, GEAR_TO_TILE, 0u, 64u, 0u, 0, 0, lid);
     GEAR_BARRIER();
 

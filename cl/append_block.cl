@@ -4,7 +4,7 @@
  * Work-groups: (staging blocks, KV heads, sides from first_side on). */
 #include "block.clh"
 
-__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_block(
+__kernel GEAR_WORK_ITEMS(ITEMS) void gear_k_append_block(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
     __global const uint *jobs, __global const uint *row_jobs, __global const ushort *window, __global const uchar *k,
     ulong k_offset, ulong k_stride_seq, ulong k_stride_head, ulong k_stride_token, uint k_type, __global const uchar *v,

@@ -17,13 +17,15 @@ static uint32_t scales_of(const gear__side *side, uint32_t head_dim)
     }
 }
 
-/* Local memory of a work-group: the tile, floats of the rotation or of ranges, scales, and what is small. */
+/* Local memory of a work-group: the tile; floats of the rotation, and later ranges, scales at hand and what else a fit needs.
+ */
 static uint32_t local_bytes(const gear__shape *shape)
 {
     uint32_t d = shape->head_dim, turn_rows = d >= 256 ? 8 : 16;
-    uint32_t turn = shape->side[1].rotate ? d / 8 * (8 * turn_rows + 4) : 0, ranges = 8 * d;
+    uint32_t turn = shape->side[1].rotate ? d / 8 * (8 * turn_rows + 4) : 0;
     uint32_t k = scales_of(&shape->side[0], d), v = scales_of(&shape->side[1], d);
-    return 64 * (d + 16) * 2 + (turn > ranges ? turn : ranges) * 4 + (k > v ? k : v) * 12 + 2048;
+    uint32_t fit = 8 * d + 3 * (k > v ? k : v) + 112 + (d + 63) / 64 * 64;
+    return 64 * (d + 16) * 2 + (turn > fit ? turn : fit) * 4 + 64;
 }
 
 const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shape)
@@ -70,6 +72,7 @@ gear__append_tile gear__append_items_of(const gear__caps *caps)
     const uint32_t work_items = caps->is_cpu && !caps->is_oclgrind ? 1 : items_of(caps, 128);
     return (gear__append_tile){.work_items = work_items,
                                .most_items = items_of(caps, 256),
+                               .is_nvidia = caps->is_nvidia && caps->is_gpu,
                                .has_tensor_cores = caps->is_nvidia && caps->is_gpu && caps->nv_sm >= 80};
 }
 

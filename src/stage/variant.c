@@ -25,7 +25,8 @@
 
 #define STEMS_BYTES 256u
 
-#define GRAM_REGISTERS 128u /* three work-groups of five warps on a multiprocessor */
+#define BLOCK_REGISTERS 64u  /* eight work-groups of four warps on a multiprocessor */
+#define GRAM_REGISTERS  128u /* three work-groups of five warps on a multiprocessor */
 
 /* Work-items of a work-group: GEAR__WORK_GROUP, or a field of gear__append_tile. */
 typedef enum items_rule { ITEMS_64, ITEMS_TILE, ITEMS_MOST } items_rule;
@@ -301,6 +302,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     if (is_tensor_form((int)id, append)) {
         gear__options_registers(options, GRAM_REGISTERS);
+    }
+    if (id == GEAR__KERNEL_BLOCK && append->is_nvidia) {
+        gear__options_registers(options, BLOCK_REGISTERS);
     }
     if (uses & OPT_DIM) {
         gear__options_int(options, "HEAD_DIM", (long)shape->head_dim);
