@@ -11,7 +11,7 @@ temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 
 least=sm_75
-if [[ $file == *_nvidia.cl ]]; then # kernels with instructions of sm_80
+if [[ $file == *_nvidia.cl || ${options[*]} == *HALF_PAIRS=1* ]]; then # kernels with instructions of sm_80
     least=sm_80
     kept=()
     for arch in "${archs[@]}"; do [ "${arch#sm_}" -lt 80 ] || kept+=("$arch"); done

@@ -1,25 +1,9 @@
 /* append_5_store: the sparse part S = X - D - L at the marked places, in 16 or 8 bits, as lists ordered by their consumer: K
  * one list for each token (and 128 channels), V one for each channel. Writes list lengths and bases to the blocks, entries to
  * the segment record. Convention: docs/design.md, rule 9; docs/format.md. Reference: src/ref/append_5_store.c. Three launches:
- * count, bases, store. */
-#include "decode.clh"
-#include "exact.clh"
+ * count, bases, store; append_block does the first itself. */
+#include "outlier_lists.clh"
 #include "reduce.clh"
-
-#if !defined HEAD_DIM || !defined IS_V || !defined BITS || !defined MOST_ITEMS
-#  error "HEAD_DIM, IS_V, BITS or MOST_ITEMS is missing"
-#endif
-
-#define LISTS_PER_TOKEN ((HEAD_DIM + 127) / 128)
-#if IS_V
-#  define LISTS       HEAD_DIM
-#  define LIST_PLACES 64 /* that a list may have entries for */
-#else
-#  define LISTS       (64 * LISTS_PER_TOKEN)
-#  define LIST_PLACES (HEAD_DIM / LISTS_PER_TOKEN)
-#endif
-#define LIST_WORDS ((LIST_PLACES + 31) / 32)          /* of bits, one a place */
-#define RUN        ((LISTS * LIST_WORDS + 15u) / 16u) /* words that one of 16 work-items counts */
 
 GEAR_REDUCE_64(gear_entries_64, uint, GEAR_ADD)
 
@@ -103,27 +87,40 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_co
     }
 }
 
-/* Turns the totals of a segment into exclusive sums, head after head, and writes the segment header. Range: 64 work-items for
- * each job, of which each takes a run of (head, block) pairs. */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_bases(__global const uint *shape,
-                                                                                    __global uchar *pool,
-                                                                                    __global const uint *table,
-                                                                                    __global const uint *jobs)
+/* Turns the totals of a segment into exclusive sums, head after head, and writes the segment header. Range: MOST_ITEMS
+ * work-items for each job, of which each takes a run of (head, block) pairs. */
+__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_5_bases(__global const uint *shape,
+                                                                                            __global uchar *pool,
+                                                                                            __global const uint *table,
+                                                                                            __global const uint *jobs)
 {
-    __local uint sums[64];
+    __local uint sums[MOST_ITEMS], runs[16];
     const uint lid = (uint)get_local_id(0);
     __global const uint *job = jobs + (uint)get_group_id(0) * GEAR__JOB_WORDS;
-    const uint blocks = job[GEAR__JOB_BLOCKS], pairs = blocks * shape[GEAR__SHAPE_KV_HEADS], run = (pairs + 63u) / 64u;
-    const uint first = min(lid * run, pairs), end = min(first + run, pairs);
+    const uint blocks = job[GEAR__JOB_BLOCKS], pairs = blocks * shape[GEAR__SHAPE_KV_HEADS];
+    const uint run = (pairs + MOST_ITEMS - 1u) / MOST_ITEMS, first = min(lid * run, pairs), end = min(first + run, pairs);
     table += job[GEAR__JOB_TABLE] * (ulong)GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET;
     uint sum = 0u;
+#pragma unroll 4
     for (uint i = first; i < end; i++) {
         sum += *gear_base_of(pool, shape, table[i % blocks * GEAR__BLOCK_WORDS], i / blocks, IS_V);
     }
     sums[lid] = sum;
     barrier(CLK_LOCAL_MEM_FENCE);
+    if (lid < 16u) {
+        sum = 0u;
+        for (uint i = 0; i < MOST_ITEMS / 16u; i++) {
+            sum += sums[lid * (MOST_ITEMS / 16u) + i];
+        }
+        runs[lid] = sum;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    const uint part = lid / (MOST_ITEMS / 16u);
     uint before = 0u;
-    for (uint i = 0; i < lid; i++) {
+    for (uint i = 0; i < part; i++) {
+        before += runs[i];
+    }
+    for (uint i = part * (MOST_ITEMS / 16u); i < lid; i++) {
         before += sums[i];
     }
     for (uint i = first; i < end; i++) {
@@ -132,124 +129,80 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_append_5_ba
         *base = before;
         before += total;
     }
-    if (lid == 63u) {
+    if (lid == MOST_ITEMS - 1u) {
         __global uint *header = (__global uint *)gear_record(pool, job[GEAR__JOB_SEGMENT]);
         header[GEAR__SEGMENT_OUTLIERS_K + IS_V] = before;
     }
 }
 
-/* Token and channel of a place of a list. */
-GEAR__INLINE uint2 gear_place_of(uint list, uint place)
-{
-#if IS_V
-    return (uint2)(place, list);
-#else
-    return (uint2)(list / LISTS_PER_TOKEN, list % LISTS_PER_TOKEN * LIST_PLACES + place);
-#endif
-}
-
-/* Factors of the block and its segment as floats: [column][64 tokens, HEAD_DIM channels]. */
-#define FACTORS (64u + HEAD_DIM)
-
-/* What D + L leaves of a staged value. */
-GEAR__INLINE float gear_rest(const gear_block_view *view, __local const float *factors, uint x, uint token, uint channel)
-{
-    float sum = 0.0f;
-    for (uint j = 0; j < view->rank; j++) {
-        sum = fma(factors[j * FACTORS + token], factors[j * FACTORS + 64u + channel], sum);
-    }
-    return gear_float_from_half(x) - gear_backbone(view, IS_V, BITS, HEAD_DIM, token, channel) - sum;
-}
-
-/* Writes the entries. Range: MOST_ITEMS work-items for each (staging block, KV head). A work-item has the words of bits lid,
- * lid + MOST_ITEMS, ... of the block's lists. */
-__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_5_store(
+/* Writes the entries. Range: ITEMS work-items for each (staging block, KV head). */
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_5_store(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
     __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask)
 {
-    __local uint bits[LISTS * LIST_WORDS], sums[16];
-    __local float factors[GEAR__MAX_RANK * FACTORS], part[MOST_ITEMS];
-    uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
-    __global const uint *side = shape + GEAR_SIDE(IS_V);
+    GEAR_LISTS_MEMORY
+    const uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
+    const ulong at = ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
+    gear_lists lists = GEAR_LISTS_OF(pool, shape, table, jobs + row_jobs[row_block] * GEAR__JOB_WORDS, row_block, head, lid);
+    lists.x = x + at;
+    gear_form_words(mask + at, bits, lid, ITEMS);
+    gear_store_lists(&lists);
+}
+
+/* Two neighbouring tokens of a step. marks: of step 0; stride: words from a step to the next. */
+GEAR__INLINE uint gear_pair_of_marks(__global const uint *marks, uint stride, uint channel, uint token)
+{
+    return marks[channel / 16u * stride + token / 2u];
+}
+
+/* Words of bits of the block's lists. */
+GEAR__INLINE void gear_bits_of_marks(__global const uint *marks, uint stride, __local uint *bits, uint lid)
+{
+    for (uint i = lid; i < WORDS; i += ITEMS) {
+        const uint list = i / LIST_WORDS, first = i % LIST_WORDS * 32u;
+        uint word = 0u;
+#if IS_V
+#  pragma unroll
+        for (uint t = 0; t < 32u; t += 2u) { /* a list is a channel */
+            const uint pair = gear_pair_of_marks(marks, stride, list, first + t) >> list % 16u;
+            word |= ((pair & 1u) | (pair >> 16 & 1u) << 1) << t;
+        }
+#else
+        const uint token = list / LISTS_PER_TOKEN, channel = list % LISTS_PER_TOKEN * LIST_PLACES + first;
+        for (uint c = 0; c < min(LIST_PLACES - first, 32u); c += 16u) {
+            word |= (gear_pair_of_marks(marks, stride, channel + c, token) >> 16u * (token & 1u) & 0xffffu) << c;
+        }
+#endif
+        bits[i] = word;
+    }
+}
+
+/* The same where append_block has counted the entries: marks are bits (append_1_marks), values come from the window or the
+ * caller's tensor. */
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_5_store_marked(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
+    __global const uint *jobs, __global const uint *row_jobs, __global const ushort *window, __global const uchar *input,
+    ulong input_offset, ulong stride_seq, ulong stride_head, ulong stride_token, uint type, uint num_rows,
+    __global const uint *marks)
+{
+    GEAR_LISTS_MEMORY
+    const uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
-    __global const uint *entry = gear_entry_of(table, job, row_block);
-    uint block = entry[GEAR__BLOCK_OFFSET], segment = entry[GEAR__BLOCK_SEGMENT], cls = job[GEAR__JOB_CLASS];
-    __global uchar *record = gear_block_head(pool, shape, block, cls, head);
-    const uint is_short = side[GEAR__SIDE_OUTLIERS] == 8u;
-    const gear_block_view view = gear_view_block(pool, shape, IS_V, HEAD_DIM, block, segment, cls, head);
-    const uint base = *gear_base_of(pool, shape, block, head, IS_V);
-    x += ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
-    gear_form_words(mask + ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM, bits, lid, MOST_ITEMS);
-    for (uint i = lid; i < view.rank * 64u; i += MOST_ITEMS) {
-        factors[i / 64u * FACTORS + i % 64u] = gear_factor_a(&view, i / 64u, i % 64u);
-    }
-    for (uint i = lid; i < view.rank * HEAD_DIM; i += MOST_ITEMS) {
-        factors[i / HEAD_DIM * FACTORS + 64u + i % HEAD_DIM] = gear_factor_b(&view, i / HEAD_DIM, i % HEAD_DIM, HEAD_DIM);
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (lid < 16u) {
-        uint sum = 0u;
-        for (uint i = lid * RUN; i < min((lid + 1u) * RUN, (uint)(LISTS * LIST_WORDS)); i++) {
-            sum += popcount(bits[i]);
-        }
-        sums[lid] = sum;
-    }
-
-    /* deltas of 8 bits share a scale: the largest first */
-    float largest = 0.0f;
-    for (uint i = lid; i < (is_short ? LISTS * LIST_WORDS : 0u); i += MOST_ITEMS) {
-        for (uint rest = bits[i]; rest; rest &= rest - 1u) {
-            const uint2 at = gear_place_of(i / LIST_WORDS, i % LIST_WORDS * 32u + 31u - clz(rest & -rest));
-            largest = fmax(largest, fabs(gear_rest(&view, factors, x[at.x * HEAD_DIM + at.y], at.x, at.y)));
-        }
-    }
-    part[lid] = largest;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (lid < 16u) {
-        for (uint i = 1; i < MOST_ITEMS / 16u; i++) {
-            largest = fmax(largest, part[lid + 16u * i]);
-        }
-        part[lid] = largest;
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (lid == 0u) {
-        for (uint i = 1; i < 16u; i++) {
-            largest = fmax(largest, part[i]);
-        }
-        part[0] = largest;
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    largest = part[0];
-    const uint scale_bits = gear_half_saturate(largest * 0x1.020408p-7f);
-    const float scale = gear_float_from_half(scale_bits), inverse = scale_bits ? gear_inverse(scale_bits) : 0.0f;
-    if (is_short && lid == 0u) {
-        *(__global ushort *)(record + side[GEAR__SIDE_DELTA_SCALE]) = (ushort)scale_bits;
-    }
-
-    __global uchar *indices = gear_record(pool, segment) + job[GEAR__JOB_PARTS + 2u * IS_V];
-    __global uchar *deltas = gear_record(pool, segment) + job[GEAR__JOB_PARTS + 2u * IS_V + 1u];
-    for (uint i = lid; i < LISTS * LIST_WORDS; i += MOST_ITEMS) {
-        if (!bits[i]) {
-            continue;
-        }
-        uint next = base;
-        for (uint run = 0; run < i / RUN; run++) {
-            next += sums[run];
-        }
-        for (uint n = i / RUN * RUN; n < i; n++) {
-            next += popcount(bits[n]);
-        }
-        for (uint rest = bits[i]; rest; rest &= rest - 1u) {
-            const uint2 at = gear_place_of(i / LIST_WORDS, i % LIST_WORDS * 32u + 31u - clz(rest & -rest));
-            const float delta = gear_rest(&view, factors, x[at.x * HEAD_DIM + at.y], at.x, at.y);
-            indices[next] = (uchar)(IS_V ? at.x : at.y);
-            if (is_short) {
-                int code = (int)gear_code(fabs(delta), scale, inverse, 127.0f);
-                ((__global char *)deltas)[next] = (char)(delta < 0.0f ? -code : code);
-            } else {
-                ((__global ushort *)deltas)[next] = (ushort)gear_half_saturate(delta);
-            }
-            next++;
-        }
-    }
+    const uint entry = job[GEAR__JOB_ENTRY];
+    gear_lists lists = GEAR_LISTS_OF(pool, shape, table, job, row_block, head, lid);
+    lists.source = (gear_gather){gear_sequence_of(seqs, entry),
+                                 window,
+                                 input + input_offset,
+                                 stride_seq,
+                                 stride_head,
+                                 stride_token,
+                                 entry,
+                                 type,
+                                 shape[GEAR__SHAPE_WINDOW],
+                                 shape[GEAR__SHAPE_KV_HEADS],
+                                 IS_V,
+                                 head,
+                                 0u};
+    gear_bits_of_marks(marks + gear__mark_at(HEAD_DIM, num_rows, head, 0u, row_block * 64u) / 2u, num_rows / 2u, bits, lid);
+    gear_store_lists(&lists);
 }

@@ -1,6 +1,7 @@
-/* append_block: all that compressing a block takes where nothing but the channel order reaches beyond it: a work-group brings
- * the 64 tokens of one KV head and side from the window or the caller's tensor into local memory, compresses them there
- * (block.clh) and writes codes and scales and, where there is a low-rank part, the residual. Reference: src/ref/append_block.c.
+/* append_block: all that compressing a block takes where nothing but the channel order and outliers (append_1_marks) reaches
+ * beyond it: a work-group brings the 64 tokens of one KV head and side from the window or the caller's tensor into local
+ * memory, compresses them there (block.clh) and writes codes and scales; the residual where there is a low-rank part; where
+ * there are outliers the lengths of their lists, and their number in place of the base. Reference: src/ref/append_block.c.
  * Work-groups: (staging blocks, KV heads, sides from first_side on). */
 #include "block.clh"
 
@@ -9,7 +10,7 @@ __kernel GEAR_WORK_ITEMS(ITEMS) void gear_k_append_block(
     __global const uint *jobs, __global const uint *row_jobs, __global const ushort *window, __global const uchar *k,
     ulong k_offset, ulong k_stride_seq, ulong k_stride_head, ulong k_stride_token, uint k_type, __global const uchar *v,
     ulong v_offset, ulong v_stride_seq, ulong v_stride_head, ulong v_stride_token, uint v_type, uint num_rows,
-    __global float *r, volatile __global uint *health, uint first_side)
+    __global float *r, volatile __global uint *health, __global const uint *marks, uint first_side)
 {
     GEAR_BLOCK_MEMORY(memory)
     const uint row_block = (uint)get_group_id(0), head = (uint)get_group_id(1), is_v = (uint)get_group_id(2) + first_side;
@@ -29,5 +30,7 @@ __kernel GEAR_WORK_ITEMS(ITEMS) void gear_k_append_block(
     task.header = gear_header_of(shape, table, task.seq.slot);
     task.residual =
         shape[GEAR_SIDE(is_v) + GEAR__SIDE_RANK + task.cls] ? r + ((ulong)head * num_rows + row_block * 64ul) * HEAD_DIM : 0;
+    task.marks = marks + gear__mark_at(HEAD_DIM, num_rows, head, 0u, row_block * 64u) / 2u;
+    task.marks_stride = num_rows / 2u;
     gear_compress_block(&memory, shape, pool, &task, window, &k_tensor, &v_tensor, health, head, is_v, (uint)get_local_id(0));
 }

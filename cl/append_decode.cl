@@ -72,6 +72,8 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_d
     task.cls = GEAR__DECODE;
     task.header = gear_header_of(shape, table, words.s0);
     task.residual = 0;
+    task.marks = 0;
+    task.marks_stride = 0u;
 #if COLUMNS > 0
     const uint rank = gear_decode_rank(shape, is_v), k_ranks = gear_decode_rank(shape, 0u) ? 1u : 0u;
     const uint ranks = k_ranks + (gear_decode_rank(shape, 1u) ? 1u : 0u); /* sides that leave a residual */

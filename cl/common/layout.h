@@ -174,6 +174,20 @@ typedef uint32_t gear__u32;
 #define GEAR__MASK_EXACT   2u
 #define GEAR__MASK_PADDING 4u
 
+/* Outliers as bits where append_block serves a layer: 16-bit words [KV head][step][staging row], a bit for each channel of the
+ * step, lowest first. The index of a word. */
+GEAR__INLINE gear__u32 gear__mark_at(gear__u32 head_dim, gear__u32 rows, gear__u32 head, gear__u32 channel, gear__u32 row)
+{
+    return (head * (head_dim / GEAR__STEP) + channel / GEAR__STEP) * rows + row;
+}
+
+/* The outlier list, of those of a block and KV head, that (token, channel) belongs to: K a list for each token and up to 128
+ * channels, V one for each channel. */
+GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u32 token, gear__u32 channel)
+{
+    return is_v ? channel : token * ((head_dim + 127u) / 128u) + channel / 128u;
+}
+
 /* Scratch of the low-rank fit (cl/common/lowrank.clh): rows of a part of it; rows of a part of the Gram matrix, its
  * tiles of 32 x 32, floats of what comes before the parts, of a part and of a part of the Gram matrix. A fit of n blocks has n
  * slots: room for all that one of five blocks needs, the shortest with a Gram matrix; others need less for each block. */

@@ -42,6 +42,7 @@ gear__scratch_needs gear__scratch_needs_of(const gear_cache_desc *desc, const ge
         gear__shape shape;
         gear__shape_init(&shape, desc, &desc->codecs[i]);
         needs.staged |= !gear__append_tile_of(caps, &shape).is_fused;
+        needs.marked |= shape.side[0].outlier_fraction > 0 || shape.side[1].outlier_fraction > 0;
         needs.ordered |= shape.side[0].ordered != 0;
         needs.ranked |= gear__has_rank(&shape, 0) || gear__has_rank(&shape, 1);
     }
@@ -74,7 +75,7 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->staging_rows = rows;
     sizes->list_rows = listed;
     sizes->x_bytes = needs->staged ? rows * values * 2 : 4;
-    sizes->mask_bytes = needs->staged ? rows * values : 4;
+    sizes->mask_bytes = needs->staged ? rows * values : needs->marked ? rows * values / 8 : 4;
     sizes->r_bytes = needs->staged || needs->ranked ? rows * values * 4 : 4;
     /* A of every row, a slot for every part of a fit; a round has at most one part a block */
     sizes->a_bytes =

@@ -55,6 +55,8 @@ typedef struct gear__ref_source {
 void gear__ref_append_0_gather(gear__ref_round *round, gear__ref_source *source);
 /* Marks outliers (rule 4); the block rule reads the pairs of a range stage that ran with nothing marked. */
 void gear__ref_append_1_outliers(gear__ref_round *round);
+/* The outliers in the mask as bits, in 16-bit words (gear__mark_at) of which marks has one for each 16 staged values. */
+void gear__ref_append_1_marks(const gear__ref_round *round, uint16_t *marks);
 /* Rule 10, K from the staged values: the channel order of sequences that a job opens, into their order record. */
 void gear__ref_append_1_order(gear__ref_round *round, const gear__ref_source *source);
 /* Rule 10, x in place: K in the channel order of its sequence, V rotated. */
@@ -68,8 +70,8 @@ void gear__ref_append_2_fit(gear__ref_round *round);
 void gear__ref_append_2_range(gear__ref_round *round);
 /* Code planes (rules 6 and 11), whole planes written, and r (rule 7). 16 bits: halves as they are, r = 0. */
 void gear__ref_append_3_quantize(gear__ref_round *round);
-/* Gather, transform, norms, fit or range and quantize of one side: what append_block does where the channel order is there and
- * no value is marked. v: the V of the round, for norms. */
+/* Gather, transform, norms, outliers of the vector rule, fit or range and quantize of one side, and the lengths of the outlier
+ * lists: what append_block does where the channel order and the marks are there. v: the V of the round, for norms. */
 void gear__ref_append_block(gear__ref_round *round, gear__ref_source *source, const gear__ref_source *v);
 /* A side of a decode step that completes blocks: append_block, append_4_lowrank where decode segments have a rank, and
  * append_6_window. Returns 0 if there is no memory, else 1. */

@@ -12,7 +12,7 @@ gear_status gear__append_block(gear__stream *stream, const gear__round *round, u
         GEAR__ARG(k->offset),      GEAR__ARG(k->stride_seq),   GEAR__ARG(k->stride_head), GEAR__ARG(k->stride_token),
         GEAR__ARG(k->type),        GEAR__ARG(v->mem),          GEAR__ARG(v->offset),      GEAR__ARG(v->stride_seq),
         GEAR__ARG(v->stride_head), GEAR__ARG(v->stride_token), GEAR__ARG(v->type),        GEAR__ARG(round->num_rows),
-        GEAR__ARG(round->r),       GEAR__ARG(round->health),   GEAR__ARG(first_side)};
+        GEAR__ARG(round->r),       GEAR__ARG(round->health),   GEAR__ARG(round->mask),    GEAR__ARG(first_side)};
     const size_t items = variant->append.work_items;
     const size_t global[3] = {round->num_rows / 64 * items, variant->shape.kv_heads, sides};
     return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_BLOCK][0], args, GEAR__COUNT_OF(args), global, items, error);

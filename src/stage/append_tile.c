@@ -1,9 +1,21 @@
 /* append_tile.c: see the header. */
 #include "stage/append_tile.h"
 
+/* Scales lie inside a block. */
 static int is_local(const gear__side *side)
 {
-    return side->axis != GEAR__AXIS_CHANNEL_SEGMENT && side->axis != GEAR__AXIS_TOKEN_ALL && side->outlier_fraction <= 0;
+    return side->axis != GEAR__AXIS_CHANNEL_SEGMENT && side->axis != GEAR__AXIS_TOKEN_ALL;
+}
+
+/* Outliers that append_1_marks finds, of values as they come in. */
+static int has_marks(const gear__side *side)
+{
+    return side->outlier_rule == GEAR_OUTLIER_VECTOR && !gear__is_mixed(side);
+}
+
+static int has_outliers(const gear__shape *shape)
+{
+    return shape->side[0].outlier_fraction > 0 || shape->side[1].outlier_fraction > 0;
 }
 
 /* Scales that a side keeps at hand, as cl/common/block.clh has them. */
@@ -25,13 +37,23 @@ static uint32_t local_bytes(const gear__shape *shape)
     uint32_t turn = shape->side[1].rotate ? d / 8 * (8 * turn_rows + 4) : 0;
     uint32_t k = scales_of(&shape->side[0], d), v = scales_of(&shape->side[1], d);
     uint32_t fit = 8 * d + 3 * (k > v ? k : v) + 112 + (d + 63) / 64 * 64;
-    return 64 * (d + 16) * 2 + (turn > fit ? turn : fit) * 4 + 64;
+    const uint32_t lists = has_outliers(shape) ? (d + 1) * 4 : 0;
+    return 64 * (d + 16) * 2 + (turn > fit ? turn : fit) * 4 + lists + 64;
 }
 
 const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shape)
 {
+    const gear__append_tile tile = gear__append_items_of(caps);
     if (!is_local(&shape->side[0]) || !is_local(&shape->side[1])) {
-        return "outliers, or scales that do not lie inside a block";
+        return "scales that do not lie inside a block";
+    }
+    if (has_outliers(shape) && gear__append_is_cpu_form(&tile)) {
+        return "outliers, on a CPU device";
+    }
+    for (int s = 0; s < 2; s++) {
+        if (shape->side[s].outlier_fraction > 0 && !has_marks(&shape->side[s])) {
+            return "outliers by block, or of the mixed backbone";
+        }
     }
     return local_bytes(shape) > caps->local_bytes ? "too little local memory" : NULL;
 }
@@ -47,6 +69,9 @@ const char *gear__append_decode_why_not(const gear__caps *caps, const gear__shap
     const char *why = gear__append_why_not(caps, shape);
     if (why) {
         return why;
+    }
+    if (has_outliers(shape)) {
+        return "outliers";
     }
     if (shape->side[0].weighted) {
         return "K of 1 bit reads V too";

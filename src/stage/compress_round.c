@@ -41,24 +41,42 @@ static gear_status compress_side(gear__stream *stream, const gear__round *round,
     return status;
 }
 
-/* One launch for both sides unless each of them has a residual, for which there is one place. */
+/* What follows append_block on a side. */
+static gear_status finish_side(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
+                               gear_error *error)
+{
+    const gear__shape *shape = &round->layer->variant->shape;
+    gear_status status = gear__has_rank(shape, is_v) ? gear__append_4_lowrank(stream, round, is_v, error) : GEAR_OK;
+    return status || shape->side[is_v].outlier_fraction <= 0 ? status
+                                                             : gear__append_5_store_marked(stream, round, is_v, input, error);
+}
+
+/* One launch of append_block for both sides unless each of them has a residual or marks, for which there is one place. */
 static gear_status compress_blocks(gear__stream *stream, const gear__round *round, const gear__tensor *k, const gear__tensor *v,
                                    gear_error *error)
 {
     const gear__shape *shape = &round->layer->variant->shape;
-    int k_rank = gear__has_rank(shape, 0), v_rank = gear__has_rank(shape, 1), apart = k_rank && v_rank;
+    const int k_marks = shape->side[0].outlier_fraction > 0, v_marks = shape->side[1].outlier_fraction > 0;
+    const int apart = (gear__has_rank(shape, 0) && gear__has_rank(shape, 1)) || (k_marks && v_marks);
     gear_status status = GEAR_OK;
     if (shape->side[0].ordered && round->opens) {
         status = gear__append_1_order(stream, round, k, error);
     }
+    if (!status && k_marks) {
+        status = gear__append_1_marks(stream, round, 0, k, error);
+    }
+    if (!status && v_marks && !apart) {
+        status = gear__append_1_marks(stream, round, 1, v, error);
+    }
     status = status ? status : gear__append_block(stream, round, 0, apart ? 1 : 2, k, v, error);
-    if (!status && k_rank) {
-        status = gear__append_4_lowrank(stream, round, 0, error);
+    status = status ? status : finish_side(stream, round, 0, k, error);
+    if (!status && v_marks && apart) {
+        status = gear__append_1_marks(stream, round, 1, v, error);
     }
     if (!status && apart) {
         status = gear__append_block(stream, round, 1, 1, k, v, error);
     }
-    return status || !v_rank ? status : gear__append_4_lowrank(stream, round, 1, error);
+    return status ? status : finish_side(stream, round, 1, v, error);
 }
 
 gear_status gear__compress_round(gear__stream *stream, const gear__round *round, const gear__tensor *k, const gear__tensor *v,

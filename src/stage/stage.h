@@ -120,12 +120,18 @@ gear_status gear__append_1_norms(gear__stream *stream, const gear__round *round,
 gear_status gear__append_2_fit(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_2_range(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_3_quantize(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+/* The outliers of a side as bits, in place of the mask (gear__mark_at), for append_block. */
+gear_status gear__append_1_marks(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
+                                 gear_error *error);
 /* Stages 0 to 3 of `sides` sides from first_side on, in one launch; no more than one of them may have a low-rank part, whose
- * residual it leaves. Only where the layer's gear__append_tile says so. */
+ * residual it leaves, and no more than one marks, which it counts. Only where the layer's gear__append_tile says so. */
 gear_status gear__append_block(gear__stream *stream, const gear__round *round, uint32_t first_side, uint32_t sides,
                                const gear__tensor *k, const gear__tensor *v, gear_error *error);
 gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_5_store(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
+/* The same from marks that append_block counted. */
+gear_status gear__append_5_store_marked(gear__stream *stream, const gear__round *round, uint32_t is_v,
+                                        const gear__tensor *input, gear_error *error);
 
 /* The new tokens that stay, of both sides. max_tokens: of the sequence with most. */
 gear_status gear__append_6_window(gear__stream *stream, const gear__layer_memory *layer, cl_mem seqs, uint32_t num_seqs,

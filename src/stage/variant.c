@@ -27,17 +27,19 @@
 
 #define BLOCK_REGISTERS 64u  /* eight work-groups of four warps on a multiprocessor */
 #define GRAM_REGISTERS  128u /* three work-groups of five warps on a multiprocessor */
+#define MARKS_REGISTERS 80u  /* three of eight warps */
 
 /* Work-items of a work-group: GEAR__WORK_GROUP, or a field of gear__append_tile. */
 typedef enum items_rule { ITEMS_64, ITEMS_TILE, ITEMS_MOST } items_rule;
 
 /* cpu_stem, cpu_name: the form for CPU devices, of one work-item a work-group; tensor_stem, tensor_name: the form for tensor
- * cores; NULL: there is none. items: of the form that is neither. */
+ * cores; fused_stem, fused_name: what works from append_block's marks instead; NULL: there is none. items: of the form that is
+ * for neither. */
 static const struct {
     const char *stem, *name;
     unsigned uses;
     items_rule items;
-    const char *cpu_stem, *cpu_name, *tensor_stem, *tensor_name;
+    const char *cpu_stem, *cpu_name, *tensor_stem, *tensor_name, *fused_stem, *fused_name;
 } kernels[GEAR__NUM_KERNELS] = {
     [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", STAGED},
     [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", STAGED},
@@ -48,9 +50,11 @@ static const struct {
     [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", STAGED | PER_SIDE},
     [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", STAGED},
     [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", STAGED | PER_SIDE, ITEMS_MOST,
-                                        "append_1_outliers_cpu", "gear_k_append_1_outliers_channels_cpu"},
+                                        "append_1_outliers_cpu", "gear_k_append_1_outliers_channels_cpu", NULL, NULL,
+                                        "append_1_marks", "gear_k_append_1_marks_channels"},
     [GEAR__KERNEL_OUTLIERS_TOKENS] = {"append_1_outliers", "gear_k_append_1_outliers_tokens", STAGED | PER_SIDE, ITEMS_MOST,
-                                      "append_1_outliers_cpu", "gear_k_append_1_outliers_tokens_cpu"},
+                                      "append_1_outliers_cpu", "gear_k_append_1_outliers_tokens_cpu", NULL, NULL,
+                                      "append_1_marks", "gear_k_append_1_marks_tokens"},
     [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", STAGED | PER_SIDE, ITEMS_64,
                                      "append_1_outliers_cpu", "gear_k_append_1_outliers_block_cpu"},
     [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", STAGED | PER_SIDE, ITEMS_64,
@@ -76,10 +80,10 @@ static const struct {
                                     "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", SIDED, ITEMS_64, "append_5_store_cpu",
                                      "gear_k_append_5_count_cpu"},
-    [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", SIDED, ITEMS_64, "append_5_store_cpu",
+    [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", SIDED, ITEMS_MOST, "append_5_store_cpu",
                             "gear_k_append_5_bases_cpu"},
-    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", SIDED, ITEMS_MOST, "append_5_store_cpu",
-                            "gear_k_append_5_store_cpu"},
+    [GEAR__KERNEL_STORE] = {"append_5_store", "gear_k_append_5_store", SIDED, ITEMS_TILE, "append_5_store_cpu",
+                            "gear_k_append_5_store_cpu", NULL, NULL, "append_5_store", "gear_k_append_5_store_marked"},
     [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", STAGED},
     [GEAR__KERNEL_PARTIAL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
     [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", STAGED},
@@ -92,10 +96,15 @@ static int is_along_tokens(const gear__side *side)
            side->axis == GEAR__AXIS_MIXED_CHANNEL;
 }
 
-/* Kernels whose work append_block does. */
-static int is_replaced(gear__kernel_id id)
+/* Kernels whose work append_block does. On CPU devices it does not serve layers with outliers. */
+static int is_replaced(gear__kernel_id id, const gear__append_tile *append)
 {
-    return id >= GEAR__KERNEL_GATHER && id <= GEAR__KERNEL_QUANTIZE && id != GEAR__KERNEL_MOMENTS && id != GEAR__KERNEL_ORDER;
+    if (kernels[id].fused_stem) {
+        return gear__append_is_cpu_form(append);
+    }
+    return (id >= GEAR__KERNEL_GATHER && id <= GEAR__KERNEL_QUANTIZE && id != GEAR__KERNEL_MOMENTS &&
+            id != GEAR__KERNEL_ORDER) ||
+           id == GEAR__KERNEL_COUNT_OUTLIERS;
 }
 
 /* Kernels whose work others do, however the compressor is tiled. */
@@ -105,7 +114,7 @@ static int is_left_out(gear__kernel_id id, const gear__append_tile *append)
     case GEAR__KERNEL_BLOCK: return !append->is_fused;
     case GEAR__KERNEL_DECODE: return !append->has_decode;
     case GEAR__KERNEL_LOWRANK_BLOCK: return gear__append_is_cpu_form(append); /* "whole" serves these fits too */
-    default: return append->is_fused && is_replaced(id);
+    default: return append->is_fused && is_replaced(id, append);
     }
 }
 
@@ -177,6 +186,8 @@ static void block_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "V_BITS", (long)v->bits);
     gear__options_int(options, "V_NORMAL", (long)v->levels);
     gear__options_int(options, "V_ROTATE", (long)v->rotate);
+    gear__options_int(options, "K_MARKS", k->outlier_fraction > 0);
+    gear__options_int(options, "V_MARKS", v->outlier_fraction > 0);
 }
 
 /* The NVIDIA kernel reads blocks in pieces whose places it knows when compiling: offsets of model/shape.h. */
@@ -248,18 +259,25 @@ static int is_cpu_form(int id, const gear__append_tile *append)
     return gear__append_is_cpu_form(append) && kernels[id].cpu_stem;
 }
 
+static int is_fused_form(int id, const gear__append_tile *append)
+{
+    return append && append->is_fused && kernels[id].fused_stem;
+}
+
 static const char *stem_of(int id, const gear__append_tile *append)
 {
-    return is_tensor_form(id, append) ? kernels[id].tensor_stem
-           : is_cpu_form(id, append)  ? kernels[id].cpu_stem
-                                      : kernels[id].stem;
+    return is_fused_form(id, append)    ? kernels[id].fused_stem
+           : is_tensor_form(id, append) ? kernels[id].tensor_stem
+           : is_cpu_form(id, append)    ? kernels[id].cpu_stem
+                                        : kernels[id].stem;
 }
 
 static const char *name_of(int id, const gear__append_tile *append)
 {
-    return is_tensor_form(id, append) ? kernels[id].tensor_name
-           : is_cpu_form(id, append)  ? kernels[id].cpu_name
-                                      : kernels[id].name;
+    return is_fused_form(id, append)    ? kernels[id].fused_name
+           : is_tensor_form(id, append) ? kernels[id].tensor_name
+           : is_cpu_form(id, append)    ? kernels[id].cpu_name
+                                        : kernels[id].name;
 }
 
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim)
@@ -305,6 +323,10 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     if (id == GEAR__KERNEL_BLOCK && append->is_nvidia) {
         gear__options_registers(options, BLOCK_REGISTERS);
+    }
+    if (is_fused_form((int)id, append) && id != GEAR__KERNEL_STORE && append->has_tensor_cores) {
+        gear__options_registers(options, MARKS_REGISTERS);
+        gear__options_int(options, "HALF_PAIRS", 1);
     }
     if (uses & OPT_DIM) {
         gear__options_int(options, "HEAD_DIM", (long)shape->head_dim);

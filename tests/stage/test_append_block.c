@@ -28,6 +28,19 @@ static void compare_residual(stage_world *world, uint32_t is_v)
     free(got);
 }
 
+/* The reference's marks as bits, where the kernel finds them. */
+static void make_marks(stage_world *world, uint32_t is_v)
+{
+    const size_t bytes = world->mask.bytes / 8;
+    uint16_t *marks = malloc(bytes);
+    cr_assert(marks);
+    stage_ref_step(world, is_v, STAGE_GATHER);
+    stage_ref_step(world, is_v, STAGE_OUTLIERS);
+    gear__ref_append_1_marks(&world->ref, marks);
+    memcpy(world->mask.host, marks, bytes);
+    free(marks);
+}
+
 static void check(stage_world *world, uint32_t unused)
 {
     (void)unused;
@@ -35,6 +48,9 @@ static void check(stage_world *world, uint32_t unused)
         if (!is_v && world->shape.side[0].ordered) {
             stage_ref_step(world, 0, STAGE_GATHER);
             stage_ref_step(world, 0, STAGE_ORDER);
+        }
+        if (world->shape.side[is_v].outlier_fraction > 0) {
+            make_marks(world, is_v);
         }
         stage_world_count(world, UINT32_MAX - is_v);
         stage_world_put(world);
@@ -48,30 +64,39 @@ static void check(stage_world *world, uint32_t unused)
     }
 }
 
-static void make_local(gear_codec *codec)
+/* with_outliers: where append_block takes them. */
+static void make_local(gear_codec *codec, int with_outliers)
 {
     codec->backbone = codec->backbone == GEAR_BACKBONE_KCVT ? GEAR_BACKBONE_TOKEN : codec->backbone;
-    codec->outlier_fraction = 0;
+    if (!with_outliers || codec->backbone == GEAR_BACKBONE_MIXED) {
+        codec->outlier_fraction = 0;
+    }
+    codec->outlier_rule = GEAR_OUTLIER_VECTOR;
 }
 
 /* On the device's own work-groups, or on those of another kind of device. */
-static void run(const char *name, int is_other)
+static void run(const char *name, int is_other, int with_outliers)
 {
     stage_bench bench;
     uint32_t count;
     const stage_case *cases = stage_cases(&count);
     stage_open(&bench);
+    gear__caps caps = bench.device.caps;
     bench.append.is_fused = 1;
     if (is_other) {
-        bench.append.work_items = bench.append.work_items == 1 && bench.device.caps.max_work_group >= 128 ? 128 : 64;
+        bench.append.work_items = bench.append.work_items == 1 && caps.max_work_group >= 128 ? 128 : 64;
+        caps.is_cpu = 0;
     }
     for (uint32_t i = 0; i < count; i++) {
         stage_case local = cases[i];
         gear__shape shape;
-        make_local(&local.k);
-        make_local(&local.v);
+        make_local(&local.k, with_outliers);
+        make_local(&local.v, with_outliers);
         stage_shape(&local, &shape);
-        for (int data = 0; data < STAGE_DATA_KINDS && !gear__append_why_not(&bench.device.caps, &shape); data++) {
+        if (with_outliers && !shape.has_outliers) {
+            continue;
+        }
+        for (int data = 0; data < STAGE_DATA_KINDS && !gear__append_why_not(&caps, &shape); data++) {
             stage_world world;
             stage_world_open(&world, &bench, &local, (stage_data)data, 1u << GEAR__KERNEL_BLOCK);
             stage_world_run(&world, STAGE_BLOCK, check);
@@ -83,10 +108,15 @@ static void run(const char *name, int is_other)
 
 Test(append_block, equals_the_stages)
 {
-    run("append_block", 0);
+    run("append_block", 0, 0);
 }
 
 Test(append_block, equals_the_stages_on_other_work_groups)
 {
-    run("append_block, other work-groups", 1);
+    run("append_block, other work-groups", 1, 0);
+}
+
+Test(append_block, equals_the_stages_with_outliers)
+{
+    run("append_block, outliers", 1, 1);
 }

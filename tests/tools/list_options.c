@@ -78,26 +78,29 @@ static void add_attend(const gear__shape *shape, uint32_t max_rows)
 }
 
 /* The compressor with and without its fused kernel, for a GPU and for a CPU device, for a GPU of small work-groups, and for one
- * with tensor cores. */
+ * with tensor cores, whose kernels for NVIDIA's instructions stand in for others. */
 static const struct {
     gear__append_tile tile;
     const char *gates;
-} append_tiles[] = {{{128, 256, 0, 0, 0, 0}, ""},   {{128, 256, 1, 1, 1, 1}, ""},   {{1, 256, 0, 0, 0, 0}, "lint"},
-                    {{1, 256, 0, 0, 1, 0}, "lint"}, {{64, 64, 0, 0, 0, 0}, "lint"}, {{64, 64, 0, 0, 1, 1}, "lint"}};
+} append_tiles[] = {{{128, 256, 0, 0, 0, 0}, ""},   {{128, 256, 0, 0, 1, 1}, ""},   {{128, 256, 1, 1, 1, 1}, ""},
+                    {{1, 256, 0, 0, 0, 0}, "lint"}, {{1, 256, 0, 0, 1, 0}, "lint"}, {{64, 64, 0, 0, 0, 0}, "lint"},
+                    {{64, 64, 0, 0, 1, 1}, "lint"}};
 
 /* Every kernel but that of attention. */
 static void add_append(const gear__shape *shape, const gear__append_tile *tile, const char *gates)
 {
-    const gear__caps caps = {.local_bytes = 49152};
+    const gear__caps caps = {.local_bytes = 49152, .is_cpu = gear__append_is_cpu_form(tile), .max_work_group = 256};
+    gear__append_tile own = *tile;
+    own.is_fused = tile->is_fused && !gear__append_why_not(&caps, shape);
     for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
         for (uint32_t is_v = 0; is_v < 2; is_v++) {
             const char *stem, *name;
             gear__options options;
             if (id != GEAR__KERNEL_PARTIAL && (id != GEAR__KERNEL_DECODE || !gear__append_decode_why_not(&caps, shape)) &&
-                gear__kernel_recipe((gear__kernel_id)id, shape, is_v, NULL, tile, &stem, &name, &options)) {
+                gear__kernel_recipe((gear__kernel_id)id, shape, is_v, NULL, &own, &stem, &name, &options)) {
                 /* others do not depend on the tile */
                 int is_tiled = strstr(options.text, " ITEMS=") != NULL || strstr(stem, "_cpu") != NULL;
-                int is_nvidia = strstr(stem, "_nvidia") != NULL;
+                int is_nvidia = strstr(stem, "_nvidia") != NULL || strstr(options.text, "HALF_PAIRS=1") != NULL;
                 add(stem, without_language(options.text), is_nvidia ? "nvidia" : is_tiled ? gates : "");
             }
         }

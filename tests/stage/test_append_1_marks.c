@@ -1,0 +1,47 @@
+/* test_append_1_marks.c: outliers as bits from the tokens as they come in: those of the reference's mask. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stage_world.h"
+
+#define KERNELS (1u << GEAR__KERNEL_OUTLIERS_CHANNELS | 1u << GEAR__KERNEL_OUTLIERS_TOKENS)
+
+static void check(stage_world *world, uint32_t is_v)
+{
+    const gear__side *side = &world->shape.side[is_v];
+    if (side->outlier_rule == GEAR_OUTLIER_BLOCK || gear__is_mixed(side)) {
+        stage_ref_step(world, is_v, STAGE_OUTLIERS);
+        return;
+    }
+    stage_world_put(world);
+    STAGE_LAUNCH(world->bench, gear__append_1_marks(&stream, &world->round, is_v, &world->tensor[is_v], &error));
+    const size_t bytes = world->mask.bytes / 8;
+    uint8_t *got = stage_get(world->bench, &world->mask), *want = malloc(bytes);
+    cr_assert(want);
+    stage_same_bytes(got + bytes, world->mask.host + bytes, world->mask.bytes - bytes, "behind the marks");
+    stage_ref_step(world, is_v, STAGE_OUTLIERS);
+    gear__ref_append_1_marks(&world->ref, (uint16_t *)(void *)want);
+    stage_same_bytes(got, want, bytes, "marks");
+    free(got);
+    free(want);
+    stage_put(world->bench, &world->mask);
+    stage_world_same(world, is_v ? "V" : "K");
+}
+
+/* work_items, most_items: of a GPU. */
+static void run(const char *name, uint32_t work_items, uint32_t most_items)
+{
+    const gear__append_tile tile = {.work_items = work_items, .most_items = most_items, .is_fused = 1};
+    stage_run_tiled(name, STAGE_OUTLIERS, KERNELS, &tile, check);
+}
+
+Test(append_1_marks, equals_the_reference)
+{
+    run("append_1_marks", 128, 256);
+}
+
+Test(append_1_marks, equals_the_reference_on_small_work_groups)
+{
+    run("append_1_marks, 64", 64, 64);
+}
