@@ -8,8 +8,8 @@
  * block returns early; barriers are not conditional.
  *
  * Work-groups: ([K, V], KV heads, sequences). r: [KV head][num_rows][HEAD_DIM], num_rows 64 for each sequence and side with
- * a low-rank part. first_entry: place in the batch of the first sequence. COLUMNS: 4 or 8, no fewer than the ranks of decode
- * segments, or 0 where there are none. */
+ * a low-rank part. first_entry: place in the batch of the first sequence. COLUMNS: 2, 4 or 8, no fewer than the ranks of
+ * decode segments, or 0 where there are none. */
 #include "argument_words.clh"
 #include "block.clh"
 

@@ -39,7 +39,7 @@ const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shap
 uint32_t gear__append_decode_columns(const gear__shape *shape)
 {
     uint32_t k = shape->side[0].rank[GEAR__DECODE], v = shape->side[1].rank[GEAR__DECODE], rank = k > v ? k : v;
-    return rank > 4 ? 8 : rank ? 4 : 0;
+    return rank > 4 ? 8 : rank > 2 ? 4 : rank ? 2 : 0;
 }
 
 const char *gear__append_decode_why_not(const gear__caps *caps, const gear__shape *shape)
