@@ -11,4 +11,5 @@
  * a low-rank part. first_entry: place in the batch of the first sequence. COLUMNS: 2, 4 or 8, no fewer than the ranks of
  * decode segments, or 0 where there are none. */
 #define DECODE_KERNEL gear_k_append_decode
+#define DECODE_SIZE   __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 #include "append_decode.clh"

@@ -25,8 +25,10 @@
 
 #define STEMS_BYTES 256u
 
-#define BLOCK_REGISTERS 64u  /* eight work-groups of four warps on a multiprocessor */
-#define GRAM_REGISTERS  128u /* three work-groups of five warps on a multiprocessor */
+/* Limits of registers for NVIDIA GPUs. */
+#define BLOCK_REGISTERS  64u  /* eight work-groups of four warps on a multiprocessor */
+#define GRAM_REGISTERS   128u /* three work-groups of five warps */
+#define DECODE_REGISTERS 128u /* two of eight */
 
 /* Work-items of a work-group: GEAR__WORK_GROUP, or a field of gear__append_tile. */
 typedef enum items_rule { ITEMS_64, ITEMS_TILE, ITEMS_MOST } items_rule;
@@ -66,7 +68,7 @@ static const struct {
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", STAGED | PER_SIDE, ITEMS_TILE,
                               "append_4_lowrank_cpu", "gear_k_append_4_lowrank_whole_cpu"},
     [GEAR__KERNEL_LOWRANK_BLOCK] = {"append_4_lowrank", "gear_k_append_4_lowrank_block", STAGED | PER_SIDE, ITEMS_MOST, NULL,
-                                    NULL, "append_4_lowrank_block_nvidia", "gear_k_append_4_lowrank_block_nvidia"},
+                                    NULL, "append_4_lowrank_nvidia", "gear_k_append_4_lowrank_block_nvidia"},
     [GEAR__KERNEL_LOWRANK_GRAM] = {"append_4_lowrank_gram", "gear_k_append_4_lowrank_gram", STAGED | PER_SIDE, ITEMS_MOST,
                                    "append_4_lowrank_cpu", "gear_k_append_4_lowrank_gram_cpu", "append_4_lowrank_gram_nvidia",
                                    "gear_k_append_4_lowrank_gram_nvidia"},
@@ -302,8 +304,8 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (id == GEAR__KERNEL_PARTIAL && tile->registers) {
         gear__options_registers(options, tile->registers);
     }
-    if (id == GEAR__KERNEL_LOWRANK_GRAM && is_tensor_form((int)id, append)) {
-        gear__options_registers(options, GRAM_REGISTERS);
+    if (id != GEAR__KERNEL_LOWRANK_BLOCK && is_tensor_form((int)id, append)) {
+        gear__options_registers(options, id == GEAR__KERNEL_DECODE ? DECODE_REGISTERS : GRAM_REGISTERS);
     }
     if (id == GEAR__KERNEL_BLOCK && append->is_nvidia) {
         gear__options_registers(options, BLOCK_REGISTERS);
