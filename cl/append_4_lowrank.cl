@@ -6,24 +6,14 @@
  * itself, which lies in the caches, or of a single block on the Gram matrix of its rows. Work-groups are (1, KV head, job). */
 #include "lowrank_group.clh"
 
-#define ROW_ITEMS   MOST_ITEMS
-#define ROW_COLUMNS GEAR__MAX_RANK
-#include "lowrank_rows.clh"
+#define BLOCK_KERNEL gear_k_append_4_lowrank_block
+#include "lowrank_block.clh"
 
 #if MOST_ITEMS < 64 || ITEMS < 64
 #  error "a work-group has 64 work-items or more"
 #endif
 
-/* The fit of a work-group, which returns where `unless`. Barriers are not conditional: PoCL 3.1 leads some work-items
- * astray. */
-#define FIT_BEGIN(unless)                                                                                                      \
-  const uint lid = (uint)get_local_id(0);                                                                                      \
-  const gear_fit f = FIT_OF_GROUP(0u);                                                                                         \
-  if (!f.rank || (unless)) {                                                                                                   \
-    return;                                                                                                                    \
-  }
-#define FIT_IS_LONG  (f.parts > 1u)
-#define FIT_IS_BLOCK (f.all_rows == 64u)
+#define FIT_IS_LONG (f.parts > 1u)
 
 /* A and B, unrounded, and the largest of each of their columns, by the Gram matrix of Y; the basis is R^T Y. first: the squares
  * of the columns of R B before they were made orthogonal. */
@@ -123,29 +113,4 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4
     gear_fit_put_sums(&d, &sums, lid);
     gear_fit_form(&f, &d, first, lid);
     gear_fit_store(&f, &d, lid);
-}
-
-/* A fit of one block. */
-__kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_append_4_lowrank_block(FIT_ARGUMENTS)
-{
-    __local float4 a[ROW_A], room[ROW_ROOM];
-    __local float grams[ROW_GRAMS] __attribute__((aligned(16)));
-    FIT_BEGIN(!FIT_IS_BLOCK)
-    const gear_row_desk d = {a, room, grams};
-    const gear_row_fit fit = {f.rank,
-                              f.usable,
-                              f.bits,
-                              f.passes,
-                              f.residual,
-                              gear_fit_column_a(&f, 0u, 0u),
-                              gear_fit_column_b(&f, 0u),
-                              gear_fit_scales(&f)};
-    gear_fit_rows(&fit, &d, lid);
-    /* where longer fits have them, unrounded: for the test that checks the rounding */
-    for (uint i = lid; i < f.rank * 64u; i += MOST_ITEMS) {
-        f.a[i / 64u * f.a_stride + i % 64u] = ROW_A_AT(&d, i / 64u, i % 64u);
-    }
-    for (uint i = lid; i < f.rank * HEAD_DIM; i += MOST_ITEMS) {
-        gear_fit_b(&f)[i] = ROW_B_AT(&d, i / HEAD_DIM, i % HEAD_DIM);
-    }
 }

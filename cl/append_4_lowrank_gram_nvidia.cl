@@ -16,20 +16,6 @@
 #define STAGES     4u                          /* chunks in local memory, all but one under way */
 #define PITCH      (HEAD_DIM + 8u)             /* floats of a row: 4 rows x 8 channels lie in 32 banks */
 
-/* The nearest value of 11 digits: tensor cores leave out the digits behind. */
-GEAR__INLINE uint nv_tf32(uint bits)
-{
-    return bits + 0x1000u;
-}
-
-/* sum += A B for 16 rows, 8 products and 8 columns. */
-GEAR__INLINE void nv_mma_tf32(float sum[4], const uint a[4], const uint b[2])
-{
-    __asm__("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-            : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
 /* Starts the copy of a chunk; an empty one behind the last. */
 GEAR__INLINE void gear_gram_copy(__global const float *rows, __local const uint *chunk, uint has_rows, uint lid)
 {

@@ -61,7 +61,7 @@ const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shap
 uint32_t gear__append_decode_columns(const gear__shape *shape)
 {
     uint32_t k = shape->side[0].rank[GEAR__DECODE], v = shape->side[1].rank[GEAR__DECODE], rank = k > v ? k : v;
-    return rank > 4 ? 8 : rank ? 4 : 0;
+    return rank > 4 ? 8 : rank > 2 ? 4 : rank ? 2 : 0;
 }
 
 const char *gear__append_decode_why_not(const gear__caps *caps, const gear__shape *shape)
@@ -95,10 +95,11 @@ gear__append_tile gear__append_items_of(const gear__caps *caps)
     /* A CPU device wants no barriers and vectors of its own, a GPU two work-items a token of the block. The simulator takes
      * what GPUs run: it is there to find races. */
     const uint32_t work_items = caps->is_cpu && !caps->is_oclgrind ? 1 : items_of(caps, 128);
+    const uint32_t most_items = items_of(caps, 256);
     return (gear__append_tile){.work_items = work_items,
-                               .most_items = items_of(caps, 256),
+                               .most_items = most_items,
                                .is_nvidia = caps->is_nvidia && caps->is_gpu,
-                               .has_tensor_cores = caps->is_nvidia && caps->is_gpu && caps->nv_sm >= 80};
+                               .has_tensor_cores = caps->is_nvidia && caps->is_gpu && caps->nv_sm >= 80 && most_items == 256};
 }
 
 gear__append_tile gear__append_tile_of(const gear__caps *caps, const gear__shape *shape)

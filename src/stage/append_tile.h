@@ -27,7 +27,7 @@ const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shap
 
 /* The same of append_decode. */
 const char *gear__append_decode_why_not(const gear__caps *caps, const gear__shape *shape);
-/* Columns of its low-rank fits: 4 or 8, no fewer than the rank of a decode segment; 0 without low rank. */
+/* Columns of its low-rank fits: 2, 4 or 8, no fewer than the rank of a decode segment; 0 without low rank. */
 uint32_t gear__append_decode_columns(const gear__shape *shape);
 
 /* Of the device, not fused. */

@@ -25,9 +25,11 @@
 
 #define STEMS_BYTES 256u
 
-#define BLOCK_REGISTERS 64u  /* eight work-groups of four warps on a multiprocessor */
-#define GRAM_REGISTERS  128u /* three work-groups of five warps on a multiprocessor */
-#define MARKS_REGISTERS 80u  /* three of eight warps */
+/* Limits of registers for NVIDIA GPUs. */
+#define BLOCK_REGISTERS  64u  /* eight work-groups of four warps on a multiprocessor */
+#define GRAM_REGISTERS   128u /* three work-groups of five warps */
+#define DECODE_REGISTERS 128u /* two of eight */
+#define MARKS_REGISTERS  80u  /* three of eight */
 
 /* Work-items of a work-group: GEAR__WORK_GROUP, or a field of gear__append_tile. */
 typedef enum items_rule { ITEMS_64, ITEMS_TILE, ITEMS_MOST } items_rule;
@@ -65,10 +67,12 @@ static const struct {
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", SIDED, ITEMS_TILE, "append_3_quantize_cpu",
                                "gear_k_append_3_quantize_cpu"},
     [GEAR__KERNEL_BLOCK] = {"append_block", "gear_k_append_block", OPT_DIM | OPT_ITEMS | OPT_BLOCK, ITEMS_TILE},
-    [GEAR__KERNEL_DECODE] = {"append_decode", "gear_k_append_decode", OPT_DIM | OPT_BLOCK | OPT_DECODE, ITEMS_MOST},
+    [GEAR__KERNEL_DECODE] = {"append_decode", "gear_k_append_decode", OPT_DIM | OPT_BLOCK | OPT_DECODE, ITEMS_MOST, NULL, NULL,
+                             "append_decode_nvidia", "gear_k_append_decode_nvidia"},
     [GEAR__KERNEL_LOWRANK] = {"append_4_lowrank", "gear_k_append_4_lowrank_whole", STAGED | PER_SIDE, ITEMS_TILE,
                               "append_4_lowrank_cpu", "gear_k_append_4_lowrank_whole_cpu"},
-    [GEAR__KERNEL_LOWRANK_BLOCK] = {"append_4_lowrank", "gear_k_append_4_lowrank_block", STAGED | PER_SIDE, ITEMS_MOST},
+    [GEAR__KERNEL_LOWRANK_BLOCK] = {"append_4_lowrank", "gear_k_append_4_lowrank_block", STAGED | PER_SIDE, ITEMS_MOST, NULL,
+                                    NULL, "append_4_lowrank_nvidia", "gear_k_append_4_lowrank_block_nvidia"},
     [GEAR__KERNEL_LOWRANK_GRAM] = {"append_4_lowrank_gram", "gear_k_append_4_lowrank_gram", STAGED | PER_SIDE, ITEMS_MOST,
                                    "append_4_lowrank_cpu", "gear_k_append_4_lowrank_gram_cpu", "append_4_lowrank_gram_nvidia",
                                    "gear_k_append_4_lowrank_gram_nvidia"},
@@ -282,7 +286,7 @@ static const char *name_of(int id, const gear__append_tile *append)
 
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim)
 {
-    if (is_tensor_form((int)id, append)) {
+    if (id == GEAR__KERNEL_LOWRANK_GRAM && is_tensor_form((int)id, append)) {
         return 32u * GEAR__GRAM_NV_WARPS(head_dim);
     }
     if (is_cpu_form((int)id, append)) {
@@ -318,8 +322,8 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (id == GEAR__KERNEL_PARTIAL && tile->registers) {
         gear__options_registers(options, tile->registers);
     }
-    if (is_tensor_form((int)id, append)) {
-        gear__options_registers(options, GRAM_REGISTERS);
+    if (id != GEAR__KERNEL_LOWRANK_BLOCK && is_tensor_form((int)id, append)) {
+        gear__options_registers(options, id == GEAR__KERNEL_DECODE ? DECODE_REGISTERS : GRAM_REGISTERS);
     }
     if (id == GEAR__KERNEL_BLOCK && append->is_nvidia) {
         gear__options_registers(options, BLOCK_REGISTERS);

@@ -82,7 +82,7 @@ static void add_attend(const gear__shape *shape, uint32_t max_rows)
 static const struct {
     gear__append_tile tile;
     const char *gates;
-} append_tiles[] = {{{128, 256, 0, 0, 0, 0}, ""},   {{128, 256, 0, 0, 1, 1}, ""},   {{128, 256, 1, 1, 1, 1}, ""},
+} append_tiles[] = {{{128, 256, 0, 0, 0, 0}, ""},   {{128, 256, 1, 0, 1, 1}, ""},   {{128, 256, 1, 1, 1, 1}, ""},
                     {{1, 256, 0, 0, 0, 0}, "lint"}, {{1, 256, 0, 0, 1, 0}, "lint"}, {{64, 64, 0, 0, 0, 0}, "lint"},
                     {{64, 64, 0, 0, 1, 1}, "lint"}};
 
