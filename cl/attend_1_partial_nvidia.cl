@@ -5,18 +5,19 @@
  * products more. A work-group of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured:
  * docs/kernels.md. Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence). */
 
-#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_STAGES || !defined NV_DIRECT || !defined NV_PAIRED ||                \
-    !defined K_SCALES || !defined V_SCALES || !defined V_GROUP
+#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_DIRECT || !defined NV_PAIRED || !defined K_SCALES ||                 \
+    !defined V_SCALES || !defined V_GROUP
 #  error "HEAD_DIM, NV_WARPS, NV_STAGES, NV_DIRECT, NV_PAIRED, K_SCALES, V_SCALES or V_GROUP is missing"
 #endif
 
-#if !defined K_RANK_0 || !defined K_RANK_1 || !defined V_RANK_0 || !defined V_RANK_1 || !defined HEAD_SKIP ||                  \
-    !defined K_TOKEN_GROUPS
-#  error "K_RANK_i, V_RANK_i, HEAD_SKIP or K_TOKEN_GROUPS is missing"
+#if !defined K_RANK_0 || !defined K_RANK_1 || !defined V_RANK_0 || !defined V_RANK_1 || !defined K_TOKEN_GROUPS
+#  error "K_RANK_i, V_RANK_i or K_TOKEN_GROUPS is missing"
 #endif
 
 #include "attend_nvidia_merge.clh"
-#include "attend_nvidia_outliers.clh"
+#if NV_OUTLIERS
+#  include "attend_nvidia_outliers.clh"
+#endif
 #include "attend_nvidia_scores.clh"
 #include "attend_nvidia_values.clh"
 
@@ -32,13 +33,13 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
                                              uint has_lse, __global uint *counters)
 {
     __local uint4 ring[NV_WARPS][NV_RING / 16];
-    __local uint4 queries[ROWS * QUERY_PITCH];
+    __local uint4 queries[QUERY_ROWS * QUERY_PITCH];
 #if K_MIXED
-    __local uint4 stored_queries[ROWS * QUERY_PITCH];
+    __local uint4 stored_queries[QUERY_ROWS * QUERY_PITCH];
     __local uint channel_order[HEAD_DIM / 4];
 #endif
 #if K_OUTLIERS
-    __local float query_table[HEAD_DIM * NV_OF_LIST] __attribute__((aligned(32))); /* [channel][NV_OF_LIST] */
+    __local float4 query_table[NV_TABLE_ROWS * NV_OF_LIST / 4];
 #endif
 #if NV_OUTLIERS
     __local uint4 outliers[NV_WARPS][NV_OUTLIER_BYTES / 16];
@@ -68,19 +69,26 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     const uint first = low + warp, last_block = min(high, s.blocks);
     __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);
     const uint ring_at = nv_address(ring[warp]);
-    uint4 page[NV_STAGES + 1]; /* entries of the present block and those after it */
-#pragma unroll
-    for (uint i = 0; i < NV_STAGES; i++) {
-        page[i] = first + i * NV_WARPS < last_block ? entries[first + i * NV_WARPS] : (uint4)(0u);
+    const nv_source source = {pool, head, shape[GEAR__SHAPE_KV_HEADS], shape[GEAR__SHAPE_BASES]};
+    /* Of the present block and the next: entry of the page table, places of the outliers. */
+    uint4 now = first < last_block ? entries[first] : (uint4)(0u);
+    uint4 next = first + NV_WARPS < last_block ? entries[first + NV_WARPS] : (uint4)(0u);
+    uint4 places = (uint4)(0u), next_places = (uint4)(0u);
+#if NV_OUTLIERS
+    if (first < last_block) {
+        places = nv_outlier_places(&source, now);
     }
+#endif
 
     if (lid < 16u) {
         constants[lid] = lid < 8u ? 0 : (ushort)ONES;
     }
     const uint first_dense = max(low, s.blocks);
-    if (first_dense >= high) { /* else dense tiles need the local memory first */
-        nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
+    const uint has_dense = first_dense < high;
+    if (!has_dense && first < last_block) { /* else dense tiles need the local memory first */
+        nv_stage_k(&source, now, places, 1u, ring_at, lane);
     }
+    nv_commit();
 #if K_MIXED
     if (s.blocks) {
         __global const uint *order = (__global const uint *)gear_record(pool, s.row[GEAR__HEADER_ORDER]);
@@ -96,7 +104,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         __local const uchar *order = (__local const uchar *)channel_order;
         __local const ushort *from = (__local const ushort *)queries;
         __local ushort *to = (__local ushort *)stored_queries;
-        for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+        for (uint i = lid; i < QUERY_ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
             const uint r = i / HEAD_DIM, c = i % HEAD_DIM, source = nv_query_at(r, order[c]);
             vstore_half(nv_half(from + source) * NV_LIFT, nv_query_at(r, c), (__local half *)to);
             vstore_half(nv_half(from + source + 2) * NV_LIFT, nv_query_at(r, c) + 2u, (__local half *)to);
@@ -109,11 +117,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #endif
 
 #if K_OUTLIERS
-    for (uint i = lid; i < NV_OF_LIST * HEAD_DIM; i += 32u * NV_WARPS) {
-        const uint r = i / HEAD_DIM, c = i % HEAD_DIM;
-        __local const ushort *at = (__local const ushort *)block_queries + nv_query_at(r, c);
-        query_table[c * NV_OF_LIST + r] = (nv_half(at) + nv_half(at + 2)) * (1.0f / NV_LIFT);
-    }
+    nv_load_query_table((__local const ushort *)block_queries, (__local float *)query_table, lid);
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
 
@@ -170,70 +174,49 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
 #endif
 
-    __local uchar *stages = (__local uchar *)ring[warp];
-    if (first_dense < high) {
-        nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
+    __local uchar *part_k = (__local uchar *)ring[warp], *part_v = part_k + K_PART;
+    if (has_dense && first < last_block) {
+        nv_stage_k(&source, now, places, 1u, ring_at, lane);
     }
+    nv_commit();
 #if NV_OUTLIERS
-    __local uchar *mine = (__local uchar *)outliers[warp];
-    const nv_outlier_memory memory = {mine, mine + NV_FIRST, (__local uint *)(mine + NV_FIRST + NV_RAW),
-                                      (__local float *)(mine + NV_FIRST + NV_RAW + 4 * NV_CHUNK)};
-    uint4 places = (uint4)(0u); /* of the present block's entries, asked for a block ahead */
-    if (first < last_block) {
-        places = nv_outlier_places(pool, shape, page[0], head);
-    }
+    const nv_outlier_memory memory = nv_outlier_memory_at(outliers[warp]);
 #endif
-    uint opens = 1u, slot = 0u, filled = NV_STAGES - 1u; /* slots of this block and of the one that is asked for */
+    uint opens = 1u;
 #pragma unroll 1
     for (uint index = first; index < last_block; index += NV_WARPS) {
-        const uint4 now = page[0];
-        const uint cls = GEAR__INFO_CLASS(now.w);
-        const uint closes = index + NV_WARPS >= last_block || page[1].y != now.y;
-#if NV_OUTLIERS
-        NV_WAIT(NV_STAGES - 2);
-        nv_sync();
-        __local const uchar *block = stages + slot * STAGE - HEAD_SKIP;
-        nv_entries outlier_entries = {pool, shape, now, places, 0u, 0u, 0u, 0u};
-        nv_open_entries(&outlier_entries, block, &memory, lane);
-        nv_commit();
-        if (index + NV_WARPS < last_block) {
-            places = nv_outlier_places(pool, shape, page[1], head);
-        }
-#endif
-        if (index + (NV_STAGES - 1u) * NV_WARPS < last_block) {
-            nv_stage(pool, page[NV_STAGES - 1], head, page[NV_STAGES - 1].y != page[NV_STAGES - 2].y, ring_at + filled * STAGE,
-                     lane);
-        }
-        page[NV_STAGES] = page[NV_STAGES - 1];
-        if (index + NV_STAGES * NV_WARPS < last_block) {
-            page[NV_STAGES] = entries[index + NV_STAGES * NV_WARPS];
-        }
-        nv_commit();
-#if !NV_OUTLIERS
-        NV_WAIT(NV_STAGES - 1);
-        nv_sync();
-#endif
+        const uint cls = GEAR__INFO_CLASS(now.w), ends = index + NV_WARPS >= last_block, closes = ends || next.y != now.y;
 
-        __local uchar *record = stages + slot * STAGE, *tail_part = record + STAGE_HEAD,
-                      *segment_part = tail_part + STAGE_SHARED;
-        const uint k_factors = cls ? K_FACTORS_1 : K_FACTORS_0, v_factors = cls ? V_FACTORS_1 : V_FACTORS_0;
-        const nv_parts parts = nv_unpack(record - HEAD_SKIP, tail_part, segment_part, fold[warp], cls, opens, lane);
+        /* K: its part is there once all copies but those asked for last are done. */
+        nv_stage_v(&source, now, places, closes, ring_at + K_PART, lane);
+        nv_commit();
+        uint4 after = next;
+        if (index + 2u * NV_WARPS < last_block) {
+            after = entries[index + 2u * NV_WARPS];
+        }
+#if NV_OUTLIERS
+        if (!ends) {
+            next_places = nv_outlier_places(&source, next);
+        }
+#endif
+        NV_WAIT(1);
+        nv_sync();
+        const nv_parts k = nv_unpack_k(part_k, fold[warp], cls, opens, lane);
 #if NV_DIRECT
-        __global const uchar *codes = gear_block_head(pool, shape, now.x, cls, head);
+        __global const uchar *codes_k = gear_block_head(pool, shape, now.x, cls, head), *codes_v = codes_k + V_CODES;
 #else
-        __local const uchar *codes = record;
+        __local const uchar *codes_k = part_k, *codes_v = part_v;
 #endif
         float scores[4][4];
         uint p[8];
-        nv_block_scores((NV_PLANE const uint *)(codes + K_CODES), &parts, block_queries, constants,
-                        (__local const ushort *)(segment_part + k_factors), cls ? K_RANK_1 : K_RANK_0, opens, &view, lane,
-                        &segment, scores);
-#if NV_OUTLIERS
-        NV_WAIT(1);
-        nv_sync();
-#endif
+#pragma unroll
+        for (uint m = 0; m < 4u; m++) {
+            scores[m][0] = scores[m][1] = scores[m][2] = scores[m][3] = 0.0f;
+        }
+        nv_block_scores((NV_PLANE const uint *)codes_k, &k, block_queries, constants, cls ? K_RANK_1 : K_RANK_0, opens, &view,
+                        lane, &segment, scores);
 #if K_OUTLIERS
-        nv_add_outliers_k(&outlier_entries, block, &memory, query_table, &view, lane, scores);
+        nv_add_outliers_k(&source, now, places, part_k, (__local const float *)query_table, &memory, &view, scores);
 #endif
         nv_cap(scores, 4u, view.cap);
         const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
@@ -241,33 +224,32 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
             nv_hide(scores, 4u, &view, at, (int)s.exact - at, tokens, row);
         }
 #if V_OUTLIERS
-        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, (__local uint *)memory.first, lane);
-        nv_sync();
-        nv_add_outliers_v(&outlier_entries, block, &memory, lane, &sums);
+        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, memory.probabilities, lane);
 #else
         nv_probabilities(scores, 4u, NV_ROOM, &sums, p, 0, lane);
 #endif
-        nv_block_values((NV_PLANE const uint *)(codes + V_CODES), &parts, constants, p, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
+        nv_sync();
+
+        /* V */
+        if (!ends) {
+            nv_stage_k(&source, next, next_places, closes, ring_at, lane);
+        }
+        nv_commit();
+        NV_WAIT(1);
+        nv_sync();
+        const nv_parts v = nv_unpack_v(part_v, fold[warp], cls, closes, lane);
+#if V_OUTLIERS
+        nv_add_outliers_v(&source, now, places, part_v, &memory, &sums);
+#endif
+        nv_block_values((NV_PLANE const uint *)codes_v, &v, constants, p, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
 #if V_RANK
         if (closes) {
-            if (!opens) { /* the copy that came with the segment's first block is gone */
-                nv_stage_segment(pool, now, head, nv_address(segment_part), lane);
-                nv_commit();
-                NV_WAIT(0);
-                nv_sync();
-            }
-            nv_close_segment(parts.b_v, (__local const ushort *)(segment_part + v_factors), constants,
-                             cls ? V_RANK_1 : V_RANK_0, lane, &sums);
+            nv_close_segment(&v, constants, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
         }
 #endif
         nv_sync();
         opens = closes;
-#pragma unroll
-        for (uint i = 0; i < NV_STAGES; i++) {
-            page[i] = page[i + 1u];
-        }
-        slot = slot + 1u < NV_STAGES ? slot + 1u : 0u;
-        filled = filled + 1u < NV_STAGES ? filled + 1u : 0u;
+        now = next, next = after, places = next_places;
     }
     NV_WAIT(0);
 
