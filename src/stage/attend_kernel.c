@@ -31,7 +31,7 @@ static uint32_t larger(uint32_t a, uint32_t b)
 }
 
 /* Entries of outliers that a warp of the NVIDIA kernel has in local memory at a time: NV_WINDOW. */
-#define WINDOW 224u
+#define WINDOW 384u
 
 /* Bytes of a block in a warp's local memory: K_PART + V_PART of cl/common/attend_nvidia_parts.clh. */
 static uint32_t nvidia_block_bytes(const gear__shape *shape, int direct)
