@@ -36,7 +36,7 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int dire
         segment = shape->seg_head_stride[cls] > segment ? shape->seg_head_stride[cls] : segment;
     }
     stage += segment + v->shared_pairs_bytes - (direct ? v->codes + v->codes_bytes : 0);
-    uint32_t dense = (d > 128 ? 2u : 4u) * 16 * (d + 8), sums = 4 * 8 * d;
+    uint32_t dense = (d > 128 ? 2u : 4u) * 16 * (d + 8), sums = 4 * 8 * (d + 8);
     uint32_t ring = stages * stage > dense ? stages * stage : dense;
     fold += k->axis == GEAR__AXIS_MIXED_CHANNEL || k->axis == GEAR__AXIS_CHANNEL_SEGMENT ? 2 * d : 0;
     fold += v->axis == GEAR__AXIS_MIXED_TOKEN ? 128 * ((d + 63) / 64) : 0;
@@ -50,15 +50,16 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int dire
     uint32_t raw = 3 * chunk + 32, table = 2 * 64 * of_list;
     uint32_t outliers = (table > raw ? table : raw) + raw + 4 * chunk + 4 * (lists * of_list + 128);
     return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) +
-           4 * 4 * 8; /* references and sums of the rows */
+           2 * 4 * 8; /* references and sums of the rows */
 }
 
 /* Local memory of a work-group that every NVIDIA GPU has, less what queries and sums take. */
 static uint32_t nvidia_room(const gear__shape *shape, int paired)
 {
     uint32_t d = shape->head_dim, queries = 8 * 16 * (d / 4 | 4);
-    uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries : 0; /* the same in the stored channel order */
-    return 48 * 1024 - queries - stored - 512 - (shape->has_outliers ? (paired ? 16 : 32) * d : 0);
+    /* the same in the stored channel order, and that order */
+    uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries + d : 0;
+    return 48 * 1024 - queries - stored - 256 - (shape->has_outliers ? (paired ? 16 : 32) * d : 0);
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
@@ -157,8 +158,9 @@ static void nvidia_fit(const gear__caps *caps, const gear__shape *shape, gear__a
     uint32_t group_bytes = 48 * 1024 - nvidia_room(shape, tile->paired) + tile->work_items / 32 * warp_bytes + 1024;
     uint32_t fit = nvidia_unit_bytes(caps->nv_sm) / group_bytes;
     tile->groups_per_unit = tile->groups_per_unit < fit ? tile->groups_per_unit : fit ? fit : 1;
-    /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. */
-    uint32_t registers = 65536 / (tile->work_items * tile->groups_per_unit) / 8 * 8;
+    /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. Each of
+     * the four schedulers has 16384 of them. */
+    uint32_t warps = (tile->work_items / 32 * tile->groups_per_unit + 3) / 4, registers = 16384 / 32 / warps / 8 * 8;
     tile->registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
 }
 
