@@ -47,7 +47,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
     __local ushort constants[16] __attribute__((aligned(16))); /* 8 zeros, 8 ones */
     __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS], split_most[ROWS], split_total[ROWS];
-    __local float part[2 * NV_WARPS * ROWS];
+    __local nv_row_places row_places;
     __local uint arrived;
 #if V_ROTATE
     __local float parked[ROWS];
@@ -55,13 +55,16 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 
     const uint lid = (uint)get_local_id(0), warp = lid / 32u, lane = lid % 32u, row = lane >> 2, quarter = lane & 3u;
     const uint split = (uint)get_group_id(0), splits = (uint)get_num_groups(0);
-    const uint head = (uint)get_group_id(1) / row_tiles, row0 = (uint)get_group_id(1) % row_tiles * ROWS;
-    const uint entry = (uint)get_group_id(2), group = query_heads / shape[GEAR__SHAPE_KV_HEADS];
-    const gear_sequence_view s = gear_view_sequence(shape, table, seqs, entry, advance);
-    const uint rows = s.queries * group;
-    if (row0 >= rows) {
-        return;
+    const uint entry = (uint)get_group_id(2);
+    uint head = (uint)get_group_id(1), heads = (uint)get_num_groups(1), row0 = 0u;
+    if (row_tiles > 1u) { /* quotients take a while */
+        heads /= row_tiles, head /= row_tiles;
+        row0 = ((uint)get_group_id(1) - head * row_tiles) * ROWS;
     }
+    const uint group = query_heads / heads;
+    const gear_sequence_view s = gear_view_sequence(shape, table, seqs, entry, advance);
+    const uint rows = s.queries * group, first_row = s.seq[GEAR__SEQ_ROW];
+    const nv_tensor tensor = nv_query_tensor(q + q_offset, call);
 
     /* The split's tiles, a warp every NV_WARPS-th: the work-group then reads memory that lies close together. */
     const uint low = gear__first_tile(s.blocks, s.tiles, splits, split);
@@ -69,26 +72,30 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     const uint first = low + warp, last_block = min(high, s.blocks);
     __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);
     const uint ring_at = nv_address(ring[warp]);
-    const nv_source source = {pool, head, shape[GEAR__SHAPE_KV_HEADS], shape[GEAR__SHAPE_BASES]};
+    const nv_source source = {pool, head, heads, shape[GEAR__SHAPE_BASES]};
     /* Of the present block and the next: entry of the page table, places of the outliers. */
     uint4 now = first < last_block ? entries[first] : (uint4)(0u);
     uint4 next = first + NV_WARPS < last_block ? entries[first + NV_WARPS] : (uint4)(0u);
     uint4 places = (uint4)(0u), next_places = (uint4)(0u);
+    if (row0 >= rows) { /* not before these loads, which would then wait for those that tell */
+        return;
+    }
+
+    const nv_asked asked = nv_ask_queries(&tensor, first_row, entry, group, head, row0, rows, &row_places, warp, lane);
 #if NV_OUTLIERS
     if (first < last_block) {
         places = nv_outlier_places(&source, now);
     }
 #endif
-
-    if (lid < 16u) {
-        constants[lid] = lid < 8u ? 0 : (ushort)ONES;
-    }
     const uint first_dense = max(low, s.blocks);
     const uint has_dense = first_dense < high;
     if (!has_dense && first < last_block) { /* else dense tiles need the local memory first */
         nv_stage_k(&source, now, places, 1u, ring_at, lane);
     }
     nv_commit();
+    if (lid < 16u) {
+        constants[lid] = lid < 8u ? 0 : (ushort)ONES;
+    }
 #if K_MIXED
     if (s.blocks) {
         __global const uint *order = (__global const uint *)gear_record(pool, s.row[GEAR__HEADER_ORDER]);
@@ -97,7 +104,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         }
     }
 #endif
-    nv_load_queries(q + q_offset, call, &s, entry, group, head, row0, rows, (__local ushort *)queries, up, warp, lane);
+    nv_put_queries(&asked, queries, up, warp, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
 #if K_MIXED /* in the stored channel order, for blocks */
     if (s.blocks) {
@@ -124,12 +131,13 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     nv_sums sums;
     nv_segment segment;
     nv_queries view;
-    const uint row_a = row0 + 2u * (NV_PAIRED ? quarter % 2u : quarter);
-    const float cap = fmax(soft_cap, 0.0f), unit = scale * LOG2_E * (cap > 0.0f ? 2.0f / cap : 1.0f);
+    const uint row_a = 2u * (NV_PAIRED ? quarter % 2u : quarter);
+    const float cap = fmax(soft_cap, 0.0f), unit = scale * LOG2_E * (cap > 0.0f ? 2.0f * nv_reciprocal(cap) : 1.0f);
     view.up0 = up[2u * quarter] * unit, view.up1 = up[2u * quarter + 1u] * unit, view.cap = cap * LOG2_E;
-    view.last0 = (int)(s.total + row_a / group) - (int)s.queries;
-    view.last1 = (int)(s.total + (row_a + 1u) / group) - (int)s.queries;
-    view.all = (int)(s.total + row0 / group) - (int)s.queries;
+    view.last0 = (int)(s.total + row_places.token[row_a]) - (int)s.queries;
+    view.last1 = (int)(s.total + row_places.token[row_a + 1u]) - (int)s.queries;
+    view.all = (int)(s.total + row_places.token[0]) - (int)s.queries;
+    const nv_tile tile = {&row_places, entry, query_heads, min(rows - row0, (uint)ROWS), first_row};
     sums.m0 = sums.m1 = LOWEST;
     segment.u = 0u, segment.up = 0.0f;
 #pragma unroll
@@ -144,24 +152,21 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     /* Dense tiles first, all warps together. */
 #pragma unroll 1
     for (uint index = first_dense; index < high; index++) {
-        const gear_tile tile = gear_tile_of(&s, index);
-        const gear_dense k = gear_dense_of(&s, &tile, shape, pool, window, tail_k + tail_k_offset, call + GEAR__CALL_TAIL_K,
+        const gear_tile dense = gear_tile_of(&s, index);
+        const gear_dense k = gear_dense_of(&s, &dense, shape, pool, window, tail_k + tail_k_offset, call + GEAR__CALL_TAIL_K,
                                            entry, 0u, head, HEAD_DIM);
-        const gear_dense v = gear_dense_of(&s, &tile, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V,
+        const gear_dense v = gear_dense_of(&s, &dense, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V,
                                            entry, 1u, head, HEAD_DIM);
-        nv_dense(&k, &v, &tile, (warp + index) % NV_WARPS, queries, &view, (__local ushort *)ring[warp], lane, &sums);
+        nv_dense(&k, &v, &dense, (warp + index) % NV_WARPS, queries, &view, (__local ushort *)ring[warp], lane, &sums);
     }
 
 #if V_ROTATE
     /* Their sums are not rotated: they wait in the place of the result. */
-    if (first_dense < high) {
-        nv_join(&sums);
+    if (has_dense) {
         nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
-        for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-            if (row0 + i / HEAD_DIM < rows) {
-                partial[gear_partial_at(&s, row0 + i / HEAD_DIM, group, head, query_heads, splits, split) * HEAD_DIM +
-                        i % HEAD_DIM] = nv_sum_of_warps((__local const float *)ring[0], i);
-            }
+        for (uint i = lid; i < tile.count * QUADS; i += NV_ITEMS) {
+            __global float *to = partial + (nv_partial_at(&tile, i / QUADS, splits) + split) * HEAD_DIM;
+            ((__global float4 *)to)[i % QUADS] = nv_sum_of_warps((__local const float *)ring[0], i / QUADS, i % QUADS);
         }
         if (lid < ROWS) {
             parked[lid] = nv_most(reference, lid);
@@ -257,51 +262,51 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         total[warp][2u * quarter] = sums.aux[0];
         total[warp][2u * quarter + 1u] = sums.aux[1];
     }
-    nv_join(&sums);
     nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
     __local float *joined = (__local float *)ring[0];
 #if V_ROTATE
-    for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-        joined[i] = nv_sum_of_warps(joined, i);
+    for (uint i = lid; i < QUERY_ROWS * QUADS; i += NV_ITEMS) {
+        *(__local float4 *)(joined + i / QUADS * SUM_PITCH + 4u * (i % QUADS)) = nv_sum_of_warps(joined, i / QUADS, i % QUADS);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     nv_rotate_back(joined, lid);
 #endif
+    const float most = nv_most(reference, lid % ROWS);
+    float sum = 0.0f; /* of p, of row lid % ROWS */
+#pragma unroll
+    for (uint w = 0; w < NV_WARPS; w++) {
+        sum = fma(total[w][lid % ROWS], nv_exp2(reference[w][lid % ROWS] - most), sum);
+    }
     if (lid < ROWS) {
-        const float most = nv_most(reference, lid);
-        float sum = 0.0f;
-        for (uint w = 0; w < NV_WARPS; w++) {
-            sum = fma(total[w][lid], nv_exp2(reference[w][lid] - most), sum);
-        }
-        split_most[lid] = sum > 0.0f ? most / LOG2_E : NEVER;
+        split_most[lid] = sum > 0.0f ? most * (1.0f / LOG2_E) : NEVER;
         split_total[lid] = sum;
-        if (row0 + lid < rows) {
-            __global float *to = softmax + 2ul * gear_partial_at(&s, row0 + lid, group, head, query_heads, splits, split);
-            to[0] = split_most[lid];
-            to[1] = sum;
+        if (lid < tile.count) {
+            ((__global float2 *)softmax)[nv_partial_at(&tile, lid, splits) + split] = (float2)(split_most[lid], sum);
         }
     }
-    for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-        const uint r = i / HEAD_DIM;
-        if (row0 + r >= rows) {
-            continue;
-        }
-        __global float *to =
-            partial + gear_partial_at(&s, row0 + r, group, head, query_heads, splits, split) * HEAD_DIM + i % HEAD_DIM;
-#if V_ROTATE
-        joined[i] = first_dense < high ? fma(*to, nv_exp2(parked[r] - nv_most(reference, r)), joined[i]) : joined[i];
-#else
-        joined[i] = nv_sum_of_warps(joined, i);
-#endif
-        *to = joined[i];
-    }
-    const nv_tile tile = {entry, head, group, query_heads, row0, min(rows - row0, (uint)ROWS)};
     const nv_output output = {out + out_offset, out_stride_seq, out_stride_head,
                               out_stride_token, out_type,       has_lse ? lse + lse_offset : (__global float *)0};
     if (splits == 1u) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        nv_write_output(&output, &tile, &s, joined, 1u, split_most, split_total, lid);
-    } else if (nv_is_last(counters + ((ulong)entry * get_num_groups(1) + get_group_id(1)), splits, &arrived, lid)) {
-        nv_merge(&output, &tile, &s, partial, softmax, splits, joined, part, split_most, split_total, lid);
+        nv_write_lse(&output, &tile, s.queries, split_most, split_total, lid);
+    }
+    for (uint i = lid; i < tile.count * QUADS; i += NV_ITEMS) {
+        const uint r = i / QUADS, quad = i % QUADS;
+        __global float *to = partial + (nv_partial_at(&tile, r, splits) + split) * HEAD_DIM + 4u * quad;
+#if V_ROTATE
+        float4 values = *(__local const float4 *)(joined + r * SUM_PITCH + 4u * quad);
+        if (has_dense) {
+            values = fma(*(__global const float4 *)to, (float4)(nv_exp2(parked[r] - nv_most(reference, r))), values);
+        }
+#else
+        const float4 values = nv_sum_of_warps(joined, r, quad);
+#endif
+        *(__global float4 *)to = values;
+        if (splits == 1u) {
+            nv_write_quad(&output, &tile, r, quad, values, split_total[r]);
+        }
+    }
+    if (splits > 1u && nv_is_last(counters + ((ulong)entry * get_num_groups(1) + get_group_id(1)), splits, &arrived, lid)) {
+        nv_merge(&output, &tile, s.queries, partial, softmax, splits, joined, split_most, split_total, lid);
     }
 }

@@ -54,7 +54,7 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int dire
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
     uint32_t d = shape->head_dim, fold = 0;
-    uint32_t dense = (d > 128 ? 2u : 4u) * 16 * (d + 8), sums = 4 * 8 * d;
+    uint32_t dense = (d > 128 ? 2u : 4u) * 16 * (d + 8), sums = 4 * 8 * (d + 8);
     uint32_t ring = larger(larger(nvidia_block_bytes(shape, direct), dense), sums);
     fold += k->axis == GEAR__AXIS_MIXED_CHANNEL || k->axis == GEAR__AXIS_CHANNEL_SEGMENT ? 2 * d : 0;
     fold += v->axis == GEAR__AXIS_MIXED_TOKEN ? 128 * ((d + 63) / 64) : 0;
@@ -66,17 +66,18 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int dire
     uint32_t of_list = paired ? 4 : 8, runs = paired ? 32 : 16;
     uint32_t outliers = 128 * of_list + 256 + 4 * (larger(d, 64) + runs + 1) * of_list;
     return ring + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) +
-           4 * 4 * 8; /* references and sums of the rows */
+           2 * 4 * 8; /* references and sums of the rows */
 }
 
 /* Local memory of a work-group that every NVIDIA GPU has, less what queries and sums take. */
 static uint32_t nvidia_room(const gear__shape *shape, int paired)
 {
     uint32_t d = shape->head_dim, queries = (paired ? 4u : 8u) * 16 * (d / 4 | 4);
-    uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries : 0; /* the same in the stored channel order */
+    /* the same in the stored channel order, and that order */
+    uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries + d : 0;
     /* the same by channel, as floats, for the outliers of K */
     uint32_t table = shape->side[0].delta_bits ? (paired ? 16u : 32u) * (d > 64 ? 128 : 64) : 0;
-    return 48 * 1024 - queries - stored - 512 - table;
+    return 48 * 1024 - queries - stored - 256 - table;
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
@@ -205,8 +206,9 @@ gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__ca
         /* One work-group more than fits would wait for the others and double the time. */
         uint32_t fit = nvidia_fit(caps, shape, &tile);
         tile.groups_per_unit = tile.groups_per_unit < fit ? tile.groups_per_unit : fit;
-        /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. */
-        uint32_t registers = 65536 / (tile.work_items * tile.groups_per_unit) / 8 * 8;
+        /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out.
+         * Each of the four schedulers has 16384 of them. */
+        uint32_t warps = (tile.tiles * tile.groups_per_unit + 3) / 4, registers = 16384 / 32 / warps / 8 * 8;
         tile.registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
     }
     tile.source = wanted->rows || wanted->work_items || wanted->groups_per_unit ? "asked for" : found.source;
