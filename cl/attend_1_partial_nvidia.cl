@@ -7,7 +7,7 @@
 
 #if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_DIRECT || !defined NV_PAIRED || !defined K_SCALES ||                 \
     !defined V_SCALES || !defined V_GROUP
-#  error "HEAD_DIM, NV_WARPS, NV_STAGES, NV_DIRECT, NV_PAIRED, K_SCALES, V_SCALES or V_GROUP is missing"
+#  error "HEAD_DIM, NV_WARPS, NV_DIRECT, NV_PAIRED, K_SCALES, V_SCALES or V_GROUP is missing"
 #endif
 
 #if !defined K_RANK_0 || !defined K_RANK_1 || !defined V_RANK_0 || !defined V_RANK_1 || !defined K_TOKEN_GROUPS
