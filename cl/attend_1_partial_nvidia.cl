@@ -5,18 +5,19 @@
  * products more. A work-group of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured:
  * docs/kernels.md. Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence). */
 
-#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_STAGES || !defined NV_DIRECT || !defined NV_PAIRED ||                \
-    !defined K_SCALES || !defined V_SCALES || !defined V_GROUP
-#  error "HEAD_DIM, NV_WARPS, NV_STAGES, NV_DIRECT, NV_PAIRED, K_SCALES, V_SCALES or V_GROUP is missing"
+#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_DIRECT || !defined NV_PAIRED || !defined K_SCALES ||                 \
+    !defined V_SCALES || !defined V_GROUP
+#  error "HEAD_DIM, NV_WARPS, NV_DIRECT, NV_PAIRED, K_SCALES, V_SCALES or V_GROUP is missing"
 #endif
 
-#if !defined K_RANK_0 || !defined K_RANK_1 || !defined V_RANK_0 || !defined V_RANK_1 || !defined HEAD_SKIP ||                  \
-    !defined K_TOKEN_GROUPS
-#  error "K_RANK_i, V_RANK_i, HEAD_SKIP or K_TOKEN_GROUPS is missing"
+#if !defined K_RANK_0 || !defined K_RANK_1 || !defined V_RANK_0 || !defined V_RANK_1 || !defined K_TOKEN_GROUPS
+#  error "K_RANK_i, V_RANK_i or K_TOKEN_GROUPS is missing"
 #endif
 
 #include "attend_nvidia_merge.clh"
-#include "attend_nvidia_outliers.clh"
+#if NV_OUTLIERS
+#  include "attend_nvidia_outliers.clh"
+#endif
 #include "attend_nvidia_scores.clh"
 #include "attend_nvidia_values.clh"
 
@@ -32,13 +33,13 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
                                              uint has_lse, __global uint *counters)
 {
     __local uint4 ring[NV_WARPS][NV_RING / 16];
-    __local uint4 queries[ROWS * QUERY_PITCH];
+    __local uint4 queries[QUERY_ROWS * QUERY_PITCH];
 #if K_MIXED
-    __local uint4 stored_queries[ROWS * QUERY_PITCH];
+    __local uint4 stored_queries[QUERY_ROWS * QUERY_PITCH];
     __local uint channel_order[HEAD_DIM / 4];
 #endif
 #if K_OUTLIERS
-    __local float query_table[HEAD_DIM * NV_OF_LIST] __attribute__((aligned(32))); /* [channel][NV_OF_LIST] */
+    __local float4 query_table[NV_TABLE_ROWS * NV_OF_LIST / 4];
 #endif
 #if NV_OUTLIERS
     __local uint4 outliers[NV_WARPS][NV_OUTLIER_BYTES / 16];
@@ -46,7 +47,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
     __local ushort constants[16] __attribute__((aligned(16))); /* 8 zeros, 8 ones */
     __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS], split_most[ROWS], split_total[ROWS];
-    __local float part[2 * NV_WARPS * ROWS];
+    __local nv_row_places row_places;
     __local uint arrived;
 #if V_ROTATE
     __local float parked[ROWS];
@@ -54,13 +55,16 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 
     const uint lid = (uint)get_local_id(0), warp = lid / 32u, lane = lid % 32u, row = lane >> 2, quarter = lane & 3u;
     const uint split = (uint)get_group_id(0), splits = (uint)get_num_groups(0);
-    const uint head = (uint)get_group_id(1) / row_tiles, row0 = (uint)get_group_id(1) % row_tiles * ROWS;
-    const uint entry = (uint)get_group_id(2), group = query_heads / shape[GEAR__SHAPE_KV_HEADS];
-    const gear_sequence_view s = gear_view_sequence(shape, table, seqs, entry, advance);
-    const uint rows = s.queries * group;
-    if (row0 >= rows) {
-        return;
+    const uint entry = (uint)get_group_id(2);
+    uint head = (uint)get_group_id(1), heads = (uint)get_num_groups(1), row0 = 0u;
+    if (row_tiles > 1u) { /* quotients take a while */
+        heads /= row_tiles, head /= row_tiles;
+        row0 = ((uint)get_group_id(1) - head * row_tiles) * ROWS;
     }
+    const uint group = query_heads / heads;
+    const gear_sequence_view s = gear_view_sequence(shape, table, seqs, entry, advance);
+    const uint rows = s.queries * group, first_row = s.seq[GEAR__SEQ_ROW];
+    const nv_tensor tensor = nv_query_tensor(q + q_offset, call);
 
     /* The split's tiles, a warp every NV_WARPS-th: the work-group then reads memory that lies close together. */
     const uint low = gear__first_tile(s.blocks, s.tiles, splits, split);
@@ -68,18 +72,29 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     const uint first = low + warp, last_block = min(high, s.blocks);
     __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);
     const uint ring_at = nv_address(ring[warp]);
-    uint4 page[NV_STAGES + 1]; /* entries of the present block and those after it */
-#pragma unroll
-    for (uint i = 0; i < NV_STAGES; i++) {
-        page[i] = first + i * NV_WARPS < last_block ? entries[first + i * NV_WARPS] : (uint4)(0u);
+    const nv_source source = {pool, head, heads, shape[GEAR__SHAPE_BASES]};
+    /* Of the present block and the next: entry of the page table, places of the outliers. */
+    uint4 now = first < last_block ? entries[first] : (uint4)(0u);
+    uint4 next = first + NV_WARPS < last_block ? entries[first + NV_WARPS] : (uint4)(0u);
+    uint4 places = (uint4)(0u), next_places = (uint4)(0u);
+    if (row0 >= rows) { /* not before these loads, which would then wait for those that tell */
+        return;
     }
 
+    const nv_asked asked = nv_ask_queries(&tensor, first_row, entry, group, head, row0, rows, &row_places, warp, lane);
+#if NV_OUTLIERS
+    if (first < last_block) {
+        places = nv_outlier_places(&source, now);
+    }
+#endif
+    const uint first_dense = max(low, s.blocks);
+    const uint has_dense = first_dense < high;
+    if (!has_dense && first < last_block) { /* else dense tiles need the local memory first */
+        nv_stage_k(&source, now, places, 1u, ring_at, lane);
+    }
+    nv_commit();
     if (lid < 16u) {
         constants[lid] = lid < 8u ? 0 : (ushort)ONES;
-    }
-    const uint first_dense = max(low, s.blocks);
-    if (first_dense >= high) { /* else dense tiles need the local memory first */
-        nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
     }
 #if K_MIXED
     if (s.blocks) {
@@ -89,14 +104,14 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         }
     }
 #endif
-    nv_load_queries(q + q_offset, call, &s, entry, group, head, row0, rows, (__local ushort *)queries, up, warp, lane);
+    nv_put_queries(&asked, queries, up, warp, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
 #if K_MIXED /* in the stored channel order, for blocks */
     if (s.blocks) {
         __local const uchar *order = (__local const uchar *)channel_order;
         __local const ushort *from = (__local const ushort *)queries;
         __local ushort *to = (__local ushort *)stored_queries;
-        for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
+        for (uint i = lid; i < QUERY_ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
             const uint r = i / HEAD_DIM, c = i % HEAD_DIM, source = nv_query_at(r, order[c]);
             vstore_half(nv_half(from + source) * NV_LIFT, nv_query_at(r, c), (__local half *)to);
             vstore_half(nv_half(from + source + 2) * NV_LIFT, nv_query_at(r, c) + 2u, (__local half *)to);
@@ -109,23 +124,20 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #endif
 
 #if K_OUTLIERS
-    for (uint i = lid; i < NV_OF_LIST * HEAD_DIM; i += 32u * NV_WARPS) {
-        const uint r = i / HEAD_DIM, c = i % HEAD_DIM;
-        __local const ushort *at = (__local const ushort *)block_queries + nv_query_at(r, c);
-        query_table[c * NV_OF_LIST + r] = (nv_half(at) + nv_half(at + 2)) * (1.0f / NV_LIFT);
-    }
+    nv_load_query_table((__local const ushort *)block_queries, (__local float *)query_table, lid);
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
 
     nv_sums sums;
     nv_segment segment;
     nv_queries view;
-    const uint row_a = row0 + 2u * (NV_PAIRED ? quarter % 2u : quarter);
-    const float cap = fmax(soft_cap, 0.0f), unit = scale * LOG2_E * (cap > 0.0f ? 2.0f / cap : 1.0f);
+    const uint row_a = 2u * (NV_PAIRED ? quarter % 2u : quarter);
+    const float cap = fmax(soft_cap, 0.0f), unit = scale * LOG2_E * (cap > 0.0f ? 2.0f * nv_reciprocal(cap) : 1.0f);
     view.up0 = up[2u * quarter] * unit, view.up1 = up[2u * quarter + 1u] * unit, view.cap = cap * LOG2_E;
-    view.last0 = (int)(s.total + row_a / group) - (int)s.queries;
-    view.last1 = (int)(s.total + (row_a + 1u) / group) - (int)s.queries;
-    view.all = (int)(s.total + row0 / group) - (int)s.queries;
+    view.last0 = (int)(s.total + row_places.token[row_a]) - (int)s.queries;
+    view.last1 = (int)(s.total + row_places.token[row_a + 1u]) - (int)s.queries;
+    view.all = (int)(s.total + row_places.token[0]) - (int)s.queries;
+    const nv_tile tile = {&row_places, entry, query_heads, min(rows - row0, (uint)ROWS), first_row};
     sums.m0 = sums.m1 = LOWEST;
     segment.u = 0u, segment.up = 0.0f;
 #pragma unroll
@@ -140,24 +152,21 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     /* Dense tiles first, all warps together. */
 #pragma unroll 1
     for (uint index = first_dense; index < high; index++) {
-        const gear_tile tile = gear_tile_of(&s, index);
-        const gear_dense k = gear_dense_of(&s, &tile, shape, pool, window, tail_k + tail_k_offset, call + GEAR__CALL_TAIL_K,
+        const gear_tile dense = gear_tile_of(&s, index);
+        const gear_dense k = gear_dense_of(&s, &dense, shape, pool, window, tail_k + tail_k_offset, call + GEAR__CALL_TAIL_K,
                                            entry, 0u, head, HEAD_DIM);
-        const gear_dense v = gear_dense_of(&s, &tile, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V,
+        const gear_dense v = gear_dense_of(&s, &dense, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V,
                                            entry, 1u, head, HEAD_DIM);
-        nv_dense(&k, &v, &tile, (warp + index) % NV_WARPS, queries, &view, (__local ushort *)ring[warp], lane, &sums);
+        nv_dense(&k, &v, &dense, (warp + index) % NV_WARPS, queries, &view, (__local ushort *)ring[warp], lane, &sums);
     }
 
 #if V_ROTATE
     /* Their sums are not rotated: they wait in the place of the result. */
-    if (first_dense < high) {
-        nv_join(&sums);
+    if (has_dense) {
         nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
-        for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-            if (row0 + i / HEAD_DIM < rows) {
-                partial[gear_partial_at(&s, row0 + i / HEAD_DIM, group, head, query_heads, splits, split) * HEAD_DIM +
-                        i % HEAD_DIM] = nv_sum_of_warps((__local const float *)ring[0], i);
-            }
+        for (uint i = lid; i < tile.count * QUADS; i += NV_ITEMS) {
+            __global float *to = partial + (nv_partial_at(&tile, i / QUADS, splits) + split) * HEAD_DIM;
+            ((__global float4 *)to)[i % QUADS] = nv_sum_of_warps((__local const float *)ring[0], i / QUADS, i % QUADS);
         }
         if (lid < ROWS) {
             parked[lid] = nv_most(reference, lid);
@@ -170,70 +179,49 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
 #endif
 
-    __local uchar *stages = (__local uchar *)ring[warp];
-    if (first_dense < high) {
-        nv_stage_first(pool, page, head, first, last_block, ring_at, lane);
+    __local uchar *part_k = (__local uchar *)ring[warp], *part_v = part_k + K_PART;
+    if (has_dense && first < last_block) {
+        nv_stage_k(&source, now, places, 1u, ring_at, lane);
     }
+    nv_commit();
 #if NV_OUTLIERS
-    __local uchar *mine = (__local uchar *)outliers[warp];
-    const nv_outlier_memory memory = {mine, mine + NV_FIRST, (__local uint *)(mine + NV_FIRST + NV_RAW),
-                                      (__local float *)(mine + NV_FIRST + NV_RAW + 4 * NV_CHUNK)};
-    uint4 places = (uint4)(0u); /* of the present block's entries, asked for a block ahead */
-    if (first < last_block) {
-        places = nv_outlier_places(pool, shape, page[0], head);
-    }
+    const nv_outlier_memory memory = nv_outlier_memory_at(outliers[warp]);
 #endif
-    uint opens = 1u, slot = 0u, filled = NV_STAGES - 1u; /* slots of this block and of the one that is asked for */
+    uint opens = 1u;
 #pragma unroll 1
     for (uint index = first; index < last_block; index += NV_WARPS) {
-        const uint4 now = page[0];
-        const uint cls = GEAR__INFO_CLASS(now.w);
-        const uint closes = index + NV_WARPS >= last_block || page[1].y != now.y;
-#if NV_OUTLIERS
-        NV_WAIT(NV_STAGES - 2);
-        nv_sync();
-        __local const uchar *block = stages + slot * STAGE - HEAD_SKIP;
-        nv_entries outlier_entries = {pool, shape, now, places, 0u, 0u, 0u, 0u};
-        nv_open_entries(&outlier_entries, block, &memory, lane);
-        nv_commit();
-        if (index + NV_WARPS < last_block) {
-            places = nv_outlier_places(pool, shape, page[1], head);
-        }
-#endif
-        if (index + (NV_STAGES - 1u) * NV_WARPS < last_block) {
-            nv_stage(pool, page[NV_STAGES - 1], head, page[NV_STAGES - 1].y != page[NV_STAGES - 2].y, ring_at + filled * STAGE,
-                     lane);
-        }
-        page[NV_STAGES] = page[NV_STAGES - 1];
-        if (index + NV_STAGES * NV_WARPS < last_block) {
-            page[NV_STAGES] = entries[index + NV_STAGES * NV_WARPS];
-        }
-        nv_commit();
-#if !NV_OUTLIERS
-        NV_WAIT(NV_STAGES - 1);
-        nv_sync();
-#endif
+        const uint cls = GEAR__INFO_CLASS(now.w), ends = index + NV_WARPS >= last_block, closes = ends || next.y != now.y;
 
-        __local uchar *record = stages + slot * STAGE, *tail_part = record + STAGE_HEAD,
-                      *segment_part = tail_part + STAGE_SHARED;
-        const uint k_factors = cls ? K_FACTORS_1 : K_FACTORS_0, v_factors = cls ? V_FACTORS_1 : V_FACTORS_0;
-        const nv_parts parts = nv_unpack(record - HEAD_SKIP, tail_part, segment_part, fold[warp], cls, opens, lane);
+        /* K: its part is there once all copies but those asked for last are done. */
+        nv_stage_v(&source, now, places, closes, ring_at + K_PART, lane);
+        nv_commit();
+        uint4 after = next;
+        if (index + 2u * NV_WARPS < last_block) {
+            after = entries[index + 2u * NV_WARPS];
+        }
+#if NV_OUTLIERS
+        if (!ends) {
+            next_places = nv_outlier_places(&source, next);
+        }
+#endif
+        NV_WAIT(1);
+        nv_sync();
+        const nv_parts k = nv_unpack_k(part_k, fold[warp], cls, opens, lane);
 #if NV_DIRECT
-        __global const uchar *codes = gear_block_head(pool, shape, now.x, cls, head);
+        __global const uchar *codes_k = gear_block_head(pool, shape, now.x, cls, head), *codes_v = codes_k + V_CODES;
 #else
-        __local const uchar *codes = record;
+        __local const uchar *codes_k = part_k, *codes_v = part_v;
 #endif
         float scores[4][4];
         uint p[8];
-        nv_block_scores((NV_PLANE const uint *)(codes + K_CODES), &parts, block_queries, constants,
-                        (__local const ushort *)(segment_part + k_factors), cls ? K_RANK_1 : K_RANK_0, opens, &view, lane,
-                        &segment, scores);
-#if NV_OUTLIERS
-        NV_WAIT(1);
-        nv_sync();
-#endif
+#pragma unroll
+        for (uint m = 0; m < 4u; m++) {
+            scores[m][0] = scores[m][1] = scores[m][2] = scores[m][3] = 0.0f;
+        }
+        nv_block_scores((NV_PLANE const uint *)codes_k, &k, block_queries, constants, cls ? K_RANK_1 : K_RANK_0, opens, &view,
+                        lane, &segment, scores);
 #if K_OUTLIERS
-        nv_add_outliers_k(&outlier_entries, block, &memory, query_table, &view, lane, scores);
+        nv_add_outliers_k(&source, now, places, part_k, (__local const float *)query_table, &memory, &view, scores);
 #endif
         nv_cap(scores, 4u, view.cap);
         const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
@@ -241,33 +229,32 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
             nv_hide(scores, 4u, &view, at, (int)s.exact - at, tokens, row);
         }
 #if V_OUTLIERS
-        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, (__local uint *)memory.first, lane);
-        nv_sync();
-        nv_add_outliers_v(&outlier_entries, block, &memory, lane, &sums);
+        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, memory.probabilities, lane);
 #else
         nv_probabilities(scores, 4u, NV_ROOM, &sums, p, 0, lane);
 #endif
-        nv_block_values((NV_PLANE const uint *)(codes + V_CODES), &parts, constants, p, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
+        nv_sync();
+
+        /* V */
+        if (!ends) {
+            nv_stage_k(&source, next, next_places, closes, ring_at, lane);
+        }
+        nv_commit();
+        NV_WAIT(1);
+        nv_sync();
+        const nv_parts v = nv_unpack_v(part_v, fold[warp], cls, closes, lane);
+#if V_OUTLIERS
+        nv_add_outliers_v(&source, now, places, part_v, &memory, &sums);
+#endif
+        nv_block_values((NV_PLANE const uint *)codes_v, &v, constants, p, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
 #if V_RANK
         if (closes) {
-            if (!opens) { /* the copy that came with the segment's first block is gone */
-                nv_stage_segment(pool, now, head, nv_address(segment_part), lane);
-                nv_commit();
-                NV_WAIT(0);
-                nv_sync();
-            }
-            nv_close_segment(parts.b_v, (__local const ushort *)(segment_part + v_factors), constants,
-                             cls ? V_RANK_1 : V_RANK_0, lane, &sums);
+            nv_close_segment(&v, constants, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
         }
 #endif
         nv_sync();
         opens = closes;
-#pragma unroll
-        for (uint i = 0; i < NV_STAGES; i++) {
-            page[i] = page[i + 1u];
-        }
-        slot = slot + 1u < NV_STAGES ? slot + 1u : 0u;
-        filled = filled + 1u < NV_STAGES ? filled + 1u : 0u;
+        now = next, next = after, places = next_places;
     }
     NV_WAIT(0);
 
@@ -275,51 +262,51 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         total[warp][2u * quarter] = sums.aux[0];
         total[warp][2u * quarter + 1u] = sums.aux[1];
     }
-    nv_join(&sums);
     nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
     __local float *joined = (__local float *)ring[0];
 #if V_ROTATE
-    for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-        joined[i] = nv_sum_of_warps(joined, i);
+    for (uint i = lid; i < QUERY_ROWS * QUADS; i += NV_ITEMS) {
+        *(__local float4 *)(joined + i / QUADS * SUM_PITCH + 4u * (i % QUADS)) = nv_sum_of_warps(joined, i / QUADS, i % QUADS);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     nv_rotate_back(joined, lid);
 #endif
+    const float most = nv_most(reference, lid % ROWS);
+    float sum = 0.0f; /* of p, of row lid % ROWS */
+#pragma unroll
+    for (uint w = 0; w < NV_WARPS; w++) {
+        sum = fma(total[w][lid % ROWS], nv_exp2(reference[w][lid % ROWS] - most), sum);
+    }
     if (lid < ROWS) {
-        const float most = nv_most(reference, lid);
-        float sum = 0.0f;
-        for (uint w = 0; w < NV_WARPS; w++) {
-            sum = fma(total[w][lid], nv_exp2(reference[w][lid] - most), sum);
-        }
-        split_most[lid] = sum > 0.0f ? most / LOG2_E : NEVER;
+        split_most[lid] = sum > 0.0f ? most * (1.0f / LOG2_E) : NEVER;
         split_total[lid] = sum;
-        if (row0 + lid < rows) {
-            __global float *to = softmax + 2ul * gear_partial_at(&s, row0 + lid, group, head, query_heads, splits, split);
-            to[0] = split_most[lid];
-            to[1] = sum;
+        if (lid < tile.count) {
+            ((__global float2 *)softmax)[nv_partial_at(&tile, lid, splits) + split] = (float2)(split_most[lid], sum);
         }
     }
-    for (uint i = lid; i < ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-        const uint r = i / HEAD_DIM;
-        if (row0 + r >= rows) {
-            continue;
-        }
-        __global float *to =
-            partial + gear_partial_at(&s, row0 + r, group, head, query_heads, splits, split) * HEAD_DIM + i % HEAD_DIM;
-#if V_ROTATE
-        joined[i] = first_dense < high ? fma(*to, nv_exp2(parked[r] - nv_most(reference, r)), joined[i]) : joined[i];
-#else
-        joined[i] = nv_sum_of_warps(joined, i);
-#endif
-        *to = joined[i];
-    }
-    const nv_tile tile = {entry, head, group, query_heads, row0, min(rows - row0, (uint)ROWS)};
     const nv_output output = {out + out_offset, out_stride_seq, out_stride_head,
                               out_stride_token, out_type,       has_lse ? lse + lse_offset : (__global float *)0};
     if (splits == 1u) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        nv_write_output(&output, &tile, &s, joined, 1u, split_most, split_total, lid);
-    } else if (nv_is_last(counters + ((ulong)entry * get_num_groups(1) + get_group_id(1)), splits, &arrived, lid)) {
-        nv_merge(&output, &tile, &s, partial, softmax, splits, joined, part, split_most, split_total, lid);
+        nv_write_lse(&output, &tile, s.queries, split_most, split_total, lid);
+    }
+    for (uint i = lid; i < tile.count * QUADS; i += NV_ITEMS) {
+        const uint r = i / QUADS, quad = i % QUADS;
+        __global float *to = partial + (nv_partial_at(&tile, r, splits) + split) * HEAD_DIM + 4u * quad;
+#if V_ROTATE
+        float4 values = *(__local const float4 *)(joined + r * SUM_PITCH + 4u * quad);
+        if (has_dense) {
+            values = fma(*(__global const float4 *)to, (float4)(nv_exp2(parked[r] - nv_most(reference, r))), values);
+        }
+#else
+        const float4 values = nv_sum_of_warps(joined, r, quad);
+#endif
+        *(__global float4 *)to = values;
+        if (splits == 1u) {
+            nv_write_quad(&output, &tile, r, quad, values, split_total[r]);
+        }
+    }
+    if (splits > 1u && nv_is_last(counters + ((ulong)entry * get_num_groups(1) + get_group_id(1)), splits, &arrived, lid)) {
+        nv_merge(&output, &tile, s.queries, partial, softmax, splits, joined, split_most, split_total, lid);
     }
 }

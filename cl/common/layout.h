@@ -260,6 +260,9 @@ GEAR__INLINE gear__u32 gear__v_bit(gear__u32 w, gear__u32 token, gear__u32 chann
  * bits, counts as DENSE_WEIGHT blocks. The first tile of part `split`; of part `splits`, their number. */
 #define GEAR__DENSE_WEIGHT 3u
 
+/* Most splits that the kernels which join them themselves can take. */
+#define GEAR__MERGED_SPLITS 128u
+
 GEAR__INLINE gear__u32 gear__first_tile(gear__u32 blocks, gear__u32 tiles, gear__u32 splits, gear__u32 split)
 {
     gear__u32 weight = blocks + GEAR__DENSE_WEIGHT * (tiles - blocks);

@@ -36,12 +36,18 @@ static gear_status check_desc(const gear_attend_desc *desc, gear_error *error)
     return GEAR__RESERVED_CHECK(desc, "desc", where, error);
 }
 
-/* Checks lengths and writes the batch list; *tiles is the longest sequence's. */
+/* The most of a sequence. */
+typedef struct extent {
+    uint32_t queries, tiles;
+    uint32_t weight; /* of its tiles, as gear__first_tile counts them */
+} extent;
+
+/* Checks lengths and writes the batch list. */
 static gear_status build_list(gear_cache *cache, const gear__layer *layer, const gear_batch *batch,
-                              const gear_attend_desc *desc, uint32_t *max_queries, uint32_t *tiles, gear_error *error)
+                              const gear_attend_desc *desc, extent *most, gear_error *error)
 {
     uint64_t row = 0, tail_row = 0;
-    *max_queries = *tiles = 0;
+    *most = (extent){0, 0, 0};
     for (uint32_t i = 0; i < batch->count; i++) {
         const gear__slot *slot = &layer->slots[cache->slots[i]];
         uint32_t queries = gear__batch_tokens(batch, i), tail = tail_of(desc, batch, i);
@@ -66,9 +72,11 @@ static gear_status build_list(gear_cache *cache, const gear__layer *layer, const
         w[GEAR__SEQ_TAIL_ROW] = (uint32_t)tail_row;
         row += queries;
         tail_row += tail;
-        uint32_t n = slot->num_blocks + (slot->exact ? 1 : 0) + (slot->length - slot->first + 63) / 64 + (tail + 63) / 64;
-        *tiles = n > *tiles ? n : *tiles;
-        *max_queries = queries > *max_queries ? queries : *max_queries;
+        uint32_t dense = (slot->exact ? 1 : 0) + (slot->length - slot->first + 63) / 64 + (tail + 63) / 64;
+        uint32_t tiles = slot->num_blocks + dense, weight = slot->num_blocks + GEAR__DENSE_WEIGHT * dense;
+        most->tiles = tiles > most->tiles ? tiles : most->tiles;
+        most->weight = weight > most->weight ? weight : most->weight;
+        most->queries = queries > most->queries ? queries : most->queries;
     }
     return GEAR_OK;
 }
@@ -85,21 +93,21 @@ static gear_status check_lse(const gear_cache *cache, const gear_batch *batch, c
 }
 
 /* Parts that each query row's tiles are split into: enough work-groups to fill the device, no more than there are tiles. Where
- * the kernel joins them itself, one work-group reads all parts of a row tile, in a time that grows with their number as that of
- * a part falls: on an H100 the sum is least near the root of twice the tiles (1 x 8 x 32768 tokens: 33 parts 42 us, 66 parts 46
- * us). */
-static uint32_t choose_splits(const gear_cache *cache, const gear__variant *variant, uint32_t count, uint32_t max_queries,
-                              uint32_t tiles)
+ * the kernel joins them itself, one work-group reads all parts of a row tile: of the numbers that let every work-group go over
+ * as few tiles, one after the other, the least. */
+static uint32_t choose_splits(const gear_cache *cache, const gear__variant *variant, uint32_t count, const extent *most)
 {
-    uint32_t heads = cache->desc.num_kv_heads, rows = max_queries * (cache->desc.num_query_heads / heads);
+    uint32_t heads = cache->desc.num_kv_heads, rows = most->queries * (cache->desc.num_query_heads / heads);
     const gear__attend_tile *tile = &variant->tile;
     uint64_t groups = (uint64_t)count * heads * ((rows + tile->rows - 1) / tile->rows);
     uint64_t splits = (uint64_t)cache->context->device.caps.compute_units * tile->groups_per_unit / groups;
-    uint64_t parts = (tiles + tile->tiles - 1) / tile->tiles;
+    int merges = gear__attend_merges(tile->kernel);
+    uint64_t parts = ((uint64_t)(merges ? most->weight : most->tiles) + tile->tiles - 1) / tile->tiles;
     splits = splits < parts ? splits : parts;
-    if (gear__attend_merges(tile->kernel)) {
-        const uint32_t root = (uint32_t)sqrt(2.0 * tiles) + 1;
-        splits = splits < root ? splits : root;
+    if (merges && splits > 1) {
+        splits = splits < GEAR__MERGED_SPLITS ? splits : GEAR__MERGED_SPLITS;
+        const uint64_t rounds = (parts + splits - 1) / splits;
+        splits = (parts + rounds - 1) / rounds;
     }
     return splits ? (uint32_t)splits : 1;
 }
@@ -167,13 +175,14 @@ gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batc
                               .lse = desc->lse ? desc->lse : cache->dummy,
                               .lse_offset = desc->lse_offset / 4,
                               .has_lse = desc->lse != NULL};
-    uint32_t tiles;
+    extent most;
     status = check_views(cache, batch, q, desc, out, &call, error);
-    status = status ? status : build_list(cache, layer, batch, desc, &call.max_queries, &tiles, error);
+    status = status ? status : build_list(cache, layer, batch, desc, &most, error);
     if (status) {
         return status;
     }
-    call.splits = choose_splits(cache, layer->memory.variant, batch->count, call.max_queries, tiles);
+    call.max_queries = most.queries;
+    call.splits = choose_splits(cache, layer->memory.variant, batch->count, &most);
 
     gear__stream stream;
     status = gear__stream_begin(&stream, &cache->context->device, sync, where, error);

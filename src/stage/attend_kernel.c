@@ -25,40 +25,59 @@ uint32_t gear__attend_v_group(const gear__shape *shape)
     return grouped && group < shape->head_dim ? group : shape->head_dim;
 }
 
-/* Bytes of local memory that a warp of the NVIDIA kernel takes; as in cl/common/attend_nvidia_{stage,
- * dense,fold,outliers}.clh: too few only take a work-group more than fits. */
-static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int direct, uint32_t stages)
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Entries of outliers that a warp of the NVIDIA kernel has in local memory at a time: NV_WINDOW. */
+#define WINDOW 384u
+
+/* Bytes of a block in a warp's local memory: K_PART + V_PART of cl/common/attend_nvidia_parts.clh. */
+static uint32_t nvidia_block_bytes(const gear__shape *shape, int direct)
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
-    uint32_t d = shape->head_dim, stage = 0, segment = 0, fold = 0;
-    for (int cls = 0; cls < 2; cls++) {
-        stage = shape->head_stride[cls] > stage ? shape->head_stride[cls] : stage;
-        segment = shape->seg_head_stride[cls] > segment ? shape->seg_head_stride[cls] : segment;
+    uint32_t bytes = (direct ? 0 : k->supers) + (k->pairs - k->supers) + (k->a[0] - k->supers) + v->shared_pairs_bytes;
+    bytes += larger(v->a[0] - k->a[0], v->a[1] - k->a[1]);
+    bytes += larger(shape->head_stride[0] - v->a[0], shape->head_stride[1] - v->a[1]);
+    bytes += larger(v->b[0], v->b[1]) + larger(shape->seg_head_stride[0] - v->b[0], shape->seg_head_stride[1] - v->b[1]);
+    for (int s = 0; s < 2; s++) {
+        uint32_t bits = shape->side[s].delta_bits;
+        bytes += bits ? WINDOW + 16 + WINDOW * bits / 8 + (bits == 8 ? 16 : 0) : 0;
     }
-    stage += segment + v->shared_pairs_bytes - (direct ? v->codes + v->codes_bytes : 0);
-    uint32_t dense = (d > 128 ? 2u : 4u) * 16 * (d + 8), sums = 4 * 8 * d;
-    uint32_t ring = stages * stage > dense ? stages * stage : dense;
+    return bytes;
+}
+
+/* Bytes of local memory that a warp of the NVIDIA kernel takes; as in cl/common/attend_nvidia_{stage,dense,fold,outliers}.clh:
+ * too few only take a work-group more than fits. */
+static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int direct)
+{
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    uint32_t d = shape->head_dim, fold = 0;
+    uint32_t dense = (d > 128 ? 2u : 4u) * 16 * (d + 8), sums = 4 * 8 * (d + 8);
+    uint32_t ring = larger(larger(nvidia_block_bytes(shape, direct), dense), sums);
     fold += k->axis == GEAR__AXIS_MIXED_CHANNEL || k->axis == GEAR__AXIS_CHANNEL_SEGMENT ? 2 * d : 0;
     fold += v->axis == GEAR__AXIS_MIXED_TOKEN ? 128 * ((d + 63) / 64) : 0;
     for (int s = 0; s < 2; s++) {
         const gear__side *side = &shape->side[s];
-        uint32_t rank = side->rank[0] > side->rank[1] ? side->rank[0] : side->rank[1];
-        fold += side->factor_bits < 16 ? (64 + d) * rank : 0;
+        fold += side->factor_bits < 16 ? (64 + d) * larger(side->rank[0], side->rank[1]) : 0;
     }
-    /* Probabilities, entries as stored, as words, and sums of lists: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
-    uint32_t of_list = paired ? 4 : 8, lists = d > 64 ? d : 64, chunk = paired ? 384 : 320;
-    uint32_t raw = 3 * chunk + 32, table = 2 * 64 * of_list;
-    uint32_t outliers = (table > raw ? table : raw) + raw + 4 * chunk + 4 * (lists * of_list + 128);
-    return (ring > sums ? ring : sums) + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) +
-           4 * 4 * 8; /* references and sums of the rows */
+    /* Probabilities, marks of entries, sums of lists: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
+    uint32_t of_list = paired ? 4 : 8, runs = paired ? 32 : 16;
+    uint32_t outliers = 128 * of_list + 256 + 4 * (larger(d, 64) + runs + 1) * of_list;
+    return ring + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) +
+           2 * 4 * 8; /* references and sums of the rows */
 }
 
 /* Local memory of a work-group that every NVIDIA GPU has, less what queries and sums take. */
 static uint32_t nvidia_room(const gear__shape *shape, int paired)
 {
-    uint32_t d = shape->head_dim, queries = 8 * 16 * (d / 4 | 4);
-    uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries : 0; /* the same in the stored channel order */
-    return 48 * 1024 - queries - stored - 512 - (shape->has_outliers ? (paired ? 16 : 32) * d : 0);
+    uint32_t d = shape->head_dim, queries = (paired ? 4u : 8u) * 16 * (d / 4 | 4);
+    /* the same in the stored channel order, and that order */
+    uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries + d : 0;
+    /* the same by channel, as floats, for the outliers of K */
+    uint32_t table = shape->side[0].delta_bits ? (paired ? 16u : 32u) * (d > 64 ? 128 : 64) : 0;
+    return 48 * 1024 - queries - stored - 256 - table;
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
@@ -87,7 +106,7 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
     if (shape->head_dim > 7 * gear__attend_v_group(shape)) {
         return "more than 7 channel groups of V";
     }
-    return nvidia_warp_bytes(shape, 0, 1, 2) > nvidia_room(shape, 0) ? "too little local memory" : NULL;
+    return nvidia_warp_bytes(shape, 0, 1) > nvidia_room(shape, 0) ? "too little local memory" : NULL;
 }
 
 const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape)
@@ -129,19 +148,6 @@ static gear__attend_tile cpu_tile(uint32_t max_rows, const gear_attend_tuning *t
     return (gear__attend_tile){.rows = (max_rows + tiles - 1) / tiles, .work_items = 1, .tiles = 1};
 }
 
-static gear__attend_tile nvidia_tile(const gear__shape *shape, uint32_t max_rows, const gear_attend_tuning *tuning)
-{
-    /* Large blocks leave room for fewer warps, or must be read directly. */
-    const uint32_t stages = 2, wanted = tuning->work_items / 32;
-    const int paired = max_rows <= 4;
-    uint32_t room = nvidia_room(shape, paired), staged = nvidia_warp_bytes(shape, paired, 0, stages);
-    int direct = 2 * staged > room;
-    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, paired, 1, stages) : staged);
-    warps = warps < wanted ? warps : wanted ? wanted : 1;
-    return (gear__attend_tile){
-        .rows = 8, .work_items = 32 * warps, .tiles = warps, .stages = stages, .paired = paired, .direct = direct};
-}
-
 /* Local memory of a multiprocessor for all its work-groups, each of which takes 1 KiB more than it asks for (CUDA C programming
  * guide, compute capabilities). */
 static uint32_t nvidia_unit_bytes(uint32_t sm)
@@ -149,17 +155,25 @@ static uint32_t nvidia_unit_bytes(uint32_t sm)
     return (sm == 80 || sm == 87 ? 164 : sm >= 90 && sm < 120 ? 228 : 100) * 1024;
 }
 
-/* Makes the work-groups of a tile fit a multiprocessor together. */
-static void nvidia_fit(const gear__caps *caps, const gear__shape *shape, gear__attend_tile *tile)
+/* Work-groups of a tile that fit a multiprocessor together. */
+static uint32_t nvidia_fit(const gear__caps *caps, const gear__shape *shape, const gear__attend_tile *tile)
 {
-    /* One work-group more than fits would wait for the others and double the time. */
-    uint32_t warp_bytes = nvidia_warp_bytes(shape, tile->paired, tile->direct, tile->stages);
-    uint32_t group_bytes = 48 * 1024 - nvidia_room(shape, tile->paired) + tile->work_items / 32 * warp_bytes + 1024;
-    uint32_t fit = nvidia_unit_bytes(caps->nv_sm) / group_bytes;
-    tile->groups_per_unit = tile->groups_per_unit < fit ? tile->groups_per_unit : fit ? fit : 1;
-    /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. */
-    uint32_t registers = 65536 / (tile->work_items * tile->groups_per_unit) / 8 * 8;
-    tile->registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
+    uint32_t warp_bytes = nvidia_warp_bytes(shape, tile->paired, tile->direct);
+    uint32_t fit =
+        nvidia_unit_bytes(caps->nv_sm) / (48 * 1024 - nvidia_room(shape, tile->paired) + tile->tiles * warp_bytes + 1024);
+    return fit ? fit : 1;
+}
+
+static gear__attend_tile nvidia_tile(const gear__shape *shape, uint32_t max_rows, const gear_attend_tuning *tuning)
+{
+    /* Large blocks leave room for fewer warps, or must be read directly. */
+    const uint32_t wanted = tuning->work_items / 32 ? tuning->work_items / 32 : 1;
+    const int paired = max_rows <= 4;
+    uint32_t room = nvidia_room(shape, paired), bytes = nvidia_warp_bytes(shape, paired, 0);
+    int direct = 2 * bytes > room;
+    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, paired, 1) : bytes);
+    warps = warps < wanted ? warps : wanted;
+    return (gear__attend_tile){.rows = 8, .work_items = 32 * warps, .tiles = warps, .paired = paired, .direct = direct};
 }
 
 static gear__attend_tile kernel_tile(gear_attend_kernel kernel, const gear__shape *shape, uint32_t max_rows,
@@ -189,7 +203,13 @@ gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__ca
     tile.kernel = kernel;
     tile.groups_per_unit = !groups ? 1 : groups < most ? groups : most;
     if (kernel == GEAR_ATTEND_NVIDIA) {
-        nvidia_fit(caps, shape, &tile);
+        /* One work-group more than fits would wait for the others and double the time. */
+        uint32_t fit = nvidia_fit(caps, shape, &tile);
+        tile.groups_per_unit = tile.groups_per_unit < fit ? tile.groups_per_unit : fit;
+        /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out.
+         * Each of the four schedulers has 16384 of them. */
+        uint32_t warps = (tile.tiles * tile.groups_per_unit + 3) / 4, registers = 16384 / 32 / warps / 8 * 8;
+        tile.registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
     }
     tile.source = wanted->rows || wanted->work_items || wanted->groups_per_unit ? "asked for" : found.source;
     return tile;

@@ -13,7 +13,6 @@ typedef struct gear__attend_tile {
     uint32_t groups_per_unit;  /* work-groups that fill a compute unit */
     uint32_t tiles;            /* tiles that a work-group takes at a time: more splits than that would leave some idle */
     uint32_t registers;        /* NVIDIA: most of a work-item, so that so many work-groups fit; 0: the compiler decides */
-    uint32_t stages;           /* NVIDIA: blocks of a warp in local memory */
     int paired;                /* NVIDIA: no more than 4 query rows; their rounding takes the place of the other 4 */
     int direct; /* NVIDIA: codes are read from global memory, because blocks are too large to pass through local memory */
     const char *source; /* where the numbers come from */

@@ -205,6 +205,7 @@ static void nvidia_side_options(gear__options *options, const gear__side *side, 
         {"PAIRS", side->pairs},
         {"SUPERS", side->supers},
         {"COUNTS", side->counts},
+        {"DELTA_SCALE", side->delta_scale},
         {"RANK_0", side->rank[0]},
         {"RANK_1", side->rank[1]},
         {"A_0", side->a[0]},
@@ -236,10 +237,8 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
     gear__options_int(options, "NV_WARPS", (long)tile->work_items / 32);
-    gear__options_int(options, "NV_STAGES", (long)tile->stages);
     gear__options_int(options, "NV_DIRECT", tile->direct);
     gear__options_int(options, "NV_PAIRED", tile->paired);
-    gear__options_int(options, "HEAD_SKIP", tile->direct ? (long)(v->codes + v->codes_bytes) : 0);
     gear__options_int(options, "HEAD_FIRST", (long)shape->head_first);
     gear__options_int(options, "SEGMENT_FIRST", (long)shape->seg_head_first);
     gear__options_int(options, "HEAD_BYTES_0", (long)shape->head_stride[0]);
