@@ -24,7 +24,7 @@ static uint32_t scales_of(const gear__side *side, uint32_t head_dim)
     switch (side->axis) {
     case GEAR__AXIS_CHANNEL_GROUP: return 64 / side->group * head_dim;
     case GEAR__AXIS_MIXED_CHANNEL: return head_dim;
-    case GEAR__AXIS_NONE: return 0;
+    case GEAR__AXIS_NONE: return 4;
     default: return (head_dim + side->group - 1) / side->group * 64;
     }
 }
@@ -36,7 +36,7 @@ static uint32_t local_bytes(const gear__shape *shape)
     uint32_t d = shape->head_dim, turn_rows = d >= 256 ? 8 : 16;
     uint32_t turn = shape->side[1].rotate ? d / 8 * (8 * turn_rows + 4) : 0;
     uint32_t k = scales_of(&shape->side[0], d), v = scales_of(&shape->side[1], d);
-    uint32_t fit = 8 * d + 3 * (k > v ? k : v) + 112 + (d + 63) / 64 * 64;
+    uint32_t fit = 8 * d + 3 * (k > v ? k : v) + 112 + (d + 63) / 64 * 32;
     const uint32_t lists = has_outliers(shape) ? (d + 1) * 4 : 0;
     return 64 * (d + 16) * 2 + (turn > fit ? turn : fit) * 4 + lists + 64;
 }

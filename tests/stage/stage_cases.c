@@ -70,6 +70,8 @@ static const stage_case cases[] = {
      MIXED_V(4, 0, GEAR_LEVELS_NORMAL, 0, VECTOR)},
     {"mixed31 d256", 256, 1, 2, 1, 64, 0, 2, GEAR_F32, 0, MIXED_K(0, 0, 16, 0.05f, BLOCK8, {64, 3}, {192, 1}),
      MIXED_V(3, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
+    {"kivi2 marks d128", 128, 2, 2, 2, 64, 0, 2, GEAR_F16, 0, CODEC(KIVI, 2, 64, 0, 0, 3, 16, 0.10f, VECTOR),
+     CODEC(KIVI, 2, 16, 0, 0, 3, 16, 0.10f, VECTOR)}, /* groups of nothing but outliers */
     {"mixed421 kivi2 d64", 64, 2, 2, 2, 64, 10, 4, GEAR_BF16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {16, 2}, {32, 1}),
      CODEC(KIVI, 2, 64, 0, 0, 0, 16, 0, VECTOR)},
 };
