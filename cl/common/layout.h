@@ -211,6 +211,9 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
 #define GEAR__GRAM_NV_WARPS(head_dim)                                                                                          \
   ((GEAR__GRAM_TILES(head_dim) + 2u * GEAR__GRAM_NV_GROUPS(head_dim) - 1u) / (2u * GEAR__GRAM_NV_GROUPS(head_dim)))
 
+/* Vectors that a work-group selects outliers from (the vector rule; a form for CPU devices has as many). */
+#define GEAR__SELECT_VECTORS 16u
+
 /* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
 #define GEAR__HEALTH_NAN   0u
 #define GEAR__HEALTH_INF   2u

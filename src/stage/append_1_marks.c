@@ -1,8 +1,6 @@
 /* append_1_marks.c: launchers of cl/append_1_marks.cl: one of two kernels, by axis. */
 #include "stage/launch_args.h"
 
-#define VECTORS 16 /* that a work-group selects from */
-
 static gear_status mark_channels(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
                                  gear_error *error)
 {
@@ -23,7 +21,7 @@ static gear_status mark_channels(gear__stream *stream, const gear__round *round,
                               GEAR__ARG(round->num_rows),
                               GEAR__ARG(round->mask)};
     const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_CHANNELS, &variant->append, variant->shape.head_dim);
-    const size_t global[3] = {items * variant->shape.head_dim / VECTORS, variant->shape.kv_heads, round->num_jobs};
+    const size_t global[3] = {items * variant->shape.head_dim / GEAR__SELECT_VECTORS, variant->shape.kv_heads, round->num_jobs};
     return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_CHANNELS][is_v], args, GEAR__COUNT_OF(args), global,
                            items, error);
 }
@@ -52,7 +50,7 @@ static gear_status mark_tokens(gear__stream *stream, const gear__round *round, u
                               GEAR__ARG(round->num_rows),
                               GEAR__ARG(round->mask)};
     const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_TOKENS, &variant->append, variant->shape.head_dim);
-    const size_t global[3] = {items * round->num_rows / VECTORS, 1, 1};
+    const size_t global[3] = {items * round->num_rows / GEAR__SELECT_VECTORS, 1, 1};
     return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_TOKENS][is_v], args, GEAR__COUNT_OF(args), global,
                            items, error);
 }

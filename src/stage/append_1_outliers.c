@@ -1,8 +1,6 @@
 /* append_1_outliers.c: launchers of cl/append_1_outliers.cl: one of three kernels, by rule and axis. */
 #include "stage/launch_args.h"
 
-#define VECTORS 16 /* that a work-group of the vector rule selects from */
-
 static gear_status mark_channels(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error)
 {
     const gear__variant *variant = round->layer->variant;
@@ -10,7 +8,7 @@ static gear_status mark_channels(gear__stream *stream, const gear__round *round,
     const gear__arg args[] = {GEAR__ARG(round->jobs), GEAR__ARG(is_v), GEAR__ARG(round->num_rows), GEAR__ARG(round->x),
                               GEAR__ARG(round->mask)};
     const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_CHANNELS, &variant->append, variant->shape.head_dim);
-    const size_t global[3] = {items * variant->shape.head_dim / VECTORS, heads, round->num_jobs};
+    const size_t global[3] = {items * variant->shape.head_dim / GEAR__SELECT_VECTORS, heads, round->num_jobs};
     return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_CHANNELS][is_v], args, GEAR__COUNT_OF(args), global,
                            items, error);
 }
@@ -24,7 +22,7 @@ static gear_status mark_tokens(gear__stream *stream, const gear__round *round, u
     const gear__arg args[] = {GEAR__ARG(per_end), GEAR__ARG(round->num_rows), GEAR__ARG(heads), GEAR__ARG(round->x),
                               GEAR__ARG(round->mask)};
     const size_t items = gear__kernel_items(GEAR__KERNEL_OUTLIERS_TOKENS, &variant->append, variant->shape.head_dim);
-    const size_t global[3] = {items * round->num_rows / VECTORS, 1, 1};
+    const size_t global[3] = {items * round->num_rows / GEAR__SELECT_VECTORS, 1, 1};
     return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_OUTLIERS_TOKENS][is_v], args, GEAR__COUNT_OF(args), global,
                            items, error);
 }
