@@ -32,7 +32,7 @@ __kernel SELECT_GROUP void gear_k_append_1_marks_channels(__global const uint *s
     const uint row = job[GEAR__JOB_ROW], blocks = job[GEAR__JOB_BLOCKS], per_end = job[GEAR__JOB_PER_END + is_v];
     const gear_sequence seq = gear_sequence_of(seqs, entry);
     const uint all_exact = gear_header_of(shape, table, seq.slot)[GEAR__HEADER_TOKENS];
-    const uint exact = min(all_exact > first ? all_exact - first : 0u, tokens);
+    const uint exact = min((uint)max((int)all_exact - (int)first, 0), tokens);
     const gear_tensor tensor = {input + input_offset, stride_seq, stride_head, stride_token, type};
     const gear_rows rows = gear_rows_of(shape, &seq, window, &tensor, entry, is_v, head);
     gear_select s = GEAR_SELECT_OF(0u);
