@@ -67,7 +67,5 @@ if install_intel_runtime; then
 else
     skip "Intel's CPU runtime could not be installed"
 fi
-# Minutes more than a commit has.
-tally sanitizers ci/check_sanitize.sh
 if [ "${1:-}" = --valgrind ] && install_packages valgrind; then tally valgrind goldens_under_valgrind; fi
 finish

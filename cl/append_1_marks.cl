@@ -19,11 +19,10 @@ GEAR__INLINE void gear_select_incoming(gear_select *s, const gear_rows *rows, ui
 }
 
 /* Along tokens: a channel over its segment. Range: MOST_ITEMS work-items for each (16 channels, KV head, job). */
-__kernel SELECT_GROUP void gear_k_append_1_marks_channels(__global const uint *shape, uint is_v, __global const uint *table,
-                                                          __global const uint *seqs, __global const uint *jobs,
-                                                          __global const ushort *window, __global const uchar *input,
-                                                          ulong input_offset, ulong stride_seq, ulong stride_head,
-                                                          ulong stride_token, uint type, uint num_rows, __global uint *marks)
+__kernel GEAR_WORK_ITEMS(MOST_ITEMS) void gear_k_append_1_marks_channels(
+    __global const uint *shape, uint is_v, __global const uint *table, __global const uint *seqs, __global const uint *jobs,
+    __global const ushort *window, __global const uchar *input, ulong input_offset, ulong stride_seq, ulong stride_head,
+    ulong stride_token, uint type, uint num_rows, __global uint *marks)
 {
     GEAR_SELECT_MEMORY
     const uint channel = (uint)get_group_id(0) * SELECT_VECTORS, head = (uint)get_group_id(1);
@@ -49,12 +48,10 @@ __kernel SELECT_GROUP void gear_k_append_1_marks_channels(__global const uint *s
 }
 
 /* Along channels: a token over all heads. Range: MOST_ITEMS work-items for each 16 staging rows. */
-__kernel SELECT_GROUP void gear_k_append_1_marks_tokens(__global const uint *shape, uint is_v, __global const uint *table,
-                                                        __global const uint *seqs, __global const uint *jobs,
-                                                        __global const uint *row_jobs, uint per_end,
-                                                        __global const ushort *window, __global const uchar *input,
-                                                        ulong input_offset, ulong stride_seq, ulong stride_head,
-                                                        ulong stride_token, uint type, uint num_rows, __global uint *marks)
+__kernel GEAR_WORK_ITEMS(MOST_ITEMS) void gear_k_append_1_marks_tokens(
+    __global const uint *shape, uint is_v, __global const uint *table, __global const uint *seqs, __global const uint *jobs,
+    __global const uint *row_jobs, uint per_end, __global const ushort *window, __global const uchar *input, ulong input_offset,
+    ulong stride_seq, ulong stride_head, ulong stride_token, uint type, uint num_rows, __global uint *marks)
 {
     GEAR_SELECT_MEMORY
     const uint row = (uint)get_group_id(0) * SELECT_VECTORS, heads = shape[GEAR__SHAPE_KV_HEADS];

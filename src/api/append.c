@@ -292,9 +292,8 @@ static gear_status compress_all(gear__append_call *call, gear_error *error)
 {
     gear_cache *cache = call->cache;
     const gear__variant *variant = call->layer->memory.variant;
-    const gear__side *side = variant->shape.side;
     int is_staged = !variant->append.is_fused || gear__has_rank(&variant->shape, 0) || gear__has_rank(&variant->shape, 1) ||
-                    side[0].outlier_fraction > 0 || side[1].outlier_fraction > 0;
+                    variant->shape.has_outliers;
     uint32_t most_rows = is_staged ? cache->staging_rows : cache->list_rows;
     job_list list = {.jobs = cache->words, .shortest = UINT32_MAX};
     for (uint32_t i = 0; i < call->batch->count; i++) {

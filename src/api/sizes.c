@@ -42,7 +42,7 @@ gear__scratch_needs gear__scratch_needs_of(const gear_cache_desc *desc, const ge
         gear__shape shape;
         gear__shape_init(&shape, desc, &desc->codecs[i]);
         needs.staged |= !gear__append_tile_of(caps, &shape).is_fused;
-        needs.marked |= shape.side[0].outlier_fraction > 0 || shape.side[1].outlier_fraction > 0;
+        needs.marked |= shape.has_outliers != 0;
         needs.ordered |= shape.side[0].ordered != 0;
         needs.ranked |= gear__has_rank(&shape, 0) || gear__has_rank(&shape, 1);
     }

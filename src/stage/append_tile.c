@@ -13,11 +13,6 @@ static int has_marks(const gear__side *side)
     return side->outlier_rule == GEAR_OUTLIER_VECTOR && !gear__is_mixed(side);
 }
 
-static int has_outliers(const gear__shape *shape)
-{
-    return shape->side[0].outlier_fraction > 0 || shape->side[1].outlier_fraction > 0;
-}
-
 /* Scales that a side keeps at hand, as cl/common/block.clh has them. */
 static uint32_t scales_of(const gear__side *side, uint32_t head_dim)
 {
@@ -37,7 +32,7 @@ static uint32_t local_bytes(const gear__shape *shape)
     uint32_t turn = shape->side[1].rotate ? d / 8 * (8 * turn_rows + 4) : 0;
     uint32_t k = scales_of(&shape->side[0], d), v = scales_of(&shape->side[1], d);
     uint32_t fit = 8 * d + 3 * (k > v ? k : v) + 112 + (d + 63) / 64 * 32;
-    const uint32_t lists = has_outliers(shape) ? (d + 1) * 4 : 0;
+    const uint32_t lists = shape->has_outliers ? (d + 1) * 4 : 0;
     return 64 * (d + 16) * 2 + (turn > fit ? turn : fit) * 4 + lists + 64;
 }
 
@@ -47,7 +42,7 @@ const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shap
     if (!is_local(&shape->side[0]) || !is_local(&shape->side[1])) {
         return "scales that do not lie inside a block";
     }
-    if (has_outliers(shape) && gear__append_is_cpu_form(&tile)) {
+    if (shape->has_outliers && gear__append_is_cpu_form(&tile)) {
         return "outliers, on a CPU device";
     }
     for (int s = 0; s < 2; s++) {
@@ -70,7 +65,7 @@ const char *gear__append_decode_why_not(const gear__caps *caps, const gear__shap
     if (why) {
         return why;
     }
-    if (has_outliers(shape)) {
+    if (shape->has_outliers) {
         return "outliers";
     }
     if (shape->side[0].weighted) {
