@@ -30,7 +30,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
                                              __global float *partial, __global float *softmax, __global uchar *out,
                                              ulong out_offset, ulong out_stride_seq, ulong out_stride_head,
                                              ulong out_stride_token, uint out_type, __global float *lse, ulong lse_offset,
-                                             uint has_lse, __global uint *counters)
+                                             uint has_lse, __global uint *counters, uint8 first_words, uint table_row,
+                                             uint exact_max, uint pieces_at, uint share_of_all, uint piece_rows)
 {
     __local uint4 ring[NV_WARPS][NV_RING / 16];
     __local uint4 queries[QUERY_ROWS * QUERY_PITCH];
@@ -54,21 +55,34 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #endif
 
     const uint lid = (uint)get_local_id(0), warp = lid / 32u, lane = lid % 32u, row = lane >> 2, quarter = lane & 3u;
-    const uint split = (uint)get_group_id(0), splits = (uint)get_num_groups(0);
-    const uint entry = (uint)get_group_id(2);
-    uint head = (uint)get_group_id(1), heads = (uint)get_num_groups(1), row0 = 0u;
+    /* Even: (split, KV head x row tile, sequence). Ragged: (KV head x row tile, piece), the largest pieces first. */
+    uint split = (uint)get_group_id(0), splits = (uint)get_num_groups(0), entry = (uint)get_group_id(2);
+    uint head_tile = (uint)get_group_id(1), head_tiles = (uint)get_num_groups(1), pieces_before = 0u;
+    if (pieces_at) {
+        const uint2 piece = ((__global const uint2 *)(seqs + pieces_at))[head_tile];
+        head_tile = split, head_tiles = splits;
+        entry = piece.x & 0xffffu, split = piece.x >> 16;
+        splits = piece.y & 0xffffu, pieces_before = piece.y >> 16;
+    }
+    uint head = head_tile, heads = head_tiles, row0 = 0u;
     if (row_tiles > 1u) { /* quotients take a while */
         heads /= row_tiles, head /= row_tiles;
-        row0 = ((uint)get_group_id(1) - head * row_tiles) * ROWS;
+        row0 = (head_tile - head * row_tiles) * ROWS;
     }
     const uint group = query_heads / heads;
-    const gear_sequence_view s = gear_view_sequence(shape, table, seqs, entry, advance);
-    const uint rows = s.queries * group, first_row = s.seq[GEAR__SEQ_ROW];
+    __global const uint *seq = seqs + entry * GEAR__SEQ_WORDS;
+    uint8 words = first_words; /* of a batch of one: what need not be waited for */
+    if (pieces_at || get_num_groups(2) > 1u) {
+        words = *(__global const uint8 *)seq;
+    }
+    const gear_sequence_view s = gear_view_of(words, seq, table, table_row, exact_max, advance);
+    const uint rows = s.queries * group, first_row = words.s3; /* GEAR__SEQ_ROW */
     const nv_tensor tensor = nv_query_tensor(q + q_offset, call);
 
     /* The split's tiles, a warp every NV_WARPS-th: the work-group then reads memory that lies close together. */
-    const uint low = gear__first_tile(s.blocks, s.tiles, splits, split);
-    const uint high = gear__first_tile(s.blocks, s.tiles, splits, split + 1u);
+    const uint share = share_of_all ? share_of_all : gear__split_share(s.blocks, s.tiles, splits);
+    const uint low = gear__tile_at(s.blocks, s.tiles, split * share);
+    const uint high = split + 1u < splits ? gear__tile_at(s.blocks, s.tiles, split * share + share) : s.tiles;
     const uint first = low + warp, last_block = min(high, s.blocks);
     __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);
     const uint ring_at = nv_address(ring[warp]);
@@ -137,7 +151,12 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     view.last0 = (int)(s.total + row_places.token[row_a]) - (int)s.queries;
     view.last1 = (int)(s.total + row_places.token[row_a + 1u]) - (int)s.queries;
     view.all = (int)(s.total + row_places.token[0]) - (int)s.queries;
-    const nv_tile tile = {&row_places, entry, query_heads, min(rows - row0, (uint)ROWS), first_row};
+    const nv_tile tile = {&row_places,
+                          entry,
+                          query_heads,
+                          min(rows - row0, (uint)ROWS),
+                          first_row,
+                          pieces_at ? (ulong)pieces_before * piece_rows : (ulong)first_row * query_heads * splits};
     sums.m0 = sums.m1 = LOWEST;
     segment.u = 0u, segment.up = 0.0f;
 #pragma unroll
@@ -306,7 +325,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
             nv_write_quad(&output, &tile, r, quad, values, split_total[r]);
         }
     }
-    if (splits > 1u && nv_is_last(counters + ((ulong)entry * get_num_groups(1) + get_group_id(1)), splits, &arrived, lid)) {
+    if (splits > 1u && nv_is_last(counters + ((ulong)entry * head_tiles + head_tile), splits, &arrived, lid)) {
         nv_merge(&output, &tile, s.queries, partial, softmax, splits, joined, split_most, split_total, lid);
     }
 }

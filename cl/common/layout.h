@@ -259,20 +259,37 @@ GEAR__INLINE gear__u32 gear__v_bit(gear__u32 w, gear__u32 token, gear__u32 chann
     return (channel >> 4) * 1024u * w + gear__pair_bit(w, w, lane, pair) + 16u * (token & 1u);
 }
 
-/* The tiles of a sequence, blocks before dense ones, are cut into `splits` parts that take about as long: a dense tile, in 16
- * bits, counts as DENSE_WEIGHT blocks. The first tile of part `split`; of part `splits`, their number. */
+/* The tiles of a sequence, blocks before dense ones, are cut into parts that take about as long: a dense tile, in 16 bits,
+ * counts as DENSE_WEIGHT blocks. */
 #define GEAR__DENSE_WEIGHT 3u
 
 /* Most splits that the kernels which join them themselves can take. */
 #define GEAR__MERGED_SPLITS 128u
 
-GEAR__INLINE gear__u32 gear__first_tile(gear__u32 blocks, gear__u32 tiles, gear__u32 splits, gear__u32 split)
+/* Weight of a part where there are `splits` of them. */
+GEAR__INLINE gear__u32 gear__split_share(gear__u32 blocks, gear__u32 tiles, gear__u32 splits)
 {
-    gear__u32 weight = blocks + GEAR__DENSE_WEIGHT * (tiles - blocks);
-    gear__u32 at = split * ((weight + splits - 1u) / splits);
+    return (blocks + GEAR__DENSE_WEIGHT * (tiles - blocks) + splits - 1u) / splits;
+}
+
+/* The first tile of the part before which there is a weight of `at`; at the end of all, their number. */
+GEAR__INLINE gear__u32 gear__tile_at(gear__u32 blocks, gear__u32 tiles, gear__u32 at)
+{
     gear__u32 tile = at <= blocks ? at : blocks + (at - blocks + GEAR__DENSE_WEIGHT - 1u) / GEAR__DENSE_WEIGHT;
     return tile < tiles ? tile : tiles;
 }
+
+/* The first tile of part `split`; of part `splits`, their number. */
+GEAR__INLINE gear__u32 gear__first_tile(gear__u32 blocks, gear__u32 tiles, gear__u32 splits, gear__u32 split)
+{
+    return gear__tile_at(blocks, tiles, split * gear__split_share(blocks, tiles, splits));
+}
+
+/* A piece of a ragged batch, behind its list: what one work-group of each KV head and row tile does. Splits of a sequence then
+ * have a weight that is the same for all sequences; the last has what is left. */
+#define GEAR__PIECE_WORDS 2u
+#define GEAR__PIECE_WHICH 0u /* entry of the list; above bit 16, number of the split */
+#define GEAR__PIECE_PLACE 1u /* splits of the sequence; above bit 16, pieces of the sequences before it */
 
 /* Width of the main plane and of the 1-bit plane behind it (0: none) for a code of `bits`. */
 GEAR__INLINE gear__u32 gear__main_plane(gear__u32 bits)

@@ -134,7 +134,7 @@ static gear_status upload_batch(gear__append_call *call, uint32_t *advance, gear
         w[GEAR__SEQ_FIRST] = first > slot->length ? first : 0; /* the same from step to step, also after a block */
         row += gear__new_tokens(call, i);
     }
-    return gear__list_update(cache, &call->stream, call->layer, &cache->append_list, call->batch->count, advance, error);
+    return gear__list_update(cache, &call->stream, call->layer, &cache->append_list, call->batch->count, 0, advance, error);
 }
 
 /* Runs of page table entries on their way to the device. */

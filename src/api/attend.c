@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/internal.h"
+#include "stage/attend_pieces.h"
 
 static const char where[] = "gear_attend";
 
@@ -92,14 +93,20 @@ static gear_status check_lse(const gear_cache *cache, const gear_batch *batch, c
     return gear__region_check(cache, &region, where, error);
 }
 
+/* Work-groups for each sequence and split. */
+static uint32_t head_tiles_of(const gear_cache *cache, const gear__variant *variant, const extent *most)
+{
+    uint32_t heads = cache->desc.num_kv_heads, rows = most->queries * (cache->desc.num_query_heads / heads);
+    return heads * ((rows + variant->tile.rows - 1) / variant->tile.rows);
+}
+
 /* Parts that each query row's tiles are split into: enough work-groups to fill the device, no more than there are tiles. Where
  * the kernel joins them itself, one work-group reads all parts of a row tile: of the numbers that let every work-group go over
  * as few tiles, one after the other, the least. */
 static uint32_t choose_splits(const gear_cache *cache, const gear__variant *variant, uint32_t count, const extent *most)
 {
-    uint32_t heads = cache->desc.num_kv_heads, rows = most->queries * (cache->desc.num_query_heads / heads);
     const gear__attend_tile *tile = &variant->tile;
-    uint64_t groups = (uint64_t)count * heads * ((rows + tile->rows - 1) / tile->rows);
+    uint64_t groups = (uint64_t)count * head_tiles_of(cache, variant, most);
     uint64_t splits = (uint64_t)cache->context->device.caps.compute_units * tile->groups_per_unit / groups;
     int merges = gear__attend_merges(tile->kernel);
     uint64_t parts = ((uint64_t)(merges ? most->weight : most->tiles) + tile->tiles - 1) / tile->tiles;
@@ -110,6 +117,23 @@ static uint32_t choose_splits(const gear_cache *cache, const gear__variant *vari
         splits = (parts + rounds - 1) / rounds;
     }
     return splits ? (uint32_t)splits : 1;
+}
+
+/* Divides the call between work-groups; *more: words behind the list. */
+static void divide(const gear_cache *cache, const gear__variant *variant, const extent *most, gear__attend_call *call,
+                   uint32_t *more)
+{
+    const uint32_t units = cache->context->device.caps.compute_units, count = call->num_seqs;
+    const uint32_t slots = units * variant->tile.groups_per_unit / head_tiles_of(cache, variant, most);
+    call->splits = choose_splits(cache, variant, count, most);
+    if (count == 1) {
+        call->share = (most->weight + call->splits - 1) / call->splits;
+    } else if (gear__attend_merges(variant->tile.kernel)) {
+        const gear__attend_load load = {slots, variant->tile.tiles, call->splits};
+        call->share = gear__attend_cut(cache->words, count, &load, cache->words + (size_t)count * GEAR__SEQ_WORDS,
+                                       &call->num_pieces);
+    }
+    *more = call->num_pieces * GEAR__PIECE_WORDS;
 }
 
 static gear_status check_views(const gear_cache *cache, const gear_batch *batch, const gear_view *q,
@@ -164,6 +188,7 @@ gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batc
     gear__attend_call call = {.layer = &layer->memory,
                               .seqs = cache->attend_list.mem,
                               .tensors = cache->tensors,
+                              .words = cache->attend_list.words,
                               .num_seqs = batch->count,
                               .tail_k = none,
                               .tail_v = none,
@@ -182,14 +207,15 @@ gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batc
         return status;
     }
     call.max_queries = most.queries;
-    call.splits = choose_splits(cache, layer->memory.variant, batch->count, &most);
+    uint32_t more;
+    divide(cache, layer->memory.variant, &most, &call, &more);
 
     gear__stream stream;
     status = gear__stream_begin(&stream, &cache->context->device, sync, where, error);
     if (status) {
         return status;
     }
-    status = gear__list_update(cache, &stream, layer, &cache->attend_list, batch->count, &call.advance, error);
+    status = gear__list_update(cache, &stream, layer, &cache->attend_list, batch->count, more, &call.advance, error);
     status = status ? status : update_tensors(cache, &stream, &call, error);
     status = status ? status : gear__attend_1_partial(&stream, &call, error);
     if (!status && !gear__attend_merges(layer->memory.variant->tile.kernel)) {

@@ -21,7 +21,8 @@ static gear_status create_host_state(gear_cache *cache, gear_error *error)
     uint64_t slots = (uint64_t)d->num_layers * d->capacity_sequences, n = d->capacity_sequences;
     uint64_t batch_words = n * GEAR__SEQ_WORDS;
     uint64_t job_words = (uint64_t)cache->list_rows / 64 * GEAR__JOB_WORDS;
-    uint64_t words = batch_words > job_words ? batch_words : job_words;
+    uint64_t attend_words = gear__attend_list_words(d, &cache->context->device.caps);
+    uint64_t words = attend_words > job_words ? attend_words : job_words;
     gear_status status = host_array(cache, &cache->slot_storage, slots, sizeof(gear__slot), error);
     status = status ? status : host_array(cache, &cache->block_storage, slots * cache->max_blocks, sizeof(gear__block), error);
     status = status ? status : host_array(cache, &cache->names, n, sizeof(gear_sequence), error);
@@ -29,7 +30,7 @@ static gear_status create_host_state(gear_cache *cache, gear_error *error)
     status = status ? status : host_array(cache, &cache->marks, n, sizeof(uint32_t), error);
     status = status ? status : host_array(cache, &cache->words, words, sizeof(uint32_t), error);
     status = status ? status : host_array(cache, &cache->append_list.words, batch_words, sizeof(uint32_t), error);
-    return status ? status : host_array(cache, &cache->attend_list.words, batch_words, sizeof(uint32_t), error);
+    return status ? status : host_array(cache, &cache->attend_list.words, attend_words, sizeof(uint32_t), error);
 }
 
 /* Which kernels compress a layer's blocks, and why not the faster ones. */
@@ -121,7 +122,7 @@ static gear_status create_scratch(gear_cache *cache, const gear__sizes *s, gear_
         {"job list", s->list_rows / 64 * GEAR__JOB_WORDS * 4, &cache->jobs},
         {"job rows", s->list_rows / 64 * 4, &cache->row_jobs},
         {"append list", (uint64_t)cache->desc.capacity_sequences * GEAR__SEQ_WORDS * 4, &cache->append_list.mem},
-        {"attend list", (uint64_t)cache->desc.capacity_sequences * GEAR__SEQ_WORDS * 4, &cache->attend_list.mem},
+        {"attend list", gear__attend_list_words(&cache->desc, &cache->context->device.caps) * 4, &cache->attend_list.mem},
         {"attend tensors", GEAR__CALL_WORDS * 4, &cache->tensors},
         {"placeholder", 4, &cache->dummy},
     };

@@ -49,8 +49,9 @@ typedef struct gear__layer {
 /* A sequence list on the device and what was last written to it. */
 typedef struct gear__list {
     cl_mem mem;
-    uint32_t *words; /* host copy, [capacity_sequences][GEAR__SEQ_WORDS] */
+    uint32_t *words; /* host copy, [capacity_sequences][GEAR__SEQ_WORDS], and as many behind as it can have */
     uint32_t count;  /* sequences in it */
+    uint32_t more;   /* words behind them */
 } gear__list;
 
 /* What the codecs of some layer need scratch for. */
@@ -125,10 +126,13 @@ uint32_t gear__find_slot(const gear_cache *cache, gear_sequence sequence);
 /* Gives back every record of a slot from block `keep` on; keep 0 also gives back the exact record. */
 void gear__slot_release(gear__layer *layer, gear__slot *slot, uint32_t keep);
 
-/* Brings `list` on the device up to the `count` sequences in cache->words. If they differ from what is there in nothing but one
- * common step of every length, nothing is written and *advance is that step; else *advance is 0. */
+/* Brings `list` on the device up to the `count` sequences in cache->words and `more` words behind them. If they differ from what
+ * is there in nothing but one common step of every length, nothing is written and *advance is that step; else *advance is 0. */
 gear_status gear__list_update(gear_cache *cache, gear__stream *stream, const gear__layer *layer, gear__list *list,
-                              uint32_t count, uint32_t *advance, gear_error *error);
+                              uint32_t count, uint32_t more, uint32_t *advance, gear_error *error);
+
+/* Words of the list that attend goes by: the sequences, and the pieces that a ragged batch of them is cut into. */
+uint64_t gear__attend_list_words(const gear_cache_desc *desc, const gear__caps *caps);
 
 /* Sizes that create and query agree on. */
 typedef struct gear__sizes {

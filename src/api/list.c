@@ -23,19 +23,22 @@ static uint32_t common_step(const gear__list *list, const uint32_t *words, uint3
 }
 
 gear_status gear__list_update(gear_cache *cache, gear__stream *stream, const gear__layer *layer, gear__list *list,
-                              uint32_t count, uint32_t *advance, gear_error *error)
+                              uint32_t count, uint32_t more, uint32_t *advance, gear_error *error)
 {
+    uint32_t words = count * GEAR__SEQ_WORDS;
     *advance = common_step(list, cache->words, count);
-    if (*advance != UINT32_MAX) {
+    if (*advance != UINT32_MAX &&
+        (!more || (list->more == more && !memcmp(list->words + words, cache->words + words, more * sizeof *list->words)))) {
         return GEAR_OK;
     }
-    uint32_t words = count * GEAR__SEQ_WORDS;
     *advance = 0;
+    words += more;
     list->count = 0; /* unknown until the upload is enqueued */
     gear_status status = gear__upload(stream, layer->memory.variant, list->mem, 0, cache->words, words, error);
     if (!status) {
         memcpy(list->words, cache->words, words * sizeof *list->words);
         list->count = count;
+        list->more = more;
     }
     return status;
 }

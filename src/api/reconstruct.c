@@ -71,7 +71,7 @@ gear_status gear_reconstruct(gear_cache *cache, uint32_t layer_index, gear_seque
     cache->words[GEAR__SEQ_FIRST] = slot->first;
     cache->words[GEAR__SEQ_BLOCKS] = slot->num_blocks;
     cache->attend_list.count = 0; /* the kernel takes the length as it is */
-    status = gear__list_update(cache, &stream, layer, &cache->attend_list, 1, &advance, error);
+    status = gear__list_update(cache, &stream, layer, &cache->attend_list, 1, 0, &advance, error);
     for (uint32_t s = 0; s < 2 && !status; s++) {
         if (views[s]) {
             status = gear__reconstruct(&stream, &layer->memory, cache->attend_list.mem, s, (uint32_t)first, n, first_tile,

@@ -1,5 +1,6 @@
 /* sizes.c: how large every device buffer of a cache is; gear_cache_query and gear_cache_create agree because both ask here. */
 #include "api/internal.h"
+#include "stage/attend_pieces.h"
 
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
@@ -60,6 +61,13 @@ static uint64_t round_rows(const gear_cache_desc *desc, const gear__caps *caps, 
     return filling > least ? filling : least;
 }
 
+uint64_t gear__attend_list_words(const gear_cache_desc *desc, const gear__caps *caps)
+{
+    const uint64_t slots = (uint64_t)GEAR__ATTEND_ROWS_PER_UNIT / GEAR__ATTEND_LEAST_ROWS * caps->compute_units;
+    const uint64_t most = caps->is_nvidia ? gear__attend_most_pieces(slots, desc->capacity_sequences) : 0;
+    return (uint64_t)desc->capacity_sequences * GEAR__SEQ_WORDS + most * GEAR__PIECE_WORDS;
+}
+
 void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const gear__caps *caps,
                     const gear__scratch_needs *needs, gear__sizes *sizes)
 {
@@ -83,9 +91,9 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->sums_bytes = needs->ordered ? listed / 64 * values * 2 * 4 : 4;
 
     uint64_t query_rows = sequences * desc->max_query_tokens * desc->num_query_heads;
-    /* gear_attend splits only while work-groups are few */
+    /* gear_attend splits only while work-groups are few; each sequence of a ragged batch has a piece more than that */
     uint64_t split_rows = (uint64_t)GEAR__ATTEND_ROWS_PER_UNIT * caps->compute_units;
-    uint64_t entries = query_rows > split_rows ? query_rows : split_rows;
+    uint64_t entries = caps->is_nvidia ? query_rows + split_rows : query_rows > split_rows ? query_rows : split_rows;
     sizes->partial_bytes = entries * desc->head_dim * 4;
     sizes->softmax_bytes = entries * 2 * 4;
     uint64_t group_rows = (uint64_t)desc->max_query_tokens * (desc->num_query_heads / desc->num_kv_heads);
@@ -93,8 +101,9 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
         sequences * desc->num_kv_heads * ((group_rows + GEAR__ATTEND_LEAST_ROWS - 1) / GEAR__ATTEND_LEAST_ROWS) * 4;
     sizes->scratch_bytes = sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->sums_bytes +
                            sizes->partial_bytes + sizes->softmax_bytes;
-    sizes->list_bytes = 2 * sequences * GEAR__SEQ_WORDS * 4 + listed / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 +
-                        GEAR__HEALTH_WORDS * 4 + sizes->counter_bytes + 4;
+    sizes->list_bytes = (sequences * GEAR__SEQ_WORDS + gear__attend_list_words(desc, caps)) * 4 +
+                        listed / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 + GEAR__HEALTH_WORDS * 4 +
+                        sizes->counter_bytes + 4;
 }
 
 static gear_status check_limits(const gear_cache_desc *desc, uint32_t layer, const gear__sizes *sizes, const char *where,

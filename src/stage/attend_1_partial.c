@@ -13,6 +13,10 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
     cl_uint row_tiles = (rows + variant->tile.rows - 1) / variant->tile.rows;
     const gear__tensor *q = &call->q, *k = &call->tail_k, *v = &call->tail_v;
     const gear__tensor *out = &call->out;
+    cl_uint8 words = {{0}};
+    cl_uint pieces_at = call->num_pieces ? call->num_seqs * GEAR__SEQ_WORDS : 0;
+    cl_uint piece_rows = call->max_queries * query_heads;
+    memcpy(words.s, call->words, sizeof words.s);
     const gear__arg args[] = {
         GEAR__ARG(variant->words), GEAR__ARG(m->pool), GEAR__ARG(m->table), GEAR__ARG(call->seqs), GEAR__ARG(call->advance),
         GEAR__ARG(m->window), GEAR__ARG(call->tensors), GEAR__ARG(q->mem), GEAR__ARG(q->offset), GEAR__ARG(k->mem),
@@ -21,11 +25,15 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
         /* of a kernel that merges */
         GEAR__ARG(out->mem), GEAR__ARG(out->offset), GEAR__ARG(out->stride_seq), GEAR__ARG(out->stride_head),
         GEAR__ARG(out->stride_token), GEAR__ARG(out->type), GEAR__ARG(call->lse), GEAR__ARG(call->lse_offset),
-        GEAR__ARG(call->has_lse), GEAR__ARG(call->counters)};
-    const size_t num_args = GEAR__COUNT_OF(args) - (gear__attend_merges(variant->tile.kernel) ? 0 : 10);
+        GEAR__ARG(call->has_lse), GEAR__ARG(call->counters), GEAR__ARG(words), GEAR__ARG(variant->table_row),
+        GEAR__ARG(shape->exact_max), GEAR__ARG(pieces_at), GEAR__ARG(call->share), GEAR__ARG(piece_rows)};
+    const size_t num_args = GEAR__COUNT_OF(args) - (gear__attend_merges(variant->tile.kernel) ? 0 : 16);
     const size_t items = variant->tile.work_items;
-    const size_t global[3] = {items * call->splits, (size_t)shape->kv_heads * row_tiles, call->num_seqs};
-    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, num_args, global, items, error);
+    const size_t head_tiles = (size_t)shape->kv_heads * row_tiles;
+    const size_t even[3] = {items * call->splits, head_tiles, call->num_seqs};
+    const size_t ragged[3] = {items * head_tiles, call->num_pieces, 1};
+    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, num_args, call->num_pieces ? ragged : even,
+                           items, error);
 }
 
 void gear__attend_tensors(const gear__attend_call *call, uint32_t words[GEAR__CALL_WORDS])

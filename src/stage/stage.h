@@ -49,6 +49,7 @@ typedef enum gear__kernel_id {
 /* One distinct shape of a cache's layers: its kernels and its shape words on the device. */
 typedef struct gear__variant {
     gear__shape shape;
+    uint32_t table_row; /* entries of a slot's page table row */
     cl_mem words;
     cl_kernel kernel[GEAR__NUM_KERNELS]
                     [2]; /* [..][is_v]; kernels without a side use [0]; NULL where the codec has no use for one */
@@ -159,7 +160,13 @@ gear_status gear__compress_round(gear__stream *stream, const gear__round *round,
 typedef struct gear__attend_call {
     const gear__layer_memory *layer;
     cl_mem seqs, tensors; /* the batch list; the words of gear__attend_tensors */
-    uint32_t num_seqs, max_queries, advance, splits;
+    const uint32_t
+        *words; /* of the first sequence as in `seqs`: a kernel that merges need not wait for those of a batch of one */
+    uint32_t num_seqs, max_queries, advance;
+    uint32_t splits;                  /* of each sequence, where there are no pieces */
+    /* For a kernel that merges. */
+    uint32_t num_pieces; /* behind the list, of gear__attend_cut; 0: none */
+    uint32_t share;      /* weight of a split, where it is the same for all sequences; else 0 */
     gear__tensor q, tail_k, tail_v, out;
     float scale, soft_cap;
     cl_mem partial, softmax, lse;

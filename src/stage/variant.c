@@ -416,6 +416,7 @@ gear_status gear__variant_init(gear__variant *variant, gear__device *device, con
     cl_int code;
     memset(variant, 0, sizeof *variant);
     variant->shape = *shape;
+    variant->table_row = table_row;
     variant->tile = *tile;
     variant->append = *append;
     gear__shape_to_words(shape, table_row, words);

@@ -137,6 +137,7 @@ void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__
     }
     variant->tile = gear__attend_tile_of(attend, &caps, shape, max_rows, NULL);
     variant->append = bench->append;
+    variant->table_row = table_row;
     gear__shape_to_words(shape, table_row, words);
     variant->words = clCreateBuffer(bench->cl.context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, sizeof words, words, &code);
     cr_assert_eq(code, CL_SUCCESS);

@@ -1,8 +1,8 @@
 /* test_attend_1_partial.c: partial results over the finished layers, joined on the host and on the device (by the kernel itself
  * or by attend_2_merge), against attention in double precision on the reconstructed cache, for every attend kernel that the
  * device and the layer allow, each within its bound (attend_choice.h) of the largest output. Where no token is exact a split is
- * a range of positions, and each partial result is compared by itself. Ragged batches, tails, soft-cap, splits that get
- * nothing, lists some tokens old. */
+ * a range of positions, and each partial result is compared by itself. Ragged batches, also cut into pieces, tails, soft-cap,
+ * splits that get nothing, lists some tokens old. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "attend_choice.h"
+#include "stage/attend_pieces.h"
 #include "stage_world.h"
 
 /* How a call differs from the plain one. */
@@ -17,13 +18,22 @@ typedef struct variation {
     uint32_t splits, advance;
     float scale, soft_cap;
     int tails, strided;
+    int cut; /* into pieces, where the kernel takes them; else the splits */
 } variation;
+
+/* The splits of a sequence, and where their partial results begin. */
+typedef struct division {
+    uint32_t splits, share;
+    size_t first;
+} division;
 
 typedef struct attention {
     stage_world *world;
     const variation *how;
     double bound;
     uint32_t queries[STAGE_SEQS], tails[STAGE_SEQS], most, rows;
+    division division[STAGE_SEQS];
+    size_t partials;
     stage_buffer list, tensors, q, tail[2], partial, softmax, out, lse, counters;
     gear__attend_call call;
     gear__ref_attention ref[STAGE_SEQS];
@@ -58,10 +68,37 @@ static gear__tensor make_tensor(attention *t, stage_buffer *buffer, uint32_t hea
     return out;
 }
 
+#define MOST_PIECES (STAGE_SEQS + 64)
+
+/* Cuts the batch, three pieces for each of its sequences on average. */
+static void cut(attention *t)
+{
+    uint32_t *words = (uint32_t *)(void *)t->list.host, *pieces = words + STAGE_SEQS * GEAR__SEQ_WORDS, before = 0;
+    const gear__attend_load load = {3 * STAGE_SEQS, 1, 1};
+    t->call.share = gear__attend_cut(words, STAGE_SEQS, &load, pieces, &t->call.num_pieces);
+    cr_assert_leq(t->call.num_pieces, MOST_PIECES);
+    for (uint32_t i = 0; t->call.share && i < STAGE_SEQS; i++) {
+        uint32_t splits = 0;
+        for (uint32_t n = 0; n < t->call.num_pieces; n++) {
+            splits += (pieces[n * GEAR__PIECE_WORDS + GEAR__PIECE_WHICH] & 0xffffu) == i;
+        }
+        t->division[i] = (division){splits, t->call.share, (size_t)before * t->most * t->world->shape.query_heads};
+        before += splits;
+    }
+    t->partials = (size_t)before * t->most * t->world->shape.query_heads;
+}
+
+static uint32_t num_tiles(const attention *t, uint32_t s)
+{
+    const stage_seq *seq = &t->world->seqs[s];
+    return seq->blocks + (seq->exact ? 1 : 0) + (seq->length - seq->first + 63) / 64 + (t->tails[s] + 63) / 64;
+}
+
 static void make_list(attention *t)
 {
     uint32_t row = 0, tail_row = 0;
-    stage_buffer_make(t->world->bench, &t->list, STAGE_SEQS * GEAR__SEQ_WORDS * 4);
+    stage_buffer_make(t->world->bench, &t->list, (STAGE_SEQS * GEAR__SEQ_WORDS + MOST_PIECES * GEAR__PIECE_WORDS) * 4);
+    memset(t->list.host, 0, (STAGE_SEQS * GEAR__SEQ_WORDS + MOST_PIECES * GEAR__PIECE_WORDS) * 4);
     for (uint32_t i = 0; i < STAGE_SEQS; i++) {
         uint32_t words[GEAR__SEQ_WORDS];
         stage_seq_words(&t->world->seqs[i], words);
@@ -71,10 +108,16 @@ static void make_list(attention *t)
         words[GEAR__SEQ_TAIL] = t->tails[i];
         words[GEAR__SEQ_TAIL_ROW] = tail_row;
         memcpy(t->list.host + i * sizeof words, words, sizeof words);
+        t->division[i] = (division){t->how->splits, gear__split_share(words[GEAR__SEQ_BLOCKS], num_tiles(t, i), t->how->splits),
+                                    (size_t)row * t->world->shape.query_heads * t->how->splits};
         row += t->queries[i];
         tail_row += t->tails[i];
     }
     t->rows = row * t->world->shape.query_heads;
+    t->partials = (size_t)t->rows * t->how->splits;
+    if (t->how->cut && gear__attend_merges(t->world->layer.variant->tile.kernel)) {
+        cut(t);
+    }
     stage_put(t->world->bench, &t->list);
 }
 
@@ -106,21 +149,22 @@ static void attention_open(attention *t, stage_world *w, const variation *how)
         t->queries[i] = t->queries[i] < total ? t->queries[i] : total;
         t->most = t->queries[i] > t->most ? t->queries[i] : t->most;
     }
-    make_list(t);
     t->call = (gear__attend_call){.layer = &w->layer,
-                                  .seqs = t->list.mem,
                                   .num_seqs = STAGE_SEQS,
                                   .max_queries = t->most,
                                   .advance = how->advance,
                                   .splits = how->splits,
                                   .soft_cap = how->soft_cap,
                                   .has_lse = 1};
+    make_list(t);
+    t->call.seqs = t->list.mem;
+    t->call.words = (const uint32_t *)(const void *)t->list.host;
     t->call.scale = how->scale > 0 ? how->scale : (float)(1 / sqrt((double)d));
     t->call.q = make_tensor(t, &t->q, heads, t->queries, types[how->splits % 3], 11, q);
     t->call.tail_k = make_tensor(t, &t->tail[0], kv, t->tails, types[(how->splits + 1) % 3], 12, tail_k);
     t->call.tail_v = make_tensor(t, &t->tail[1], kv, t->tails, types[(how->splits + 2) % 3], 13, tail_v);
-    stage_buffer_make(w->bench, &t->partial, (size_t)t->rows * how->splits * d * 4);
-    stage_buffer_make(w->bench, &t->softmax, (size_t)t->rows * how->splits * 8);
+    stage_buffer_make(w->bench, &t->partial, t->partials * d * 4);
+    stage_buffer_make(w->bench, &t->softmax, t->partials * 8);
     stage_buffer_make(w->bench, &t->out, (size_t)t->rows * d * 4);
     stage_buffer_make(w->bench, &t->lse, (size_t)t->rows * 4);
     stage_put(w->bench, &t->partial);
@@ -187,18 +231,11 @@ static uint32_t tile_start(const attention *t, uint32_t s, uint32_t index)
     return at < seq->length + t->tails[s] ? at : seq->length + t->tails[s];
 }
 
-static uint32_t num_tiles(const attention *t, uint32_t s)
-{
-    const stage_seq *seq = &t->world->seqs[s];
-    return seq->blocks + (seq->length - seq->first + 63) / 64 + (t->tails[s] + 63) / 64;
-}
-
 /* Where the device keeps (sequence, query head, query, split). */
 static size_t entry_of(const attention *t, uint32_t s, uint32_t row, uint32_t split)
 {
-    const uint32_t *words = (const uint32_t *)(const void *)t->list.host + s * GEAR__SEQ_WORDS;
     uint32_t head = row / t->queries[s], query = row % t->queries[s];
-    return ((size_t)(words[GEAR__SEQ_ROW] + query) * t->world->shape.query_heads + head) * t->how->splits + split;
+    return t->division[s].first + (size_t)(query * t->world->shape.query_heads + head) * t->division[s].splits + split;
 }
 
 /* The largest |v| that attention can see. */
@@ -219,7 +256,7 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
                            const float *lse)
 {
     const gear__ref_attention *ref = &t->ref[s];
-    const uint32_t d = ref->head_dim, rows = ref->query_heads * ref->queries, splits = t->how->splits;
+    const uint32_t d = ref->head_dim, rows = ref->query_heads * ref->queries, splits = t->division[s].splits;
     const uint32_t *words = (const uint32_t *)(const void *)t->list.host + s * GEAR__SEQ_WORDS;
     size_t n = (size_t)rows * splits, values = (size_t)rows * d;
     double *memory = calloc(n * (d + 2) + 3 * values + 4 * rows, sizeof *memory), largest = 0;
@@ -237,7 +274,8 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
     const double reach = t->bound > 1e-5 ? largest_value(ref) : 1;
     for (uint32_t split = 0; split < splits; split++) {
         uint32_t tiles = num_tiles(t, s), blocks = t->world->seqs[s].blocks;
-        uint32_t lo = gear__first_tile(blocks, tiles, splits, split), hi = gear__first_tile(blocks, tiles, splits, split + 1);
+        uint32_t share = t->division[s].share, lo = gear__tile_at(blocks, tiles, split * share);
+        uint32_t hi = split + 1 < splits ? gear__tile_at(blocks, tiles, (split + 1) * share) : tiles;
         int alone = !t->world->shape.exact_max;
         if (alone) {
             gear__ref_attend_1_partial(ref, tile_start(t, s, lo), tile_start(t, s, hi), range_max, range_sum, range);
@@ -315,8 +353,11 @@ static void attend(stage_world *w, const variation *how)
 
 Test(attend_1_partial, equals_the_reference)
 {
-    static const variation variations[] = {
-        {1, 0, 0, 0, 0, 0}, {3, 2, 0.2f, 8.0f, 1, 1}, {40, 0, 0.05f, 0, 1, 0}, {2, 5, 0, 0, 0, 1}};
+    static const variation variations[] = {{1, 0, 0, 0, 0, 0, 0},
+                                           {3, 2, 0.2f, 8.0f, 1, 1, 0},
+                                           {40, 0, 0.05f, 0, 1, 0, 0},
+                                           {2, 5, 0, 0, 0, 1, 0},
+                                           {1, 3, 0, 0, 1, 0, 1}};
     stage_bench bench;
     uint32_t count, ran[8] = {0};
     const stage_case *cases = stage_cases(&count);
