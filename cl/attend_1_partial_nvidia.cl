@@ -3,7 +3,8 @@
  * head x up to 8 query rows. It copies the next block to local memory (cp.async) while it multiplies bare codes of the present
  * one; scales of K are folded into the queries, scales of V into the probabilities, zeros and the low-rank part take a few
  * products more. A work-group of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured:
- * docs/kernels.md. Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence). */
+ * docs/kernels.md. Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence), or (KV head x row tile,
+ * piece). */
 
 #if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_DIRECT || !defined NV_PAIRED || !defined K_SCALES ||                 \
     !defined V_SCALES || !defined V_GROUP
@@ -31,7 +32,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
                                              ulong out_offset, ulong out_stride_seq, ulong out_stride_head,
                                              ulong out_stride_token, uint out_type, __global float *lse, ulong lse_offset,
                                              uint has_lse, __global uint *counters, uint8 first_words, uint table_row,
-                                             uint exact_max, uint pieces_at, uint share_of_all, uint piece_rows)
+                                             uint exact_max, uint group, uint pieces_at, uint share_of_all, uint piece_rows)
 {
     __local uint4 ring[NV_WARPS][NV_RING / 16];
     __local uint4 queries[QUERY_ROWS * QUERY_PITCH];
@@ -55,6 +56,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #endif
 
     const uint lid = (uint)get_local_id(0), warp = lid / 32u, lane = lid % 32u, row = lane >> 2, quarter = lane & 3u;
+    const nv_tensor tensor = nv_query_tensor(q + q_offset, call);
     /* Even: (split, KV head x row tile, sequence). Ragged: (KV head x row tile, piece), the largest pieces first. */
     uint split = (uint)get_group_id(0), splits = (uint)get_num_groups(0), entry = (uint)get_group_id(2);
     uint head_tile = (uint)get_group_id(1), head_tiles = (uint)get_num_groups(1), pieces_before = 0u;
@@ -69,7 +71,6 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         heads /= row_tiles, head /= row_tiles;
         row0 = (head_tile - head * row_tiles) * ROWS;
     }
-    const uint group = query_heads / heads;
     __global const uint *seq = seqs + entry * GEAR__SEQ_WORDS;
     uint8 words = first_words; /* of a batch of one: what need not be waited for */
     if (pieces_at || get_num_groups(2) > 1u) {
@@ -77,7 +78,6 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
     const gear_sequence_view s = gear_view_of(words, seq, table, table_row, exact_max, advance);
     const uint rows = s.queries * group, first_row = words.s3; /* GEAR__SEQ_ROW */
-    const nv_tensor tensor = nv_query_tensor(q + q_offset, call);
 
     /* The split's tiles, a warp every NV_WARPS-th: the work-group then reads memory that lies close together. */
     const uint share = share_of_all ? share_of_all : gear__split_share(s.blocks, s.tiles, splits);
@@ -88,8 +88,11 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     const uint ring_at = nv_address(ring[warp]);
     const nv_source source = {pool, head, heads, shape[GEAR__SHAPE_BASES]};
     /* Of the present block and the next: entry of the page table, places of the outliers. */
-    uint4 now = first < last_block ? entries[first] : (uint4)(0u);
-    uint4 next = first + NV_WARPS < last_block ? entries[first + NV_WARPS] : (uint4)(0u);
+    uint4 now = nv_load_here((__global const uint *)(first < last_block ? entries + first : entries - 1)); /* or the header */
+    uint4 next = now;
+    if (first + NV_WARPS < last_block) {
+        next = entries[first + NV_WARPS];
+    }
     uint4 places = (uint4)(0u), next_places = (uint4)(0u);
     if (row0 >= rows) { /* not before these loads, which would then wait for those that tell */
         return;

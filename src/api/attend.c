@@ -100,13 +100,26 @@ static uint32_t head_tiles_of(const gear_cache *cache, const gear__variant *vari
     return heads * ((rows + variant->tile.rows - 1) / variant->tile.rows);
 }
 
+/* How work-groups are made of so many: of those that are all under way at once the large ones leave fewer splits to join; where
+ * many follow one another on a compute unit, small ones hide better how each begins and ends (H100, which has places for 264
+ * large ones: 1024 of them take 165 us, small ones 154; 512 of them 301 and 313). */
+static gear__attend_tile tile_for(const gear_cache *cache, const gear__variant *variant, uint64_t groups)
+{
+    gear__attend_tile tile = variant->tile;
+    if (tile.least_items < tile.work_items &&
+        groups > 3 * (uint64_t)cache->context->device.caps.compute_units * tile.groups_per_unit) {
+        tile.tiles = tile.tiles * tile.least_items / tile.work_items;
+        tile.work_items = tile.least_items;
+        tile.groups_per_unit = tile.least_per_unit;
+    }
+    return tile;
+}
+
 /* Parts that each query row's tiles are split into: enough work-groups to fill the device, no more than there are tiles. Where
  * the kernel joins them itself, one work-group reads all parts of a row tile: of the numbers that let every work-group go over
  * as few tiles, one after the other, the least. */
-static uint32_t choose_splits(const gear_cache *cache, const gear__variant *variant, uint32_t count, const extent *most)
+static uint32_t choose_splits(const gear_cache *cache, const gear__attend_tile *tile, uint64_t groups, const extent *most)
 {
-    const gear__attend_tile *tile = &variant->tile;
-    uint64_t groups = (uint64_t)count * head_tiles_of(cache, variant, most);
     uint64_t splits = (uint64_t)cache->context->device.caps.compute_units * tile->groups_per_unit / groups;
     int merges = gear__attend_merges(tile->kernel);
     uint64_t parts = ((uint64_t)(merges ? most->weight : most->tiles) + tile->tiles - 1) / tile->tiles;
@@ -124,14 +137,16 @@ static void divide(const gear_cache *cache, const gear__variant *variant, const 
                    uint32_t *more)
 {
     const uint32_t units = cache->context->device.caps.compute_units, count = call->num_seqs;
-    const uint32_t slots = units * variant->tile.groups_per_unit / head_tiles_of(cache, variant, most);
-    call->splits = choose_splits(cache, variant, count, most);
+    const uint32_t head_tiles = head_tiles_of(cache, variant, most);
+    const gear__attend_tile tile = tile_for(cache, variant, (uint64_t)count * head_tiles);
+    call->work_items = tile.work_items;
+    call->splits = choose_splits(cache, &tile, (uint64_t)count * head_tiles, most);
     if (count == 1) {
         call->share = (most->weight + call->splits - 1) / call->splits;
-    } else if (gear__attend_merges(variant->tile.kernel)) {
-        const gear__attend_load load = {slots, variant->tile.tiles, call->splits};
-        call->share = gear__attend_cut(cache->words, count, &load, cache->words + (size_t)count * GEAR__SEQ_WORDS,
-                                       &call->num_pieces);
+    } else if (gear__attend_merges(tile.kernel)) {
+        const gear__attend_load load = {units * tile.groups_per_unit / head_tiles, tile.tiles, call->splits};
+        call->share =
+            gear__attend_cut(cache->words, count, &load, cache->words + (size_t)count * GEAR__SEQ_WORDS, &call->num_pieces);
     }
     *more = call->num_pieces * GEAR__PIECE_WORDS;
 }

@@ -126,8 +126,9 @@ uint32_t gear__find_slot(const gear_cache *cache, gear_sequence sequence);
 /* Gives back every record of a slot from block `keep` on; keep 0 also gives back the exact record. */
 void gear__slot_release(gear__layer *layer, gear__slot *slot, uint32_t keep);
 
-/* Brings `list` on the device up to the `count` sequences in cache->words and `more` words behind them. If they differ from what
- * is there in nothing but one common step of every length, nothing is written and *advance is that step; else *advance is 0. */
+/* Brings `list` on the device up to the `count` sequences in cache->words and `more` words behind them. If they differ from
+ * what is there in nothing but one common step of every length, nothing is written and *advance is that step; else *advance is
+ * 0. */
 gear_status gear__list_update(gear_cache *cache, gear__stream *stream, const gear__layer *layer, gear__list *list,
                               uint32_t count, uint32_t more, uint32_t *advance, gear_error *error);
 

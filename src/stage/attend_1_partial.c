@@ -9,7 +9,7 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
     const gear__layer_memory *m = call->layer;
     const gear__variant *variant = m->variant;
     const gear__shape *shape = &variant->shape;
-    cl_uint query_heads = shape->query_heads, rows = call->max_queries * (query_heads / shape->kv_heads);
+    cl_uint query_heads = shape->query_heads, group = query_heads / shape->kv_heads, rows = call->max_queries * group;
     cl_uint row_tiles = (rows + variant->tile.rows - 1) / variant->tile.rows;
     const gear__tensor *q = &call->q, *k = &call->tail_k, *v = &call->tail_v;
     const gear__tensor *out = &call->out;
@@ -26,14 +26,14 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
         GEAR__ARG(out->mem), GEAR__ARG(out->offset), GEAR__ARG(out->stride_seq), GEAR__ARG(out->stride_head),
         GEAR__ARG(out->stride_token), GEAR__ARG(out->type), GEAR__ARG(call->lse), GEAR__ARG(call->lse_offset),
         GEAR__ARG(call->has_lse), GEAR__ARG(call->counters), GEAR__ARG(words), GEAR__ARG(variant->table_row),
-        GEAR__ARG(shape->exact_max), GEAR__ARG(pieces_at), GEAR__ARG(call->share), GEAR__ARG(piece_rows)};
-    const size_t num_args = GEAR__COUNT_OF(args) - (gear__attend_merges(variant->tile.kernel) ? 0 : 16);
-    const size_t items = variant->tile.work_items;
+        GEAR__ARG(shape->exact_max), GEAR__ARG(group), GEAR__ARG(pieces_at), GEAR__ARG(call->share), GEAR__ARG(piece_rows)};
+    const size_t num_args = GEAR__COUNT_OF(args) - (gear__attend_merges(variant->tile.kernel) ? 0 : 17);
+    const size_t items = call->work_items;
     const size_t head_tiles = (size_t)shape->kv_heads * row_tiles;
     const size_t even[3] = {items * call->splits, head_tiles, call->num_seqs};
     const size_t ragged[3] = {items * head_tiles, call->num_pieces, 1};
-    return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_PARTIAL][0], args, num_args, call->num_pieces ? ragged : even,
-                           items, error);
+    const gear__kernel_id id = items < variant->tile.work_items ? GEAR__KERNEL_PARTIAL_SMALL : GEAR__KERNEL_PARTIAL;
+    return gear__run_sized(stream, variant->kernel[id][0], args, num_args, call->num_pieces ? ragged : even, items, error);
 }
 
 void gear__attend_tensors(const gear__attend_call *call, uint32_t words[GEAR__CALL_WORDS])

@@ -202,6 +202,7 @@ gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__ca
     uint32_t most = GEAR__ATTEND_ROWS_PER_UNIT / tile.rows;
     tile.kernel = kernel;
     tile.groups_per_unit = !groups ? 1 : groups < most ? groups : most;
+    tile.least_items = tile.work_items;
     if (kernel == GEAR_ATTEND_NVIDIA) {
         /* One work-group more than fits would wait for the others and double the time. */
         uint32_t fit = nvidia_fit(caps, shape, &tile);
@@ -210,7 +211,15 @@ gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__ca
          * Each of the four schedulers has 16384 of them. */
         uint32_t warps = (tile.tiles * tile.groups_per_unit + 3) / 4, registers = 16384 / 32 / warps / 8 * 8;
         tile.registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
+        /* As many warps in twice the work-groups. */
+        gear__attend_tile small = tile;
+        small.tiles = tile.tiles / 2;
+        if (tile.tiles == 4 && 2 * tile.groups_per_unit <= most &&
+            2 * tile.groups_per_unit <= nvidia_fit(caps, shape, &small)) {
+            tile.least_items = tile.work_items / 2;
+        }
     }
+    tile.least_per_unit = tile.groups_per_unit * (tile.work_items / tile.least_items);
     tile.source = wanted->rows || wanted->work_items || wanted->groups_per_unit ? "asked for" : found.source;
     return tile;
 }

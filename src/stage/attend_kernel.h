@@ -11,6 +11,8 @@ typedef struct gear__attend_tile {
     uint32_t rows;             /* query rows of one KV head that a work-group serves */
     uint32_t work_items;       /* of a work-group */
     uint32_t groups_per_unit;  /* work-groups that fill a compute unit */
+    uint32_t least_items;      /* of a work-group where many follow one another: a kernel of its own if it is fewer */
+    uint32_t least_per_unit;   /* such work-groups that fill a compute unit */
     uint32_t tiles;            /* tiles that a work-group takes at a time: more splits than that would leave some idle */
     uint32_t registers;        /* NVIDIA: most of a work-item, so that so many work-groups fit; 0: the compiler decides */
     int paired;                /* NVIDIA: no more than 4 query rows; their rounding takes the place of the other 4 */

@@ -37,8 +37,8 @@ static uint32_t choose_share(const uint32_t *words, uint32_t count, const gear__
     if (!load->slots || count > UINT16_MAX || gear__attend_most_pieces(load->slots, count) > UINT16_MAX) {
         return 0;
     }
-    /* A little more than an equal share of all, so that the pieces that are left over, half a share on average, find room beside
-     * one another. */
+    /* A little more than an equal share of all, so that the pieces that are left over, half a share on average, find room
+     * beside one another. */
     total += total / 32 + OVERHEAD * count / 2;
     uint64_t share = quotient_up(total, load->slots), least = quotient_up(most, GEAR__MERGED_SPLITS);
     share = quotient_up(share > least ? share : least, load->tiles) * load->tiles;

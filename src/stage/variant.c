@@ -90,6 +90,7 @@ static const struct {
                             "gear_k_append_5_store_cpu", NULL, NULL, "append_5_store", "gear_k_append_5_store_marked"},
     [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", STAGED},
     [GEAR__KERNEL_PARTIAL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
+    [GEAR__KERNEL_PARTIAL_SMALL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
     [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", STAGED},
     [GEAR__KERNEL_RECONSTRUCT] = {"reconstruct", "gear_k_reconstruct", SIDED},
 };
@@ -233,10 +234,10 @@ static void nvidia_side_options(gear__options *options, const gear__side *side, 
     gear__options_int(options, name, (long)scales[side->axis]);
 }
 
-static void nvidia_options(gear__options *options, const gear__shape *shape, const gear__attend_tile *tile)
+static void nvidia_options(gear__options *options, const gear__shape *shape, const gear__attend_tile *tile, uint32_t work_items)
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
-    gear__options_int(options, "NV_WARPS", (long)tile->work_items / 32);
+    gear__options_int(options, "NV_WARPS", (long)work_items / 32);
     gear__options_int(options, "NV_DIRECT", tile->direct);
     gear__options_int(options, "NV_PAIRED", tile->paired);
     gear__options_int(options, "HEAD_FIRST", (long)shape->head_first);
@@ -249,6 +250,17 @@ static void nvidia_options(gear__options *options, const gear__shape *shape, con
     gear__options_int(options, "V_GROUP", (long)gear__attend_v_group(shape));
     nvidia_side_options(options, k, "K");
     nvidia_side_options(options, v, "V");
+}
+
+static int is_partial(int id)
+{
+    return id == GEAR__KERNEL_PARTIAL || id == GEAR__KERNEL_PARTIAL_SMALL;
+}
+
+/* Work-items of a work-group of one of those. */
+static uint32_t partial_items(int id, const gear__attend_tile *tile)
+{
+    return id == GEAR__KERNEL_PARTIAL ? tile->work_items : tile->least_items;
 }
 
 /* Which form of a kernel runs; append: NULL for kernels that are not the compressor's. */
@@ -311,14 +323,17 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if ((append && is_left_out(id, append)) || !has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }
+    if (id == GEAR__KERNEL_PARTIAL_SMALL && (!tile || tile->least_items == tile->work_items)) {
+        return 0;
+    }
     *stem = stem_of((int)id, append);
     *name = name_of((int)id, append);
-    if (id == GEAR__KERNEL_PARTIAL && tile->kernel == GEAR_ATTEND_CPU) {
+    if (is_partial(id) && tile->kernel == GEAR_ATTEND_CPU) {
         *stem = "attend_1_partial_cpu";
         *name = "gear_k_attend_1_partial_cpu";
     }
     gear__options_begin(options);
-    if (id == GEAR__KERNEL_PARTIAL && tile->registers) {
+    if (is_partial(id) && tile->registers) {
         gear__options_registers(options, tile->registers);
     }
     if (id != GEAR__KERNEL_LOWRANK_BLOCK && is_tensor_form((int)id, append)) {
@@ -358,7 +373,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
         if (tile->kernel == GEAR_ATTEND_NVIDIA) {
             *stem = "attend_1_partial_nvidia";
             *name = "gear_k_attend_1_partial_nvidia";
-            nvidia_options(options, shape, tile);
+            nvidia_options(options, shape, tile, partial_items(id, tile));
         } else {
             gear__options_int(options, "ROWS", (long)tile->rows);
         }
@@ -404,8 +419,8 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
     }
     program_stems(id, stem, &variant->append, device->caps.is_pocl, stems);
     gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
-    size_t items = id == GEAR__KERNEL_PARTIAL ? variant->tile.work_items
-                                              : gear__kernel_items(id, &variant->append, variant->shape.head_dim);
+    size_t items =
+        is_partial(id) ? partial_items(id, &variant->tile) : gear__kernel_items(id, &variant->append, variant->shape.head_dim);
     return status ? status : gear__kernel_check(device, *kernel, name, items, error);
 }
 

@@ -149,13 +149,15 @@ static void attention_open(attention *t, stage_world *w, const variation *how)
         t->queries[i] = t->queries[i] < total ? t->queries[i] : total;
         t->most = t->queries[i] > t->most ? t->queries[i] : t->most;
     }
-    t->call = (gear__attend_call){.layer = &w->layer,
-                                  .num_seqs = STAGE_SEQS,
-                                  .max_queries = t->most,
-                                  .advance = how->advance,
-                                  .splits = how->splits,
-                                  .soft_cap = how->soft_cap,
-                                  .has_lse = 1};
+    t->call =
+        (gear__attend_call){.layer = &w->layer,
+                            .num_seqs = STAGE_SEQS,
+                            .max_queries = t->most,
+                            .advance = how->advance,
+                            .splits = how->splits,
+                            .work_items = how->cut ? w->layer.variant->tile.least_items : w->layer.variant->tile.work_items,
+                            .soft_cap = how->soft_cap,
+                            .has_lse = 1};
     make_list(t);
     t->call.seqs = t->list.mem;
     t->call.words = (const uint32_t *)(const void *)t->list.host;
@@ -373,7 +375,8 @@ Test(attend_1_partial, equals_the_reference)
                 continue;
             }
             stage_variant_open(&bench, &variant, &world.shape, world.table_row, cases[i].group * cases[i].max_queries,
-                               1u << GEAR__KERNEL_PARTIAL | 1u << GEAR__KERNEL_MERGE, kernel);
+                               1u << GEAR__KERNEL_PARTIAL | 1u << GEAR__KERNEL_PARTIAL_SMALL | 1u << GEAR__KERNEL_MERGE,
+                               kernel);
             world.layer.variant = &variant;
             for (size_t v = 0; v < (stage_tiny() ? 2 : sizeof variations / sizeof *variations); v++) {
                 attend(&world, &variations[v]);

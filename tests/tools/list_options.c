@@ -71,8 +71,10 @@ static void add_attend(const gear__shape *shape, uint32_t max_rows)
             continue;
         }
         const gear__attend_tile tile = gear__attend_tile_of(attend_kernels[i].kernel, caps, shape, max_rows, NULL);
-        if (gear__kernel_recipe(GEAR__KERNEL_PARTIAL, shape, 0, &tile, NULL, &stem, &name, &options)) {
-            add(stem, without_language(options.text), attend_kernels[i].gates);
+        for (gear__kernel_id id = GEAR__KERNEL_PARTIAL; id <= GEAR__KERNEL_PARTIAL_SMALL; id++) {
+            if (gear__kernel_recipe(id, shape, 0, &tile, NULL, &stem, &name, &options)) {
+                add(stem, without_language(options.text), attend_kernels[i].gates);
+            }
         }
     }
 }

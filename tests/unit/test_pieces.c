@@ -1,5 +1,5 @@
-/* test_pieces.c: how a ragged batch is cut: every split of every sequence is one piece, large pieces stand before small ones, and
- * work-groups that take them in turn end at about the same time. */
+/* test_pieces.c: how a ragged batch is cut: every split of every sequence is one piece, large pieces stand before small ones,
+ * and work-groups that take them in turn end at about the same time. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -31,7 +31,8 @@ static uint32_t cut(uint32_t count, uint32_t slots, uint32_t tiles, uint32_t spl
     return gear__attend_cut(words, count, &load, pieces, &num_pieces);
 }
 
-/* Checks the pieces and returns when the last of `slots` work-groups ends, each of which takes the next piece when it is done. */
+/* Checks the pieces and returns when the last of `slots` work-groups ends, each of which takes the next piece when it is
+ * done. */
 static uint32_t run(uint32_t count, uint32_t slots, uint32_t share)
 {
     static uint32_t seen[MOST_SEQS], end[MOST_SLOTS];

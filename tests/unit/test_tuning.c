@@ -160,7 +160,29 @@ static void is_sound(const gear__attend_tile *tile, uint32_t max_rows)
     cr_assert(tile->kernel == GEAR_ATTEND_NVIDIA || tile->rows <= (max_rows < 3 ? max_rows : 8));
     cr_assert_geq(tile->work_items, 1);
     cr_assert(tile->groups_per_unit >= 1 && tile->groups_per_unit * tile->rows <= GEAR__ATTEND_ROWS_PER_UNIT);
+    cr_assert(tile->least_items >= 1 && tile->least_items <= tile->work_items);
+    cr_assert_leq(tile->least_per_unit * tile->rows, GEAR__ATTEND_ROWS_PER_UNIT);
+    cr_assert_eq(tile->least_per_unit * tile->least_items, tile->groups_per_unit * tile->work_items);
     cr_assert(tile->source && tile->source[0]);
+}
+
+/* As many warps in twice the work-groups, where local memory has room for these. */
+Test(tuning, nvidia_work_groups_have_half_the_warps_where_there_are_many)
+{
+    gear__caps caps = some_device("x", 0, 0);
+    caps.is_nvidia = 1;
+    caps.nv_sm = 90;
+    const gear__shape shape = some_shape(128, GEAR__CODEC_LOWRANK);
+    const gear_attend_tuning four = {8, 128, 2}, three = {8, 96, 2}, most = {8, 128, 16};
+    gear__attend_tile tile = gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 4, &four);
+    cr_assert_eq(tile.work_items, 128);
+    cr_assert_eq(tile.least_items, 64);
+    cr_assert_eq(tile.least_per_unit, 4);
+    tile = gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 4, &three);
+    cr_assert_eq(tile.least_items, 96);
+    cr_assert_eq(tile.least_per_unit, 2);
+    tile = gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 4, &most); /* as many as fit */
+    cr_assert_leq(tile.least_per_unit * tile.least_items, 2048);
 }
 
 Test(tuning, every_device_has_sound_values_for_what_it_can_run)
