@@ -50,6 +50,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local ushort constants[16] __attribute__((aligned(16))); /* 8 zeros, 8 ones */
     __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS], split_most[ROWS], split_total[ROWS];
     __local nv_row_places row_places;
+    __local nv_part part;
     __local uint arrived;
 #if V_ROTATE
     __local float parked[ROWS];
@@ -121,6 +122,11 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         }
     }
 #endif
+    if (lid == 0u) {
+        part.partial = pieces_at ? (ulong)pieces_before * piece_rows : (ulong)first_row * query_heads * splits;
+        part.entry = entry, part.row = first_row, part.count = min(rows - row0, (uint)ROWS), part.queries = s.queries;
+        part.split = split, part.splits = splits, part.counter = entry * head_tiles + head_tile;
+    }
     nv_put_queries(&asked, queries, up, warp, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
 #if K_MIXED /* in the stored channel order, for blocks */
@@ -154,12 +160,6 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     view.last0 = (int)(s.total + row_places.token[row_a]) - (int)s.queries;
     view.last1 = (int)(s.total + row_places.token[row_a + 1u]) - (int)s.queries;
     view.all = (int)(s.total + row_places.token[0]) - (int)s.queries;
-    const nv_tile tile = {&row_places,
-                          entry,
-                          query_heads,
-                          min(rows - row0, (uint)ROWS),
-                          first_row,
-                          pieces_at ? (ulong)pieces_before * piece_rows : (ulong)first_row * query_heads * splits};
     sums.m0 = sums.m1 = LOWEST;
     segment.u = 0u, segment.up = 0.0f;
 #pragma unroll
@@ -186,8 +186,10 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     /* Their sums are not rotated: they wait in the place of the result. */
     if (has_dense) {
         nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
+        const nv_part mine = part;
+        const nv_tile tile = nv_tile_of(&mine, &row_places, query_heads);
         for (uint i = lid; i < tile.count * QUADS; i += NV_ITEMS) {
-            __global float *to = partial + (nv_partial_at(&tile, i / QUADS, splits) + split) * HEAD_DIM;
+            __global float *to = partial + (nv_partial_at(&tile, i / QUADS, mine.splits) + mine.split) * HEAD_DIM;
             ((__global float4 *)to)[i % QUADS] = nv_sum_of_warps((__local const float *)ring[0], i / QUADS, i % QUADS);
         }
         if (lid < ROWS) {
@@ -280,6 +282,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
     NV_WAIT(0);
 
+    const nv_part mine = part;
+    const nv_tile tile = nv_tile_of(&mine, &row_places, query_heads);
     if (row == 7u) {
         total[warp][2u * quarter] = sums.aux[0];
         total[warp][2u * quarter + 1u] = sums.aux[1];
@@ -303,18 +307,18 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         split_most[lid] = sum > 0.0f ? most * (1.0f / LOG2_E) : NEVER;
         split_total[lid] = sum;
         if (lid < tile.count) {
-            ((__global float2 *)softmax)[nv_partial_at(&tile, lid, splits) + split] = (float2)(split_most[lid], sum);
+            ((__global float2 *)softmax)[nv_partial_at(&tile, lid, mine.splits) + mine.split] = (float2)(split_most[lid], sum);
         }
     }
     const nv_output output = {out + out_offset, out_stride_seq, out_stride_head,
                               out_stride_token, out_type,       has_lse ? lse + lse_offset : (__global float *)0};
-    if (splits == 1u) {
+    if (mine.splits == 1u) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        nv_write_lse(&output, &tile, s.queries, split_most, split_total, lid);
+        nv_write_lse(&output, &tile, mine.queries, split_most, split_total, lid);
     }
     for (uint i = lid; i < tile.count * QUADS; i += NV_ITEMS) {
         const uint r = i / QUADS, quad = i % QUADS;
-        __global float *to = partial + (nv_partial_at(&tile, r, splits) + split) * HEAD_DIM + 4u * quad;
+        __global float *to = partial + (nv_partial_at(&tile, r, mine.splits) + mine.split) * HEAD_DIM + 4u * quad;
 #if V_ROTATE
         float4 values = *(__local const float4 *)(joined + r * SUM_PITCH + 4u * quad);
         if (has_dense) {
@@ -324,11 +328,11 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         const float4 values = nv_sum_of_warps(joined, r, quad);
 #endif
         *(__global float4 *)to = values;
-        if (splits == 1u) {
+        if (mine.splits == 1u) {
             nv_write_quad(&output, &tile, r, quad, values, split_total[r]);
         }
     }
-    if (splits > 1u && nv_is_last(counters + ((ulong)entry * head_tiles + head_tile), splits, &arrived, lid)) {
-        nv_merge(&output, &tile, s.queries, partial, softmax, splits, joined, split_most, split_total, lid);
+    if (mine.splits > 1u && nv_is_last(counters + mine.counter, mine.splits, &arrived, lid)) {
+        nv_merge(&output, &tile, mine.queries, partial, softmax, mine.splits, joined, split_most, split_total, lid);
     }
 }

@@ -77,7 +77,7 @@ static uint32_t nvidia_room(const gear__shape *shape, int paired)
     uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries + d : 0;
     /* the same by channel, as floats, for the outliers of K */
     uint32_t table = shape->side[0].delta_bits ? (paired ? 16u : 32u) * (d > 64 ? 128 : 64) : 0;
-    return 48 * 1024 - queries - stored - 256 - table;
+    return 48 * 1024 - queries - stored - 320 - table;
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
