@@ -47,7 +47,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local uint4 outliers[NV_WARPS][NV_OUTLIER_BYTES / 16];
 #endif
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
-    __local ushort constants[16] __attribute__((aligned(16))); /* 8 zeros, 8 ones */
+    __local ushort constants[NV_CONSTANTS] __attribute__((aligned(16)));
     __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS], split_most[ROWS], split_total[ROWS];
     __local nv_row_places row_places;
     __local nv_part part;
@@ -111,8 +111,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_stage_k(&source, now, places, 1u, ring_at, lane);
     }
     nv_commit();
-    if (lid < 16u) {
-        constants[lid] = lid < 8u ? 0 : (ushort)ONES;
+    for (uint i = lid; i < NV_CONSTANTS; i += NV_ITEMS) {
+        constants[i] = i < NV_ONES ? 0 : (ushort)ONES;
     }
 #if K_MIXED
     if (s.blocks) {
