@@ -254,15 +254,15 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         }
         nv_commit();
 
-        nv_cap(scores, 4u, view.cap);
+        nv_cap(scores, NV_SCORE_TILES, view.cap);
         const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
         if (tokens < 64 || at < (int)s.exact || at + 63 > view.all) {
-            nv_hide(scores, 4u, &view, at, (int)s.exact - at, tokens, row);
+            nv_hide(scores, NV_SCORE_TILES, &view, at, (int)s.exact - at, tokens, row + (NV_HALVED ? quarter / 2u * 32u : 0u));
         }
 #if V_OUTLIERS
-        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, memory.probabilities, lane);
+        nv_probabilities(scores, NV_SCORE_TILES, NV_HALVED, NV_ROOM, &sums, p, memory.probabilities, lane);
 #else
-        nv_probabilities(scores, 4u, NV_ROOM, &sums, p, 0, lane);
+        nv_probabilities(scores, NV_SCORE_TILES, NV_HALVED, NV_ROOM, &sums, p, 0, lane);
 #endif
 
         /* V */
