@@ -247,13 +247,6 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #if K_OUTLIERS
         nv_add_outliers_k(&source, now, places, part_k, (__local const float *)query_table, &memory, &view, scores);
 #endif
-        nv_sync();
-        /* The next block's K is asked for before the softmax, which takes a while. */
-        if (!ends) {
-            nv_stage_k(&source, next, next_places, closes, ring_at, lane);
-        }
-        nv_commit();
-
         nv_cap(scores, NV_SCORE_TILES, view.cap);
         const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
         if (tokens < 64 || at < (int)s.exact || at + 63 > view.all) {
@@ -264,8 +257,13 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #else
         nv_probabilities(scores, NV_SCORE_TILES, NV_HALVED, NV_ROOM, &sums, p, 0, lane);
 #endif
+        nv_sync();
 
         /* V */
+        if (!ends) {
+            nv_stage_k(&source, next, next_places, closes, ring_at, lane);
+        }
+        nv_commit();
         NV_WAIT(1);
         nv_sync();
         const nv_parts v = nv_unpack_v(part_v, fold[warp], cls, closes, lane);
