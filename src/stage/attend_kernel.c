@@ -57,6 +57,7 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int dire
     uint32_t dense = (d > 128 ? 2u : 4u) * 16 * (d + 8), sums = 4 * 8 * (d + 8);
     uint32_t ring = larger(larger(nvidia_block_bytes(shape, direct), dense), sums);
     fold += k->axis == GEAR__AXIS_MIXED_CHANNEL || k->axis == GEAR__AXIS_CHANNEL_SEGMENT ? 2 * d : 0;
+    fold += k->axis == GEAR__AXIS_MIXED_CHANNEL ? (d + 31) / 32 * 32 : 0;
     fold += v->axis == GEAR__AXIS_MIXED_TOKEN ? 128 * ((d + 63) / 64) : 0;
     for (int s = 0; s < 2; s++) {
         const gear__side *side = &shape->side[s];
@@ -77,7 +78,8 @@ static uint32_t nvidia_room(const gear__shape *shape, int paired)
     uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries + d : 0;
     /* the same by channel, as floats, for the outliers of K */
     uint32_t table = shape->side[0].delta_bits ? (paired ? 16u : 32u) * (d > 64 ? 128 : 64) : 0;
-    return 48 * 1024 - queries - stored - 320 - table;
+    uint32_t constants = 2 * (larger((d + 31) / 32 * 32, 64) + larger(d, 64)); /* NV_CONSTANTS of attend_nvidia_block.clh */
+    return 48 * 1024 - queries - stored - constants - 320 - table;
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
