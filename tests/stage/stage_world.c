@@ -21,7 +21,7 @@ static const uint32_t *counts_of(const stage_bench *bench, uint32_t round)
     return round < (bench->counts ? bench->rounds : stage_tiny() ? tiny : full) ? counts[round] : NULL;
 }
 
-static uint32_t *words_of(const stage_buffer *buffer)
+uint32_t *stage_words(const stage_buffer *buffer)
 {
     return (uint32_t *)(void *)buffer->host;
 }
@@ -74,14 +74,14 @@ static void place_segment(stage_world *w, stage_seq *seq, uint32_t entry, const 
                     (uint32_t)gear__outlier_part(shape, s->cls, k, v, (int)(2 * side + part));
             }
         }
-        uint32_t *header = words_of(&w->table) + (size_t)seq->slot * w->table_row * GEAR__BLOCK_WORDS;
+        uint32_t *header = stage_words(&w->table) + (size_t)seq->slot * w->table_row * GEAR__BLOCK_WORDS;
         memcpy(header, (uint32_t[4]){seq->record, seq->exact, seq->order, 0}, 16);
     }
     for (uint32_t b = 0; b < blocks; b++) {
         uint32_t rest = s->tokens - 64 * b, info = (rest < 64 ? rest : 64) | s->cls << 8 | b << 16;
         uint32_t at = take(w, gear__block_granules(shape, s->cls));
         if (job) {
-            uint32_t *word = words_of(&w->table) + ((size_t)job[GEAR__JOB_TABLE] + b) * GEAR__BLOCK_WORDS;
+            uint32_t *word = stage_words(&w->table) + ((size_t)job[GEAR__JOB_TABLE] + b) * GEAR__BLOCK_WORDS;
             memcpy(word, (uint32_t[4]){at, segment, s->first + 64 * b, info}, 16);
         }
     }
@@ -136,8 +136,8 @@ static void dry_run(stage_world *w)
     }
 }
 
-/* The counters as the device has them: this host is little-endian, as layout.h's words are. */
-static void write_health(stage_world *w)
+/* This host is little-endian, as layout.h's words are. */
+void stage_world_write_health(stage_world *w)
 {
     memcpy(w->health.host + GEAR__HEALTH_NAN * 4, &w->counted[0], 8);
     memcpy(w->health.host + GEAR__HEALTH_INF * 4, &w->counted[1], 8);
@@ -146,7 +146,7 @@ static void write_health(stage_world *w)
 void stage_world_count(stage_world *w, uint64_t start)
 {
     w->counted[0] = w->counted[1] = start;
-    write_health(w);
+    stage_world_write_health(w);
 }
 
 void stage_shape(const stage_case *c, gear__shape *shape)
@@ -250,7 +250,7 @@ static void make_input(stage_world *w, const uint32_t *counts, uint32_t is_v)
         entry += counts[i] != 0;
     }
     w->source[is_v] = (gear__ref_source){
-        .seqs = words_of(&w->list),
+        .seqs = stage_words(&w->list),
         .num_seqs = w->entries,
         .table_row_entries = w->table_row,
         .window = (uint16_t *)(void *)w->window.host,
@@ -300,7 +300,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
     for (uint32_t j = 0; j < w->jobs_count; j++) {
         const uint32_t *job = jobs + j * GEAR__JOB_WORDS;
         for (uint32_t b = 0; b < job[GEAR__JOB_BLOCKS]; b++) {
-            words_of(&w->row_jobs)[job[GEAR__JOB_ROW] / 64 + b] = j;
+            stage_words(&w->row_jobs)[job[GEAR__JOB_ROW] / 64 + b] = j;
         }
         opens |= job[GEAR__JOB_FIRST] == 0;
     }
@@ -324,11 +324,11 @@ static void make_round(stage_world *w, const uint32_t *counts)
                              .num_rows = rows,
                              .shortest = UINT32_MAX};
     w->ref = (gear__ref_round){.shape = &w->shape,
-                               .jobs = words_of(&w->jobs),
+                               .jobs = stage_words(&w->jobs),
                                .num_jobs = w->jobs_count,
-                               .row_jobs = words_of(&w->row_jobs),
+                               .row_jobs = stage_words(&w->row_jobs),
                                .num_rows = rows,
-                               .table = words_of(&w->table),
+                               .table = stage_words(&w->table),
                                .pool = w->pool.host,
                                .x = (uint16_t *)(void *)w->x.host,
                                .mask = w->mask.host,
@@ -384,90 +384,6 @@ void stage_world_same(const stage_world *w, const char *what)
     }
 }
 
-/* Gather starts the headers; lists of outliers follow side by side, so a side's entries are 0 until its lists are written. */
-static void write_headers(stage_world *w, int with_v)
-{
-    for (uint32_t j = 0; j < w->jobs_count; j++) {
-        const uint32_t *job = words_of(&w->jobs) + j * GEAR__JOB_WORDS;
-        uint32_t *header = words_of(&w->pool) + (size_t)job[GEAR__JOB_SEGMENT] * (GEAR__GRANULE / 4);
-        header[GEAR__SEGMENT_TOKENS] = job[GEAR__JOB_TOKENS];
-        header[GEAR__SEGMENT_BLOCKS] = job[GEAR__JOB_BLOCKS];
-        header[GEAR__SEGMENT_OUTLIERS_K] = with_v ? header[GEAR__SEGMENT_OUTLIERS_K] : 0;
-        header[GEAR__SEGMENT_OUTLIERS_V] = 0;
-    }
-}
-
-void stage_ref_step(stage_world *w, uint32_t is_v, stage_step step)
-{
-    w->ref.is_v = is_v;
-    switch (step) {
-    case STAGE_GATHER: gear__ref_append_0_gather(&w->ref, &w->source[is_v]); break;
-    case STAGE_ORDER: gear__ref_append_1_order(&w->ref, &w->source[is_v]); break;
-    case STAGE_TRANSFORM: gear__ref_append_1_transform(&w->ref, &w->source[is_v]); break;
-    case STAGE_NORMS: gear__ref_append_1_norms(&w->ref, &w->source[1]); break;
-    case STAGE_FIT: gear__ref_append_2_fit(&w->ref); break;
-    case STAGE_OUTLIERS: gear__ref_append_1_outliers(&w->ref); break;
-    case STAGE_RANGE: gear__ref_append_2_range(&w->ref); break;
-    case STAGE_QUANTIZE: gear__ref_append_3_quantize(&w->ref); break;
-    case STAGE_BLOCK: gear__ref_append_block(&w->ref, &w->source[is_v], &w->source[1]); break;
-    case STAGE_LOWRANK: cr_assert(gear__ref_append_4_lowrank(&w->ref)); break;
-    case STAGE_OUTLIER_LISTS:
-        gear__ref_append_5_store(&w->ref);
-        if (!is_v) {
-            write_headers(w, 1);
-        }
-        break;
-    case STAGE_WINDOW: gear__ref_append_6_window(&w->ref, &w->source[is_v]); break;
-    default: break;
-    }
-    if (!is_v && (step == STAGE_GATHER || step == STAGE_BLOCK)) {
-        write_headers(w, 0);
-    }
-    write_health(w);
-}
-
-static void one_step(stage_world *w, uint32_t is_v, stage_step at, stage_step step, stage_check check)
-{
-    if (at == step) {
-        check(w, is_v);
-    } else {
-        stage_ref_step(w, is_v, at);
-    }
-}
-
-static void compress_side(stage_world *w, uint32_t is_v, stage_step step, stage_check check)
-{
-    const gear__side *side = &w->shape.side[is_v];
-    int outliers = side->outlier_fraction > 0, ranked = side->rank[0] || side->rank[1];
-    stage_step pairs = gear__is_mixed(side) ? STAGE_FIT : STAGE_RANGE;
-    one_step(w, is_v, STAGE_GATHER, step, check);
-    if (side->ordered) {
-        one_step(w, is_v, STAGE_ORDER, step, check);
-    }
-    if (side->ordered || side->rotate) {
-        one_step(w, is_v, STAGE_TRANSFORM, step, check);
-    }
-    if (side->weighted) {
-        one_step(w, is_v, STAGE_NORMS, step, check);
-    }
-    if (outliers && side->outlier_rule == GEAR_OUTLIER_BLOCK) {
-        one_step(w, is_v, pairs, step, check);
-    }
-    if (outliers) {
-        one_step(w, is_v, STAGE_OUTLIERS, step, check);
-    }
-    if (side->axis != GEAR__AXIS_NONE) {
-        one_step(w, is_v, pairs, step, check);
-    }
-    one_step(w, is_v, STAGE_QUANTIZE, step, check);
-    if (ranked) {
-        one_step(w, is_v, STAGE_LOWRANK, step, check);
-    }
-    if (outliers) {
-        one_step(w, is_v, STAGE_OUTLIER_LISTS, step, check);
-    }
-}
-
 void stage_world_run(stage_world *w, stage_step step, stage_check check)
 {
     const uint32_t *counts;
@@ -476,8 +392,8 @@ void stage_world_run(stage_world *w, stage_step step, stage_check check)
         if (w->jobs_count && (step == STAGE_ROUND || step == STAGE_BLOCK)) {
             check(w, 0);
         } else if (w->jobs_count) {
-            compress_side(w, 0, step, check);
-            compress_side(w, 1, step, check);
+            stage_compress_side(w, 0, step, check);
+            stage_compress_side(w, 1, step, check);
         }
         if (step == STAGE_WINDOW) {
             check(w, 0);
@@ -494,6 +410,6 @@ void stage_world_run(stage_world *w, stage_step step, stage_check check)
 
 gear__ref_store stage_ref_store(const stage_world *w)
 {
-    return (gear__ref_store){&w->shape, words_of(&w->table), w->table_row, w->pool.host,
+    return (gear__ref_store){&w->shape, stage_words(&w->table), w->table_row, w->pool.host,
                              (const uint16_t *)(const void *)w->window.host};
 }

@@ -53,6 +53,7 @@ typedef struct stage_world {
     uint64_t counted[2]; /* health of the reference */
 } stage_world;
 
+uint32_t *stage_words(const stage_buffer *buffer);
 /* The layer that a case describes. */
 void stage_shape(const stage_case *c, gear__shape *shape);
 /* kernels: see stage_variant_open. */
@@ -61,10 +62,13 @@ void stage_world_close(stage_world *world);
 
 /* Called in place of the reference's step: makes it on both sides and compares. */
 typedef void (*stage_check)(stage_world *world, uint32_t is_v);
-/* Makes all rounds. check is called at each `step` that a kernel of the layer serves. */
+/* Makes all rounds, of each as much as `step` depends on (all of it for STAGE_NONE). check is called at each `step` that a
+ * kernel of the layer serves. */
 void stage_world_run(stage_world *world, stage_step step, stage_check check);
 /* Sets both counters of replaced values, on the host; stage_world_put brings them to the device. */
 void stage_world_count(stage_world *world, uint64_t start);
+/* The counters of the reference, as the device has them. */
+void stage_world_write_health(stage_world *world);
 
 /* Bytes of the scratch of the low-rank fit for a round of `rows` rows. */
 size_t stage_fit_bytes(const stage_world *world, uint32_t rows);
@@ -83,8 +87,10 @@ void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32
 typedef gear_status (*stage_launch)(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 void stage_check_round(stage_world *world, uint32_t is_v, stage_step step, stage_launch launch);
 
-/* One step of the reference on the host copies. */
+/* stage_steps.c. One step of the reference on the host copies. */
 void stage_ref_step(stage_world *world, uint32_t is_v, stage_step step);
+/* The steps of a side as far as `step` depends on them, with check in place of it. */
+void stage_compress_side(stage_world *world, uint32_t is_v, stage_step step, stage_check check);
 /* Every buffer of the round and the layer. */
 void stage_world_put(const stage_world *world);
 void stage_world_same(const stage_world *world, const char *what);
