@@ -1,6 +1,6 @@
 /* upload: writes words that travel as kernel arguments into a table. The host enqueues it instead of a buffer write, because
- * arguments are copied at enqueue time: no host memory has to outlive the call, and nothing waits. Three kernels: the words
- * as they are; page table entries from runs of them; the jobs of staging blocks from the job list. */
+ * arguments are copied at enqueue time: no host memory has to outlive the call, and nothing waits. Two kernels: words as they
+ * are; the lists of an append. */
 #include "argument_words.clh"
 #include "layout.h"
 
@@ -35,17 +35,12 @@ __kernel void gear_k_upload(__global uint *table, uint offset, uint count, GEAR_
     GEAR_PUT(15u, w.sf)
 }
 
-/* Runs of page table entries (GEAR__RUN_*). Range: 64 work-items for each run. */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_upload_table(__global uint *table, GEAR_ARGUMENT_WORDS)
+/* Entries of a page table from a run of them (GEAR__RUN_*). */
+GEAR__INLINE void gear_put_run(__global uint *table, uint8 r, uint lid)
 {
-    const uint run = (uint)get_group_id(1), lid = (uint)get_local_id(0);
-    const uint8 r = GEAR_EIGHT_WORDS_OF(run);
     __global uint *out = table + (ulong)r.s0 * GEAR__BLOCK_WORDS;
-    if (r.s1 == 0u) {
-        if (lid == 0u) {
-            vstore4(r.s2345, 0, out);
-        }
-        return;
+    if (r.s1 == 0u && lid == 0u) {
+        vstore4(r.s2345, 0, out);
     }
     for (uint i = lid; i < r.s1; i += 64u) {
         const uint tokens = min(r.s6 - 64u * i, 64u);
@@ -53,13 +48,30 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_upload_tabl
     }
 }
 
-/* Staging blocks of every job. Range: 64 work-items for each job. */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_upload_rows(__global const uint *jobs,
-                                                                                 __global uint *row_jobs)
+/* What an append needs to know, in one launch: sequences of the batch from first_seq on, 8 words each; runs of page table
+ * entries, 8 words; jobs of a round from first_job on, 16 words, and the job of each staging block. Range: 64 work-items for
+ * each of them. */
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_upload_lists(__global uint *seqs, __global uint *table,
+                                                                                  __global uint *jobs, __global uint *row_jobs,
+                                                                                  uint first_seq, uint num_seqs, uint num_runs,
+                                                                                  uint first_job, GEAR_ARGUMENT_WORDS)
 {
-    const uint j = (uint)get_group_id(0);
-    __global const uint *job = jobs + j * GEAR__JOB_WORDS;
-    for (uint b = (uint)get_local_id(0); b < job[GEAR__JOB_BLOCKS]; b += 64u) {
-        row_jobs[job[GEAR__JOB_ROW] / 64u + b] = j;
+    const uint i = (uint)get_group_id(0), lid = (uint)get_local_id(0), others = num_seqs + num_runs;
+    const uint j = i - others, job = first_job + j, at = i < others ? i : others + 2u * j;
+    const uint8 words = GEAR_EIGHT_WORDS_OF(at);
+    if (i < num_seqs) {
+        if (lid == 0u) {
+            vstore8(words, first_seq + i, seqs);
+        }
+    } else if (i < others) {
+        gear_put_run(table, words, lid);
+    } else {
+        if (lid == 0u) {
+            vstore8(words, 2u * job, jobs);
+            vstore8(GEAR_EIGHT_WORDS_OF(at + 1u), 2u * job + 1u, jobs);
+        }
+        for (uint b = lid; b < words.s2; b += 64u) { /* GEAR__JOB_BLOCKS, GEAR__JOB_ROW */
+            row_jobs[words.s4 / 64u + b] = job;
+        }
     }
 }

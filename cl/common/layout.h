@@ -154,7 +154,6 @@ typedef uint32_t gear__u32;
 #define GEAR__RUN_FIRST   5u
 #define GEAR__RUN_TOKENS  6u /* of all its blocks */
 #define GEAR__RUN_INFO    7u /* of the first, without its tokens */
-#define GEAR__UPLOAD_RUNS (GEAR__UPLOAD_WORDS / GEAR__RUN_WORDS)
 
 /* Sequences of a decode step as they travel to append_decode, 8 words each. All their new tokens stay in the window; those of
  * the block lie in it already. */

@@ -118,43 +118,34 @@ static gear_status plan_all(gear__append_call *call, gear_error *error)
     return GEAR_OK;
 }
 
+static void sequence_words(const gear__append_call *call, uint32_t i, uint32_t row, uint32_t *w)
+{
+    const gear__slot *slot = gear__slot_of(call, i);
+    const uint32_t first = gear__first_after(slot);
+    memset(w, 0, GEAR__SEQ_WORDS * sizeof *w);
+    w[GEAR__SEQ_SLOT] = call->cache->slots[i];
+    w[GEAR__SEQ_LENGTH] = slot->length;
+    w[GEAR__SEQ_COUNT] = gear__new_tokens(call, i);
+    w[GEAR__SEQ_ROW] = row;
+    w[GEAR__SEQ_FIRST] = first > slot->length ? first : 0; /* the same from step to step, also after a block */
+}
+
+/* The batch where nothing is compressed in rounds. */
 static gear_status upload_batch(gear__append_call *call, uint32_t *advance, gear_error *error)
 {
     gear_cache *cache = call->cache;
     uint32_t row = 0;
     for (uint32_t i = 0; i < call->batch->count; i++) {
-        const gear__slot *slot = gear__slot_of(call, i);
-        const uint32_t first = gear__first_after(slot);
-        uint32_t *w = cache->words + i * GEAR__SEQ_WORDS;
-        memset(w, 0, GEAR__SEQ_WORDS * sizeof *w);
-        w[GEAR__SEQ_SLOT] = cache->slots[i];
-        w[GEAR__SEQ_LENGTH] = slot->length;
-        w[GEAR__SEQ_COUNT] = gear__new_tokens(call, i);
-        w[GEAR__SEQ_ROW] = row;
-        w[GEAR__SEQ_FIRST] = first > slot->length ? first : 0; /* the same from step to step, also after a block */
+        sequence_words(call, i, row, cache->words + i * GEAR__SEQ_WORDS);
         row += gear__new_tokens(call, i);
     }
     return gear__list_update(cache, &call->stream, call->layer, &cache->append_list, call->batch->count, 0, advance, error);
 }
 
-/* Runs of page table entries on their way to the device. */
-typedef struct run_list {
-    uint32_t words[GEAR__UPLOAD_WORDS];
-    uint32_t count;
-} run_list;
-
-static gear_status send_runs(gear__append_call *call, run_list *runs, gear_error *error)
-{
-    uint32_t count = runs->count;
-    runs->count = 0;
-    return count ? gear__upload_table(&call->stream, &call->layer->memory, runs->words, count, error) : GEAR_OK;
-}
-
 /* A new run, all 0. */
-static gear_status add_run(gear__append_call *call, run_list *runs, uint32_t **run, gear_error *error)
+static gear_status add_run(gear__append_call *call, uint32_t **run, gear_error *error)
 {
-    gear_status status = runs->count < GEAR__UPLOAD_RUNS ? GEAR_OK : send_runs(call, runs, error);
-    *run = runs->words + runs->count++ * GEAR__RUN_WORDS;
+    gear_status status = gear__upload_run(&call->stream, &call->uploads, run, error);
     memset(*run, 0, GEAR__RUN_WORDS * sizeof **run);
     return status;
 }
@@ -168,12 +159,12 @@ static int continues(const uint32_t *run, const gear__slot *slot, uint32_t b)
 }
 
 /* The entries of a slot's planned blocks, and the sequence header with its first ones. */
-static gear_status upload_slot(gear__append_call *call, run_list *runs, const gear__slot *slot, uint32_t row, gear_error *error)
+static gear_status upload_slot(gear__append_call *call, const gear__slot *slot, uint32_t row, gear_error *error)
 {
     uint32_t *run = NULL;
     gear_status status = GEAR_OK;
     if (!slot->num_blocks) {
-        status = add_run(call, runs, &run, error);
+        status = add_run(call, &run, error);
         run[GEAR__RUN_AT] = row;
         run[GEAR__RUN_OFFSET + GEAR__HEADER_EXACT] = slot->exact ? slot->exact_record : 0;
         run[GEAR__RUN_OFFSET + GEAR__HEADER_TOKENS] = slot->exact;
@@ -187,7 +178,7 @@ static gear_status upload_slot(gear__append_call *call, run_list *runs, const ge
             run[GEAR__RUN_TOKENS] += tokens;
             continue;
         }
-        status = add_run(call, runs, &run, error);
+        status = add_run(call, &run, error);
         run[GEAR__RUN_AT] = row + 1 + b;
         run[GEAR__RUN_COUNT] = 1;
         run[GEAR__RUN_OFFSET] = word[GEAR__BLOCK_OFFSET];
@@ -199,18 +190,38 @@ static gear_status upload_slot(gear__append_call *call, run_list *runs, const ge
     return status;
 }
 
+/* The batch and the page table entries, on their way together with the first jobs. */
 static gear_status upload_tables(gear__append_call *call, gear_error *error)
 {
     gear_cache *cache = call->cache;
-    run_list runs = {.count = 0};
     gear_status status = GEAR_OK;
+    uint32_t row = 0, *words = NULL;
+    for (uint32_t i = 0; i < call->batch->count && !status; i++) {
+        status = gear__upload_seq(&call->stream, &call->uploads, &words, error);
+        sequence_words(call, i, row, words);
+        row += gear__new_tokens(call, i);
+    }
     for (uint32_t i = 0; i < call->batch->count && !status; i++) {
         const gear__slot *slot = gear__slot_of(call, i);
         if (slot->planned != slot->num_blocks) {
-            status = upload_slot(call, &runs, slot, cache->slots[i] * (cache->max_blocks + 1), error);
+            status = upload_slot(call, slot, cache->slots[i] * (cache->max_blocks + 1), error);
         }
     }
-    return status ? status : send_runs(call, &runs, error);
+    return status;
+}
+
+/* Jobs of a round, and all else that is on its way. */
+static gear_status upload_jobs(gear__append_call *call, const uint32_t *jobs, uint32_t count, gear_error *error)
+{
+    gear_status status = GEAR_OK;
+    uint32_t *words = NULL;
+    for (uint32_t j = 0; j < count && !status; j++) {
+        status = gear__upload_job(&call->stream, &call->uploads, &words, error);
+        memcpy(words, jobs + j * GEAR__JOB_WORDS, GEAR__JOB_WORDS * sizeof *words);
+    }
+    status = status ? status : gear__upload_lists(&call->stream, &call->uploads, error);
+    call->uploads.first_job = 0;
+    return status;
 }
 
 /* The work list of one round, as it grows. */
@@ -224,7 +235,6 @@ typedef struct job_list {
 static gear_status run_round(gear__append_call *call, job_list *list, gear_error *error)
 {
     gear_cache *cache = call->cache;
-    const gear__variant *variant = call->layer->memory.variant;
     const gear__round round = {.layer = &call->layer->memory,
                                .seqs = cache->append_list.mem,
                                .jobs = cache->jobs,
@@ -246,9 +256,7 @@ static gear_status run_round(gear__append_call *call, job_list *list, gear_error
     if (!list->num_jobs) {
         return GEAR_OK;
     }
-    gear_status status =
-        gear__upload(&call->stream, variant, cache->jobs, 0, list->jobs, list->num_jobs * GEAR__JOB_WORDS, error);
-    status = status ? status : gear__upload_rows(&call->stream, variant, cache->jobs, cache->row_jobs, list->num_jobs, error);
+    gear_status status = upload_jobs(call, list->jobs, list->num_jobs, error);
     status = status ? status : gear__compress_round(&call->stream, &round, &call->k, &call->v, error);
     list->num_jobs = list->num_rows = list->opens = list->longest = 0;
     list->shortest = UINT32_MAX;
@@ -345,12 +353,16 @@ static gear_status enqueue_all(gear__append_call *call, gear_error *error)
         return status;
     }
     if (is_staged) {
-        call->cache->append_list.count = 0; /* the gather stage takes lengths as they are */
-    }
-    status = upload_batch(call, &advance, error);
-    if (!status && is_staged) {
+        gear_cache *cache = call->cache;
+        cache->append_list.count = 0; /* not known to gear__list_update */
+        call->uploads = (gear__uploads){.layer = &call->layer->memory,
+                                        .seqs = cache->append_list.mem,
+                                        .jobs = cache->jobs,
+                                        .row_jobs = cache->row_jobs};
         status = upload_tables(call, error);
         status = status ? status : compress_all(call, error);
+    } else {
+        status = upload_batch(call, &advance, error);
     }
     return status ? status : write_window(call, advance, error);
 }

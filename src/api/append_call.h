@@ -13,6 +13,7 @@ typedef struct gear__append_call {
     gear__tensor k, v;
     const gear_append_desc *weights; /* NULL: the channel order follows the variance alone */
     gear__stream stream;
+    gear__uploads uploads;
 } gear__append_call;
 
 /* Of sequence i of the batch. */

@@ -12,8 +12,7 @@
 /* Kernels, in the order of the data flow. Those of a side exist for K and V. */
 typedef enum gear__kernel_id {
     GEAR__KERNEL_UPLOAD,
-    GEAR__KERNEL_UPLOAD_TABLE,
-    GEAR__KERNEL_UPLOAD_ROWS,
+    GEAR__KERNEL_UPLOAD_LISTS,
     GEAR__KERNEL_GATHER,
     GEAR__KERNEL_MOMENTS,
     GEAR__KERNEL_ORDER,
@@ -105,12 +104,23 @@ typedef struct gear__round {
 
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,
                          const uint32_t *words, uint32_t count, gear_error *error);
-/* Page table entries of up to GEAR__UPLOAD_RUNS runs (GEAR__RUN_*). */
-gear_status gear__upload_table(gear__stream *stream, const gear__layer_memory *layer, const uint32_t *runs, uint32_t count,
-                               gear_error *error);
-/* row_jobs: the job of every staging block, from the job list on the device. */
-gear_status gear__upload_rows(gear__stream *stream, const gear__variant *variant, cl_mem jobs, cl_mem row_jobs,
-                              uint32_t num_jobs, gear_error *error);
+
+/* The lists of an append on their way to the device; all 0 but the first four, to begin with. */
+typedef struct gear__uploads {
+    const gear__layer_memory *layer;
+    cl_mem seqs, jobs, row_jobs;
+    cl_uint first_seq, first_job; /* places of those that come next; a round sets first_job to 0 */
+    cl_uint num_seqs, num_runs, num_jobs;
+    uint32_t used, words[GEAR__UPLOAD_WORDS];
+} gear__uploads;
+
+/* The words of one more sequence of the batch, run of page table entries (GEAR__RUN_*) or job, to be written before the next
+ * call. Sends what is there first where there is no room: sequences, runs and jobs go together if they come in this order. */
+gear_status gear__upload_seq(gear__stream *stream, gear__uploads *u, uint32_t **words, gear_error *error);
+gear_status gear__upload_run(gear__stream *stream, gear__uploads *u, uint32_t **words, gear_error *error);
+gear_status gear__upload_job(gear__stream *stream, gear__uploads *u, uint32_t **words, gear_error *error);
+/* Sends what is left; row_jobs gets the job of every staging block too. */
+gear_status gear__upload_lists(gear__stream *stream, gear__uploads *u, gear_error *error);
 gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
                                   gear_error *error);
 gear_status gear__append_1_outliers(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);

@@ -21,20 +21,49 @@ gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_
     return GEAR_OK;
 }
 
-gear_status gear__upload_table(gear__stream *stream, const gear__layer_memory *layer, const uint32_t *runs, uint32_t count,
-                               gear_error *error)
+gear_status gear__upload_lists(gear__stream *stream, gear__uploads *u, gear_error *error)
 {
-    cl_kernel kernel = layer->variant->kernel[GEAR__KERNEL_UPLOAD_TABLE][0];
-    const gear__arg first[] = {GEAR__ARG(layer->table)};
-    const size_t global[2] = {GEAR__WORK_GROUP, count}, local[2] = {GEAR__WORK_GROUP, 1};
-    gear_status status = gear__set_args_with_words(kernel, first, GEAR__COUNT_OF(first), runs, count * GEAR__RUN_WORDS, error);
-    return status ? status : gear__stream_kernel(stream, kernel, 2, global, local, error);
+    cl_kernel kernel = u->layer->variant->kernel[GEAR__KERNEL_UPLOAD_LISTS][0];
+    const gear__arg first[] = {GEAR__ARG(u->seqs),      GEAR__ARG(u->layer->table), GEAR__ARG(u->jobs),
+                               GEAR__ARG(u->row_jobs),  GEAR__ARG(u->first_seq),    GEAR__ARG(u->num_seqs),
+                               GEAR__ARG(u->num_runs),  GEAR__ARG(u->first_job)};
+    const size_t global[1] = {GEAR__WORK_GROUP * (size_t)(u->num_seqs + u->num_runs + u->num_jobs)};
+    const size_t local[1] = {GEAR__WORK_GROUP};
+    if (!u->used) {
+        return GEAR_OK;
+    }
+    gear_status status = gear__set_args_with_words(kernel, first, GEAR__COUNT_OF(first), u->words, u->used, error);
+    status = status ? status : gear__stream_kernel(stream, kernel, 1, global, local, error);
+    u->first_seq += u->num_seqs;
+    u->first_job += u->num_jobs;
+    u->num_seqs = u->num_runs = u->num_jobs = u->used = 0;
+    return status;
 }
 
-gear_status gear__upload_rows(gear__stream *stream, const gear__variant *variant, cl_mem jobs, cl_mem row_jobs,
-                              uint32_t num_jobs, gear_error *error)
+/* Room for one more entry of `count` words, of the kind that `number` counts; sends what is there where it is full, or where
+ * some of a later kind follow already. */
+static gear_status add(gear__stream *stream, gear__uploads *u, uint32_t *number, uint32_t count, int has_later, uint32_t **words,
+                       gear_error *error)
 {
-    const gear__arg args[] = {GEAR__ARG(jobs), GEAR__ARG(row_jobs)};
-    const size_t global[3] = {GEAR__WORK_GROUP * (size_t)num_jobs, 1, 1};
-    return gear__run(stream, variant->kernel[GEAR__KERNEL_UPLOAD_ROWS][0], args, GEAR__COUNT_OF(args), global, error);
+    gear_status status =
+        u->used + count > GEAR__UPLOAD_WORDS || has_later ? gear__upload_lists(stream, u, error) : GEAR_OK;
+    *words = u->words + u->used;
+    u->used += count;
+    ++*number;
+    return status;
+}
+
+gear_status gear__upload_seq(gear__stream *stream, gear__uploads *u, uint32_t **words, gear_error *error)
+{
+    return add(stream, u, &u->num_seqs, GEAR__SEQ_WORDS, u->num_runs || u->num_jobs, words, error);
+}
+
+gear_status gear__upload_run(gear__stream *stream, gear__uploads *u, uint32_t **words, gear_error *error)
+{
+    return add(stream, u, &u->num_runs, GEAR__RUN_WORDS, u->num_jobs != 0, words, error);
+}
+
+gear_status gear__upload_job(gear__stream *stream, gear__uploads *u, uint32_t **words, gear_error *error)
+{
+    return add(stream, u, &u->num_jobs, GEAR__JOB_WORDS, 0, words, error);
 }

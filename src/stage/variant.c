@@ -44,8 +44,7 @@ static const struct {
     const char *cpu_stem, *cpu_name, *tensor_stem, *tensor_name, *fused_stem, *fused_name;
 } kernels[GEAR__NUM_KERNELS] = {
     [GEAR__KERNEL_UPLOAD] = {"upload", "gear_k_upload", STAGED},
-    [GEAR__KERNEL_UPLOAD_TABLE] = {"upload", "gear_k_upload_table", STAGED},
-    [GEAR__KERNEL_UPLOAD_ROWS] = {"upload", "gear_k_upload_rows", STAGED},
+    [GEAR__KERNEL_UPLOAD_LISTS] = {"upload", "gear_k_upload_lists", STAGED},
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", STAGED, ITEMS_TILE},
     [GEAR__KERNEL_MOMENTS] = {"append_1_order", "gear_k_append_1_moments", STAGED, ITEMS_TILE},
     [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", STAGED, ITEMS_TILE},

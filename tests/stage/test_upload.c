@@ -73,48 +73,75 @@ static void expand(const uint32_t *run, uint32_t *table)
     }
 }
 
-Test(upload, runs_of_table_entries)
+/* 3 sequences, runs and jobs, `repeats` times over: more than one launch holds. */
+static void check_lists(stage_bench *bench, const gear__variant *variant, uint32_t repeats)
 {
-    static const uint32_t lengths[] = {1, 64, 65, 0, 100, 2};
-    stage_bench bench;
-    stage_buffer table = {0};
-    gear__variant variant;
-    uint32_t count = sizeof lengths / sizeof *lengths, at = 0, runs[GEAR__UPLOAD_WORDS];
-    open_variant(&bench, &variant, 1u << GEAR__KERNEL_UPLOAD_TABLE | 1u << GEAR__KERNEL_UPLOAD_ROWS);
-    stage_buffer_make(&bench, &table, ENTRIES * GEAR__BLOCK_WORDS * 4);
-    stage_put(&bench, &table);
-    const gear__layer_memory layer = {.variant = &variant, .table = table.mem};
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t *run = runs + i * GEAR__RUN_WORDS;
-        memcpy(run,
-               (uint32_t[GEAR__RUN_WORDS]){at, lengths[i], 1000 * i, 7, 50 + i, 64 * i, 64 * lengths[i] - 20 * (i % 2),
-                                           i % 2 << 8 | i << 16},
-               sizeof runs[0] * GEAR__RUN_WORDS);
-        expand(run, (uint32_t *)(void *)table.host);
-        at += lengths[i] + 2;
+    static const uint32_t lengths[] = {1, 64, 65, 0, 100, 2}, blocks[] = {1, 70, 9};
+    const uint32_t count = sizeof lengths / sizeof *lengths, jobs = 3 * repeats;
+    stage_buffer table = {0}, seqs = {0}, list = {0}, rows = {0};
+    stage_buffer_make(bench, &table, repeats * ENTRIES * GEAR__BLOCK_WORDS * 4);
+    stage_buffer_make(bench, &seqs, (jobs + 2) * GEAR__SEQ_WORDS * 4);
+    stage_buffer_make(bench, &list, (jobs + 2) * GEAR__JOB_WORDS * 4);
+    stage_buffer_make(bench, &rows, (repeats + 1) * 80 * 4);
+    stage_put(bench, &table);
+    stage_put(bench, &seqs);
+    stage_put(bench, &list);
+    stage_put(bench, &rows);
+    const gear__layer_memory layer = {.variant = variant, .table = table.mem};
+    gear__uploads uploads = {.layer = &layer, .seqs = seqs.mem, .jobs = list.mem, .row_jobs = rows.mem, .first_seq = 1};
+    gear__stream stream;
+    gear_error error;
+    uint32_t *words = NULL, at = 0, block = 0;
+    stage_begin(bench, &stream, &error);
+    for (uint32_t i = 0; i < jobs; i++) {
+        cr_assert_eq(gear__upload_seq(&stream, &uploads, &words, &error), GEAR_OK);
+        for (uint32_t w = 0; w < GEAR__SEQ_WORDS; w++) {
+            words[w] = stage_hash(i, w, 1);
+        }
+        memcpy(seqs.host + (i + 1) * GEAR__SEQ_WORDS * 4, words, GEAR__SEQ_WORDS * 4);
     }
-    STAGE_LAUNCH(&bench, gear__upload_table(&stream, &layer, runs, count, &error));
-    stage_same(&bench, &table, "table");
-    stage_buffer_free(&table);
-
-    stage_buffer jobs = {0}, rows = {0};
-    stage_buffer_make(&bench, &jobs, 3 * GEAR__JOB_WORDS * 4);
-    stage_buffer_make(&bench, &rows, 80 * 4);
-    stage_put(&bench, &rows);
-    static const uint32_t blocks[] = {1, 70, 9};
-    uint32_t *words = (uint32_t *)(void *)jobs.host, block = 0;
-    for (uint32_t j = 0; j < 3; j++) {
-        words[j * GEAR__JOB_WORDS + GEAR__JOB_ROW] = 64 * block;
-        words[j * GEAR__JOB_WORDS + GEAR__JOB_BLOCKS] = blocks[j];
-        for (uint32_t b = 0; b < blocks[j]; b++) {
+    for (uint32_t i = 0; i < count * repeats; i++) {
+        const uint32_t n = i % count;
+        cr_assert_eq(gear__upload_run(&stream, &uploads, &words, &error), GEAR_OK);
+        memcpy(words,
+               (uint32_t[GEAR__RUN_WORDS]){at, lengths[n], 1000 * i, 7, 50 + i, 64 * n, 64 * lengths[n] - 20 * (n % 2),
+                                           n % 2 << 8 | n << 16},
+               sizeof *words * GEAR__RUN_WORDS);
+        expand(words, (uint32_t *)(void *)table.host);
+        at += lengths[n] + 2;
+    }
+    for (uint32_t j = 0; j < jobs; j++) {
+        cr_assert_eq(gear__upload_job(&stream, &uploads, &words, &error), GEAR_OK);
+        for (uint32_t w = 0; w < GEAR__JOB_WORDS; w++) {
+            words[w] = stage_hash(j, w, 2);
+        }
+        words[GEAR__JOB_ROW] = 64 * block;
+        words[GEAR__JOB_BLOCKS] = blocks[j % 3];
+        memcpy(list.host + j * GEAR__JOB_WORDS * 4, words, GEAR__JOB_WORDS * 4);
+        for (uint32_t b = 0; b < blocks[j % 3]; b++) {
             ((uint32_t *)(void *)rows.host)[block++] = j;
         }
     }
-    stage_put(&bench, &jobs);
-    STAGE_LAUNCH(&bench, gear__upload_rows(&stream, &variant, jobs.mem, rows.mem, 3, &error));
-    stage_same(&bench, &rows, "job rows");
-    stage_buffer_free(&jobs);
+    stage_end(bench, &stream, gear__upload_lists(&stream, &uploads, &error), &error);
+    cr_assert_eq(uploads.used, 0);
+    cr_assert_eq(uploads.first_job, jobs);
+    stage_same(bench, &table, "table");
+    stage_same(bench, &seqs, "sequences");
+    stage_same(bench, &list, "jobs");
+    stage_same(bench, &rows, "job rows");
+    stage_buffer_free(&table);
+    stage_buffer_free(&seqs);
+    stage_buffer_free(&list);
     stage_buffer_free(&rows);
+}
+
+Test(upload, lists_of_an_append)
+{
+    stage_bench bench;
+    gear__variant variant;
+    open_variant(&bench, &variant, 1u << GEAR__KERNEL_UPLOAD_LISTS);
+    check_lists(&bench, &variant, 1);
+    check_lists(&bench, &variant, 7);
     gear__variant_close(&variant);
-    stage_close(&bench, "upload_table");
+    stage_close(&bench, "upload_lists");
 }
