@@ -2,6 +2,7 @@
  * Convention: docs/design.md, rule 10. Reference: src/ref/append_1_order.c. Two launches: the moments of every block, many
  * work-groups; their sum and the order, one for each (job, KV head). Reads the tokens where they come from, like
  * append_0_gather, but counts and records nothing. */
+#include "channel_order.clh"
 #include "tile.clh"
 
 #ifndef HEAD_DIM
@@ -63,83 +64,14 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1
     }
 }
 
-/* Blocks whose sums are read at once. */
-#define AT_ONCE 16u
-
-/* Importance of a channel: population variance over the segment, times the mean square of the queries where they are given; the
- * order record lists channels by falling importance, equal ones by index. A work-group for each (job, KV head); jobs that do
- * not open their sequence return. weights: [sequence of the batch][head][head_dim], or has_weights 0. */
+/* A work-group for each (job, KV head). */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1_order(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
     __global const uint *jobs, uint num_rows, __global const float *sums, __global const float *weights, ulong weights_offset,
     uint has_weights)
 {
-    __local float importance[HEAD_DIM] __attribute__((aligned(16)));
-    uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1), heads = shape[GEAR__SHAPE_KV_HEADS];
-    __global const uint *job = jobs + (uint)get_group_id(0) * GEAR__JOB_WORDS;
-    const uint entry = job[GEAR__JOB_ENTRY], tokens = job[GEAR__JOB_TOKENS];
-    const uint blocks = job[GEAR__JOB_FIRST] == 0u ? job[GEAR__JOB_BLOCKS] : 0u;
-    const uint full = tokens / 64u, rest = tokens % 64u; /* all blocks but the last are full */
-    const float inverse = gear_inverse_count(tokens), inverse_rest = gear_inverse_count(max(rest, 1u));
-    const uint many = min(blocks, full) / AT_ONCE * AT_ONCE;
-    __global const float *of_job = sums + ((ulong)head * (num_rows / 64u) + job[GEAR__JOB_ROW] / 64u) * 2u * HEAD_DIM;
-    for (uint c = lid; c < HEAD_DIM; c += ITEMS) {
-        __global const float *column = of_job + c;
-        float sum = 0.0f, squares = 0.0f, x[AT_ONCE], q[AT_ONCE];
-#pragma unroll 1
-        for (uint b = 0; b < many; b += AT_ONCE) {
-#pragma unroll
-            for (uint i = 0; i < AT_ONCE; i++) {
-                x[i] = column[b * 2u * HEAD_DIM + i * 2u * HEAD_DIM];
-            }
-#pragma unroll
-            for (uint i = 0; i < AT_ONCE; i++) {
-                sum += x[i];
-            }
-        }
-#pragma unroll 1
-        for (uint b = many; b < blocks; b++) {
-            sum += column[b * 2u * HEAD_DIM];
-        }
-        const float mean = sum * inverse;
-#pragma unroll 1
-        for (uint b = 0; b < many; b += AT_ONCE) {
-#pragma unroll
-            for (uint i = 0; i < AT_ONCE; i++) {
-                x[i] = column[b * 2u * HEAD_DIM + i * 2u * HEAD_DIM];
-                q[i] = column[b * 2u * HEAD_DIM + i * 2u * HEAD_DIM + HEAD_DIM];
-            }
-#pragma unroll
-            for (uint i = 0; i < AT_ONCE; i++) {
-                const float d = x[i] * 0x1p-6f - mean;
-                squares += q[i] + 64.0f * (d * d);
-            }
-        }
-#pragma unroll 1
-        for (uint b = many; b < blocks; b++) {
-            const float d = column[b * 2u * HEAD_DIM] * (b < full ? 0x1p-6f : inverse_rest) - mean;
-            squares += column[b * 2u * HEAD_DIM + HEAD_DIM] + (b < full ? 64.0f : (float)rest) * (d * d);
-        }
-        float weight = has_weights ? weights[weights_offset + ((ulong)entry * heads + head) * HEAD_DIM + c] : 1.0f;
-        float product = squares * inverse * weight;
-        importance[c] = product > 0.0f ? product : 0.0f; /* a NaN among the weights must not break the permutation */
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (blocks == 0u) {
-        return;
-    }
-    __global const uint *header = gear_header_of(shape, table, seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT]);
-    __global uchar *order = gear_record(pool, header[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
-    for (uint c = lid; c < HEAD_DIM; c += ITEMS) {
-        const float own = importance[c];
-        uint place = 0u;
-#pragma unroll 2
-        for (uint other = 0; other < HEAD_DIM; other += 4u) {
-            const float4 theirs = *(__local const float4 *)(importance + other);
-            place += (theirs.x > own || (theirs.x == own && other < c)) + (theirs.y > own || (theirs.y == own && other + 1u < c)) +
-                     (theirs.z > own || (theirs.z == own && other + 2u < c)) +
-                     (theirs.w > own || (theirs.w == own && other + 3u < c));
-        }
-        order[place] = (uchar)c;
-    }
+    GEAR_LOCAL float importance[HEAD_DIM] __attribute__((aligned(16)));
+    const gear_channel_sums all = {sums, weights, weights_offset, num_rows, has_weights};
+    gear_order_channels(shape, pool, table, seqs, jobs + (uint)get_group_id(0) * GEAR__JOB_WORDS, &all, importance,
+                        (uint)get_group_id(1), (uint)get_local_id(0));
 }

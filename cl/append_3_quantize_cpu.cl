@@ -117,9 +117,17 @@ static __attribute__((noinline)) void gear_quantize_block(const gear_quantize *q
     while (exact < 64u && q->mask[exact * HEAD_DIM] == GEAR__MASK_EXACT) {
         exact++;
     }
-    const gear_block_codes e = {
-        (const ushort *)halves,        HEAD_DIM, q->tokens,   0u,   (const float *)spread.low, (const float *)spread.step,
-        (const float *)spread.inverse, q->codes, q->residual, exact};
+    const gear_block_codes e = {(const ushort *)halves,
+                                HEAD_DIM,
+                                q->tokens,
+                                0u,
+                                (const float *)spread.low,
+                                (const float *)spread.step,
+                                (const float *)spread.inverse,
+                                q->codes,
+                                q->residual,
+                                exact,
+                                0};
 #  if BITS == 16
 #    pragma unroll 1
     for (uint i = 0; i < 8u * HEAD_DIM; i++) {

@@ -355,10 +355,8 @@ static gear_status enqueue_all(gear__append_call *call, gear_error *error)
     if (is_staged) {
         gear_cache *cache = call->cache;
         cache->append_list.count = 0; /* not known to gear__list_update */
-        call->uploads = (gear__uploads){.layer = &call->layer->memory,
-                                        .seqs = cache->append_list.mem,
-                                        .jobs = cache->jobs,
-                                        .row_jobs = cache->row_jobs};
+        call->uploads = (gear__uploads){
+            .layer = &call->layer->memory, .seqs = cache->append_list.mem, .jobs = cache->jobs, .row_jobs = cache->row_jobs};
         status = upload_tables(call, error);
         status = status ? status : compress_all(call, error);
     } else {

@@ -1,7 +1,7 @@
 /* append_1_order.c: the two launches of cl/append_1_order.cl: moments of the blocks, then the channel order. */
 #include "stage/launch_args.h"
 
-static gear_status find_moments(gear__stream *stream, const gear__round *round, const gear__tensor *k, gear_error *error)
+gear_status gear__append_1_moments(gear__stream *stream, const gear__round *round, const gear__tensor *k, gear_error *error)
 {
     const gear__layer_memory *m = round->layer;
     const gear__variant *variant = m->variant;
@@ -25,7 +25,7 @@ gear_status gear__append_1_order(gear__stream *stream, const gear__round *round,
                               GEAR__ARG(round->has_weights)};
     const size_t items = variant->append.work_items;
     const size_t global[3] = {items * round->num_jobs, variant->shape.kv_heads, 1};
-    gear_status status = find_moments(stream, round, k, error);
+    gear_status status = gear__append_1_moments(stream, round, k, error);
     return status ? status
                   : gear__run_sized(stream, variant->kernel[GEAR__KERNEL_ORDER][0], args, GEAR__COUNT_OF(args), global, items,
                                     error);

@@ -51,16 +51,18 @@ static gear_status finish_side(gear__stream *stream, const gear__round *round, u
                                                              : gear__append_5_store_marked(stream, round, is_v, input, error);
 }
 
-/* One launch of append_block for both sides unless each of them has a residual or marks, for which there is one place. */
+/* One launch of append_block for both sides unless each of them has a residual or marks, for which there is one place, or K
+ * waits for its channel order, which is found while V is compressed. */
 static gear_status compress_blocks(gear__stream *stream, const gear__round *round, const gear__tensor *k, const gear__tensor *v,
                                    gear_error *error)
 {
     const gear__shape *shape = &round->layer->variant->shape;
     const int k_marks = shape->side[0].outlier_fraction > 0, v_marks = shape->side[1].outlier_fraction > 0;
     const int apart = (gear__has_rank(shape, 0) && gear__has_rank(shape, 1)) || (k_marks && v_marks);
+    const int ordered = shape->side[0].ordered && round->opens;
     gear_status status = GEAR_OK;
-    if (shape->side[0].ordered && round->opens) {
-        status = gear__append_1_order(stream, round, k, error);
+    if (ordered) {
+        status = apart ? gear__append_1_order(stream, round, k, error) : gear__append_1_moments(stream, round, k, error);
     }
     if (!status && k_marks) {
         status = gear__append_1_marks(stream, round, 0, k, error);
@@ -68,13 +70,16 @@ static gear_status compress_blocks(gear__stream *stream, const gear__round *roun
     if (!status && v_marks && !apart) {
         status = gear__append_1_marks(stream, round, 1, v, error);
     }
-    status = status ? status : gear__append_block(stream, round, 0, apart ? 1 : 2, k, v, error);
+    if (!status && ordered && !apart) {
+        status = gear__append_block(stream, round, 1, 1, round->num_jobs, k, v, error);
+    }
+    status = status ? status : gear__append_block(stream, round, 0, apart || ordered ? 1 : 2, 0, k, v, error);
     status = status ? status : finish_side(stream, round, 0, k, error);
     if (!status && v_marks && apart) {
         status = gear__append_1_marks(stream, round, 1, v, error);
     }
     if (!status && apart) {
-        status = gear__append_block(stream, round, 1, 1, k, v, error);
+        status = gear__append_block(stream, round, 1, 1, 0, k, v, error);
     }
     return status ? status : finish_side(stream, round, 1, v, error);
 }

@@ -124,7 +124,8 @@ gear_status gear__upload_lists(gear__stream *stream, gear__uploads *u, gear_erro
 gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
                                   gear_error *error);
 gear_status gear__append_1_outliers(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
-/* The channel order of the sequences that a job opens; K as it comes in. */
+/* The channel order of the sequences that a job opens; K as it comes in. Moments alone: the order is left to append_block. */
+gear_status gear__append_1_moments(gear__stream *stream, const gear__round *round, const gear__tensor *k, gear_error *error);
 gear_status gear__append_1_order(gear__stream *stream, const gear__round *round, const gear__tensor *k, gear_error *error);
 gear_status gear__append_1_transform(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 /* Token weights for K of 1 bit, whose round this is; v: the V of the same tokens. */
@@ -136,9 +137,10 @@ gear_status gear__append_3_quantize(gear__stream *stream, const gear__round *rou
 gear_status gear__append_1_marks(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
                                  gear_error *error);
 /* Stages 0 to 3 of `sides` sides from first_side on, in one launch; no more than one of them may have a low-rank part, whose
- * residual it leaves, and no more than one marks, which it counts. Only where the layer's gear__append_tile says so. */
+ * residual it leaves, and no more than one marks, which it counts. orders: 0, or in a launch of V alone the number of jobs,
+ * whose channel orders come from the moments. Only where the layer's gear__append_tile says so. */
 gear_status gear__append_block(gear__stream *stream, const gear__round *round, uint32_t first_side, uint32_t sides,
-                               const gear__tensor *k, const gear__tensor *v, gear_error *error);
+                               uint32_t orders, const gear__tensor *k, const gear__tensor *v, gear_error *error);
 gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_5_store(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 /* The same from marks that append_block counted. */

@@ -24,9 +24,9 @@ gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_
 gear_status gear__upload_lists(gear__stream *stream, gear__uploads *u, gear_error *error)
 {
     cl_kernel kernel = u->layer->variant->kernel[GEAR__KERNEL_UPLOAD_LISTS][0];
-    const gear__arg first[] = {GEAR__ARG(u->seqs),      GEAR__ARG(u->layer->table), GEAR__ARG(u->jobs),
-                               GEAR__ARG(u->row_jobs),  GEAR__ARG(u->first_seq),    GEAR__ARG(u->num_seqs),
-                               GEAR__ARG(u->num_runs),  GEAR__ARG(u->first_job)};
+    const gear__arg first[] = {GEAR__ARG(u->seqs),     GEAR__ARG(u->layer->table), GEAR__ARG(u->jobs),
+                               GEAR__ARG(u->row_jobs), GEAR__ARG(u->first_seq),    GEAR__ARG(u->num_seqs),
+                               GEAR__ARG(u->num_runs), GEAR__ARG(u->first_job)};
     const size_t global[1] = {GEAR__WORK_GROUP * (size_t)(u->num_seqs + u->num_runs + u->num_jobs)};
     const size_t local[1] = {GEAR__WORK_GROUP};
     if (!u->used) {
@@ -42,11 +42,10 @@ gear_status gear__upload_lists(gear__stream *stream, gear__uploads *u, gear_erro
 
 /* Room for one more entry of `count` words, of the kind that `number` counts; sends what is there where it is full, or where
  * some of a later kind follow already. */
-static gear_status add(gear__stream *stream, gear__uploads *u, uint32_t *number, uint32_t count, int has_later, uint32_t **words,
-                       gear_error *error)
+static gear_status add(gear__stream *stream, gear__uploads *u, uint32_t *number, uint32_t count, int has_later,
+                       uint32_t **words, gear_error *error)
 {
-    gear_status status =
-        u->used + count > GEAR__UPLOAD_WORDS || has_later ? gear__upload_lists(stream, u, error) : GEAR_OK;
+    gear_status status = u->used + count > GEAR__UPLOAD_WORDS || has_later ? gear__upload_lists(stream, u, error) : GEAR_OK;
     *words = u->words + u->used;
     u->used += count;
     ++*number;

@@ -55,7 +55,7 @@ static void check(stage_world *world, uint32_t unused)
         stage_world_count(world, UINT32_MAX - is_v);
         stage_world_put(world);
         STAGE_LAUNCH(world->bench,
-                     gear__append_block(&stream, &world->round, is_v, 1, &world->tensor[0], &world->tensor[1], &error));
+                     gear__append_block(&stream, &world->round, is_v, 1, 0, &world->tensor[0], &world->tensor[1], &error));
         stage_ref_step(world, is_v, STAGE_BLOCK);
         compare_residual(world, is_v);
         stage_take(world->bench, &world->x); /* staging of the reference, which the fused kernel has no use for */
