@@ -41,7 +41,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local uint channel_order[HEAD_DIM / 4];
 #endif
 #if K_OUTLIERS
-    __local float4 query_table[NV_TABLE_ROWS * NV_OF_LIST / 4];
+    __local uint4 query_table[NV_TABLES * NV_TABLE_ROWS];
 #endif
 #if NV_OUTLIERS
     __local uint4 outliers[NV_WARPS][NV_OUTLIER_BYTES / 16];
@@ -147,7 +147,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #endif
 
 #if K_OUTLIERS
-    nv_load_query_table((__local const ushort *)block_queries, (__local float *)query_table, lid);
+    nv_load_query_table((__local const ushort *)block_queries, (__local ushort *)query_table, lid);
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
 
@@ -209,7 +209,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
     nv_commit();
 #if NV_OUTLIERS
-    const nv_outlier_memory memory = nv_outlier_memory_at(outliers[warp]);
+    const nv_outlier_memory memory = nv_outlier_memory_at(outliers[warp], lane);
 #endif
     uint opens = 1u;
 #pragma unroll 1
@@ -242,20 +242,24 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         for (uint m = 0; m < 4u; m++) {
             scores[m][0] = scores[m][1] = scores[m][2] = scores[m][3] = 0.0f;
         }
-        nv_block_scores((NV_PLANE const uint *)codes_k, &k, block_queries, constants, cls ? K_RANK_1 : K_RANK_0, opens, &view,
-                        lane, &segment, scores);
+        float delta = 1.0f; /* what the scores of outliers count */
 #if K_OUTLIERS
-        nv_add_outliers_k(&source, now, places, part_k, (__local const float *)query_table, &memory, &view, scores);
+        delta = nv_delta_scale(part_k + K_AT_SUPERS - K_SUPERS + K_DELTA_SCALE, 0u);
+        nv_outlier_scores(&source, now, places, part_k, (__local const ushort *)query_table, &memory, scores);
 #endif
+        nv_block_scores((NV_PLANE const uint *)codes_k, &k, block_queries, constants, cls ? K_RANK_1 : K_RANK_0, opens, &view,
+                        delta, NV_OUTLIERS ? nv_lane() : lane, &segment, scores);
         nv_cap(scores, NV_SCORE_TILES, view.cap);
         const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
         if (tokens < 64 || at < (int)s.exact || at + 63 > view.all) {
             nv_hide(scores, NV_SCORE_TILES, &view, at, (int)s.exact - at, tokens, row + (NV_HALVED ? quarter / 2u * 32u : 0u));
         }
 #if V_OUTLIERS
-        nv_probabilities(scores, NV_SCORE_TILES, NV_HALVED, NV_ROOM, &sums, p, memory.probabilities, lane);
+        const float m0 = sums.m0, m1 = sums.m1;
+        nv_probabilities(scores, NV_SCORE_TILES, NV_HALVED, NV_ROOM, &sums, p, lane);
+        nv_shrink_outliers(&memory, m0, m1, &sums);
 #else
-        nv_probabilities(scores, NV_SCORE_TILES, NV_HALVED, NV_ROOM, &sums, p, 0, lane);
+        nv_probabilities(scores, NV_SCORE_TILES, NV_HALVED, NV_ROOM, &sums, p, lane);
 #endif
         nv_sync();
 
@@ -268,9 +272,10 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_sync();
         const nv_parts v = nv_unpack_v(part_v, fold[warp], cls, closes, lane);
 #if V_OUTLIERS
-        nv_add_outliers_v(&source, now, places, part_v, &memory, &sums);
+        nv_outlier_values(&source, now, places, part_v, &memory, p);
 #endif
-        nv_block_values((NV_PLANE const uint *)codes_v, &v, constants, p, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
+        nv_block_values((NV_PLANE const uint *)codes_v, &v, constants, p, cls ? V_RANK_1 : V_RANK_0,
+                        NV_OUTLIERS ? nv_lane() : lane, &sums);
 #if V_RANK
         if (closes) {
             nv_close_segment(&v, constants, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
@@ -281,6 +286,9 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         now = next, next = after, places = next_places;
     }
     NV_WAIT(0);
+#if V_OUTLIERS
+    nv_join_outliers(&memory, &sums);
+#endif
 
     const nv_part mine = part;
     const nv_tile tile = nv_tile_of(&mine, &row_places, query_heads);

@@ -63,9 +63,8 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int dire
         const gear__side *side = &shape->side[s];
         fold += side->factor_bits < 16 ? (64 + d) * larger(side->rank[0], side->rank[1]) : 0;
     }
-    /* Probabilities, marks of entries, sums of lists: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
-    uint32_t of_list = paired ? 4 : 8, runs = paired ? 32 : 16;
-    uint32_t outliers = 128 * of_list + 256 + 4 * (larger(d, 64) + runs + 1) * of_list;
+    /* The tile, sums of V, places of entries, channels: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
+    uint32_t outliers = 17 * 144 + (paired ? 16 : 32) * d + WINDOW + 64 + d;
     return ring + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) +
            2 * 4 * 8; /* references and sums of the rows */
 }
@@ -76,7 +75,7 @@ static uint32_t nvidia_room(const gear__shape *shape, int paired)
     uint32_t d = shape->head_dim, queries = (paired ? 4u : 8u) * 16 * (d / 4 | 4);
     /* the same in the stored channel order, and that order */
     uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries + d : 0;
-    /* the same by channel, as floats, for the outliers of K */
+    /* the same by channel, for the outliers of K */
     uint32_t table = shape->side[0].delta_bits ? (paired ? 16u : 32u) * (d > 64 ? 128 : 64) : 0;
     uint32_t constants = 2 * (larger((d + 31) / 32 * 32, 64) + larger(d, 64)); /* NV_CONSTANTS of attend_nvidia_block.clh */
     return 48 * 1024 - queries - stored - constants - 320 - table;

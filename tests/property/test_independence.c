@@ -30,8 +30,9 @@ static float permuted_query(const void *user, uint32_t seq, uint32_t head, uint3
     return e2e_query(user, seq, order[head / GROUP] * GROUP + head % GROUP, token, channel);
 }
 
-/* The kernel for NVIDIA GPUs sums outliers in runs of eight as they are stored, so that the order of a sum depends on how many
- * entries other heads have (attend_nvidia_outliers.clh); then outputs agree within the bound of tests/e2e only. */
+/* The kernel for NVIDIA GPUs sums outliers of K sixteen at a time as they are stored, so that which of them are added together
+ * depends on how many entries other heads have (attend_nvidia_outliers.clh); then outputs agree within the bound of tests/e2e
+ * only. */
 static int sums_by_list(const e2e_rig *rig, const gear_cache_desc *desc)
 {
     gear__caps caps;
