@@ -39,7 +39,7 @@ GEAR__INLINE void gear_quantize_pairs(const gear_pairs *p, __local float *scales
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_3_quantize(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
-    __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask, __global float *r)
+    __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask, __global ushort *r)
 {
     uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
@@ -53,7 +53,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_3
     for (uint i = lid; i < 64u * HEAD_DIM; i += ITEMS) {
         uint bit = gear_code_bit(IS_V, 16u, HEAD_DIM, i / HEAD_DIM, i % HEAD_DIM);
         ((__global ushort *)codes)[bit >> 4] = x[at + i];
-        r[at + i] = 0.0f;
+        r[at + i] = 0;
     }
 #else
     __local uint plane[PLANE_WORDS + HIGH_WORDS];
@@ -73,7 +73,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_3
         gear_segment_view segment = gear_segment_of(side, channel);
         float residual;
         uint code = gear_mixed_quantize(record, side, &segment, IS_V, token, channel, x[at + i], mask[at + i], &residual);
-        r[at + i] = residual;
+        r[at + i] = (ushort)gear_half_saturate(residual);
         uint width = gear__main_plane(segment.bits), bit = gear_mixed_main_bit(&segment, IS_V, token, channel);
         atomic_or(&plane[bit >> 5], (code & ((1u << width) - 1u)) << (bit & 31u));
         if (gear__high_plane(segment.bits)) {
@@ -100,7 +100,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_3
                 residual = m ? 0.0f : gear_float_from_half(x[at + i]) - fma((float)code, scale, lows[pair]);
             }
         }
-        r[at + i] = residual;
+        r[at + i] = (ushort)gear_half_saturate(residual);
         uint bit = gear_code_bit(IS_V, WIDTH, HEAD_DIM, token, channel);
         atomic_or(&plane[bit >> 5], (code & ((1u << WIDTH) - 1u)) << (bit & 31u));
 #    if HIGH_WORDS

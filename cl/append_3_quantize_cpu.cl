@@ -17,7 +17,7 @@ typedef struct gear_quantize {
     __global uint *codes;
     __global const ushort *x; /* this, mask and residual: of the block */
     __global const uchar *mask;
-    __global float *residual;
+    __global ushort *residual;
     uint tokens;
 } gear_quantize;
 
@@ -42,7 +42,7 @@ static __attribute__((noinline)) void gear_quantize_block(const gear_quantize *q
             const uint code =
                 gear_mixed_quantize(q->record, q->side, &segment, IS_V, token, channel, q->x[i], q->mask[i], &left);
             uint bit = gear_mixed_main_bit(&segment, IS_V, token, channel);
-            q->residual[i] = left;
+            q->residual[i] = (ushort)gear_half_saturate(left);
             plane[bit >> 5] |= (code & ((1u << width) - 1u)) << (bit & 31u);
             if (high) {
                 bit = gear_mixed_high_bit(&segment, IS_V, token, channel);
@@ -100,7 +100,7 @@ GEAR__INLINE void gear_set_marked(const gear_quantize *q)
         if (gear__high_plane(BITS)) {
             gear_set_code(q->codes + HEAD_DIM * 2u * width, 1u, token, channel, code >> width);
         }
-        q->residual[places[n]] = 0.0f;
+        q->residual[places[n]] = 0;
     }
 }
 
@@ -131,7 +131,7 @@ static __attribute__((noinline)) void gear_quantize_block(const gear_quantize *q
 #  if BITS == 16
 #    pragma unroll 1
     for (uint i = 0; i < 8u * HEAD_DIM; i++) {
-        vstore8((float8)(0.0f), i, q->residual);
+        vstore8((ushort8)(0), i, q->residual);
     }
     if (IS_V) {
         gear_copy_v(&e);
@@ -153,7 +153,7 @@ static __attribute__((noinline)) void gear_quantize_block(const gear_quantize *q
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_3_quantize_cpu(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *jobs,
-    __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask, __global float *r)
+    __global const uint *row_jobs, uint num_rows, __global const ushort *x, __global const uchar *mask, __global ushort *r)
 {
     const uint row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS, *side = shape + GEAR_SIDE(IS_V);

@@ -153,7 +153,7 @@ GEAR__INLINE void gear_gram_add(const float *tile, uint i, uint j, __global floa
 static __attribute__((noinline)) void gear_gram_cpu(const gear_fit *f)
 {
     const uint rows = gear_gram_rows(f);
-    __global const float *residual = gear_gram_residual(f);
+    __global const ushort *residual = gear_gram_residual(f);
     __global float *to = gear_gram_part(f, f->part);
 #pragma unroll 1
     for (uint i = 0; i < GEAR__GRAM_PART(HEAD_DIM) / 8u; i++) {
@@ -164,7 +164,8 @@ static __attribute__((noinline)) void gear_gram_cpu(const gear_fit *f)
         float8 copy[FIT_TILE * GRAM_PITCH / 8u];
 #pragma unroll 1
         for (uint i = 0; i < FIT_TILE * FIT_VECTORS; i++) {
-            copy[i / FIT_VECTORS * (GRAM_PITCH / 8u) + i % FIT_VECTORS] = vload8(i, residual + row * HEAD_DIM);
+            copy[i / FIT_VECTORS * (GRAM_PITCH / 8u) + i % FIT_VECTORS] =
+                vload_half8(i, (__global const half *)(residual + row * HEAD_DIM));
         }
 #pragma unroll 1
         for (uint tile = 0; tile < GEAR__GRAM_TILES(HEAD_DIM); tile++) {

@@ -13,11 +13,11 @@
 #define GRAM_CHUNK                                                                                                             \
   (GRAM_MOST >= 32u * GRAM_ROW ? 32u : GRAM_MOST >= 16u * GRAM_ROW ? 16u : GRAM_MOST >= 8u * GRAM_ROW ? 8u : 4u)
 
-GEAR__INLINE void gear_gram_read(__global const float *rows, float4 ahead[4], uint lid)
+GEAR__INLINE void gear_gram_read(__global const ushort *rows, uint2 ahead[4], uint lid)
 {
 #pragma unroll
     for (uint k = 0; k < 4u; k++) {
-        ahead[k] = ((__global const float4 *)rows)[min(lid + k * MOST_ITEMS, GRAM_CHUNK * GRAM_ROW - 1u)];
+        ahead[k] = ((__global const uint2 *)rows)[min(lid + k * MOST_ITEMS, GRAM_CHUNK * GRAM_ROW - 1u)];
     }
 }
 
@@ -31,9 +31,10 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
         return;
     }
     const uint rows = gear_gram_rows(&f);
-    __global const float *residual = gear_gram_residual(&f);
+    __global const ushort *residual = gear_gram_residual(&f);
     const uint tile = (group * (MOST_ITEMS / 64u) + lid / 64u) * GRAM_SHARE, down = lid / 8u % 8u, across = lid % 8u;
-    float4 ahead[4], sums[4u * GRAM_SHARE];
+    uint2 ahead[4]; /* halves */
+    float4 sums[4u * GRAM_SHARE];
     uint at[GRAM_SHARE], by[GRAM_SHARE]; /* float4s of a row */
 #pragma unroll
     for (uint k = 0; k < GRAM_SHARE; k++) {
@@ -49,7 +50,7 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
 #pragma unroll
         for (uint k = 0; k < 4u; k++) {
             if (lid + k * MOST_ITEMS < GRAM_CHUNK * GRAM_ROW) {
-                chunk[lid + k * MOST_ITEMS] = ahead[k];
+                chunk[lid + k * MOST_ITEMS] = gear_floats_of2(ahead[k]);
             }
         }
         barrier(CLK_LOCAL_MEM_FENCE);

@@ -26,27 +26,36 @@
     return;                                                                                                                    \
   }
 
-/* G, whole, from the tiles of its parts. */
+/* G, whole, from the tiles of its parts: 4 x 4 values at a time, and again across the diagonal. */
 GEAR__INLINE void gear_gram_add_parts(const gear_fit *f, uint lid)
 {
-    __global float *to = gear_gram(f);
+    __global float4 *to = (__global float4 *)gear_gram(f);
     const uint parts = gear_gram_parts(f);
-    for (uint i = lid; i < 256u * GEAR__GRAM_TILES(HEAD_DIM); i += MOST_ITEMS) {
-        const uint2 place = gear_gram_place(i / 256u);
-        const uint row = place.x + i / 8u % 32u, column = place.y + i % 8u * 4u;
-        __global const float *from = gear_gram_part(f, 0u) + 4u * i;
-        float4 sum = 0.0f;
-#pragma unroll 8
+    for (uint i = lid; i < 64u * GEAR__GRAM_TILES(HEAD_DIM); i += MOST_ITEMS) {
+        const uint2 place = gear_gram_place(i / 64u);
+        const uint row = place.x + i / 8u % 8u * 4u, column = place.y + i % 8u * 4u;
+        __global const float4 *from =
+            (__global const float4 *)gear_gram_part(f, 0u) + i / 64u * 256u + i / 8u % 8u * 32u + i % 8u;
+        float4 a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;
+#pragma unroll 4
         for (uint part = 0; part < parts; part++) {
-            sum += *(__global const float4 *)(from + part * GEAR__GRAM_PART(HEAD_DIM));
+            __global const float4 *at = from + part * (GEAR__GRAM_PART(HEAD_DIM) / 4u);
+            a += at[0];
+            b += at[8];
+            c += at[16];
+            d += at[24];
         }
         if (row < HEAD_DIM && column < HEAD_DIM) {
-            *(__global float4 *)(to + row * HEAD_DIM + column) = sum;
+            __global float4 *upper = to + (row * HEAD_DIM + column) / 4u, *lower = to + (column * HEAD_DIM + row) / 4u;
+            upper[0] = a;
+            upper[HEAD_DIM / 4u] = b;
+            upper[2u * (HEAD_DIM / 4u)] = c;
+            upper[3u * (HEAD_DIM / 4u)] = d;
             if (place.x != place.y) {
-                to[column * HEAD_DIM + row] = sum.x;
-                to[(column + 1u) * HEAD_DIM + row] = sum.y;
-                to[(column + 2u) * HEAD_DIM + row] = sum.z;
-                to[(column + 3u) * HEAD_DIM + row] = sum.w;
+                lower[0] = (float4)(a.x, b.x, c.x, d.x);
+                lower[HEAD_DIM / 4u] = (float4)(a.y, b.y, c.y, d.y);
+                lower[2u * (HEAD_DIM / 4u)] = (float4)(a.z, b.z, c.z, d.z);
+                lower[3u * (HEAD_DIM / 4u)] = (float4)(a.w, b.w, c.w, d.w);
             }
         }
     }
@@ -92,8 +101,9 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
 #define PROJECT_PITCH (PROJECT_LANES + 1u)
 
 /* R C of 8 channels. */
-GEAR__INLINE float4 gear_project_8(float4 low, float4 high, const float4 c[8])
+GEAR__INLINE float4 gear_project_8(uint4 row, const float4 c[8])
 {
+    const float4 low = gear_floats_of2(row.xy), high = gear_floats_of2(row.zw);
     float4 sum = low.x * c[0];
     sum = fma((float4)(low.y), c[1], sum);
     sum = fma((float4)(low.z), c[2], sum);
@@ -105,13 +115,12 @@ GEAR__INLINE float4 gear_project_8(float4 low, float4 high, const float4 c[8])
 }
 
 /* 8 channels of PROJECT_DEPTH rows of the chunk that begins at `row`; the last row again where there are no more. */
-GEAR__INLINE void gear_project_read(const gear_fit *f, float4 x[2u * PROJECT_DEPTH], uint row, uint place, uint lane)
+GEAR__INLINE void gear_project_read(const gear_fit *f, uint4 x[PROJECT_DEPTH], uint row, uint place, uint lane)
 {
 #pragma unroll
     for (uint n = 0; n < PROJECT_DEPTH; n++) {
         const uint at = min(row + n * PROJECT_ROWS + place, f->rows - 1u) * PROJECT_LANES + lane;
-        x[2u * n] = ((__global const float4 *)f->residual)[2u * at];
-        x[2u * n + 1u] = ((__global const float4 *)f->residual)[2u * at + 1u];
+        x[n] = ((__global const uint4 *)f->residual)[at];
     }
 }
 
@@ -127,14 +136,14 @@ GEAR__INLINE void gear_project(const gear_fit *f, __local float4 *sums, uint fir
     for (uint i = 0; i < 8u; i++) {
         c[i] = (float4)(from[i], from[HEAD_DIM + i], from[2 * HEAD_DIM + i], from[3 * HEAD_DIM + i]);
     }
-    float4 x[2u * PROJECT_DEPTH];
+    uint4 x[PROJECT_DEPTH];
     uint row = 0;
     gear_project_read(f, x, 0u, place, lane);
     do {
         float4 parts[PROJECT_DEPTH];
 #pragma unroll
         for (uint n = 0; n < PROJECT_DEPTH; n++) {
-            parts[n] = gear_project_8(x[2u * n], x[2u * n + 1u], c);
+            parts[n] = gear_project_8(x[n], c);
         }
         gear_project_read(f, x, row + PROJECT_CHUNK, place, lane);
         GRAM_SYNC();

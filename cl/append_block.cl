@@ -13,7 +13,7 @@ __kernel GEAR_WORK_ITEMS(ITEMS) void gear_k_append_block(
     __global const uint *jobs, __global const uint *row_jobs, __global const ushort *window, __global const uchar *k,
     ulong k_offset, ulong k_stride_seq, ulong k_stride_head, ulong k_stride_token, uint k_type, __global const uchar *v,
     ulong v_offset, ulong v_stride_seq, ulong v_stride_head, ulong v_stride_token, uint v_type, uint num_rows,
-    __global float *r, volatile __global uint *health, __global const uint *marks, uint first_side, uint num_orders,
+    __global ushort *r, volatile __global uint *health, __global const uint *marks, uint first_side, uint num_orders,
     __global const float *sums, __global const float *weights, ulong weights_offset, uint has_weights)
 {
     GEAR_BLOCK_MEMORY(memory)

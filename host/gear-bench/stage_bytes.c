@@ -1,5 +1,5 @@
 /* stage_bytes.c: what each stage must move, the model behind its GB/s; docs/benchmarks.md states it in words. Per value of a
- * side: the input and the staged copy take 2 bytes, the mask 1, the residual 4 where there is a low-rank part or outliers. */
+ * side: the input and the staged copy take 2 bytes, the mask 1, the residual 2 where there is a low-rank part or outliers. */
 #include <string.h>
 
 #include "result.h"
@@ -16,7 +16,7 @@ static side side_of(const result *r, const gear_codec *codec)
               .mixed = codec->backbone == GEAR_BACKBONE_MIXED,
               .rank = codec->rank_prompt != 0,
               .outliers = codec->outlier_fraction > 0};
-    s.residual = s.rank || s.outliers ? 4 * s.values : 0;
+    s.residual = s.rank || s.outliers ? 2 * s.values : 0;
     return s;
 }
 

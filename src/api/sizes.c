@@ -42,7 +42,9 @@ gear__scratch_needs gear__scratch_needs_of(const gear_cache_desc *desc, const ge
     for (uint32_t i = 0; i < desc->num_codecs; i++) {
         gear__shape shape;
         gear__shape_init(&shape, desc, &desc->codecs[i]);
-        needs.staged |= !gear__append_tile_of(caps, &shape).is_fused;
+        const int staged = !gear__append_tile_of(caps, &shape).is_fused;
+        needs.staged |= staged;
+        needs.turned |= staged && (gear__is_mixed(&shape.side[0]) || gear__is_mixed(&shape.side[1]) || shape.side[1].rotate);
         needs.marked |= shape.has_outliers != 0;
         needs.ordered |= shape.side[0].ordered != 0;
         needs.ranked |= gear__has_rank(&shape, 0) || gear__has_rank(&shape, 1);
@@ -79,12 +81,13 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->window_bytes = sequences * 2 * shape->window_tokens * values * 2;
 
     /* what a round stages costs memory by the row, what it lists hardly any */
-    uint64_t rows = round_rows(desc, caps, 16), listed = round_rows(desc, caps, 64);
+    uint64_t rows = round_rows(desc, caps, needs->staged ? 16 : 32), listed = round_rows(desc, caps, 64);
     sizes->staging_rows = rows;
     sizes->list_rows = listed;
     sizes->x_bytes = needs->staged ? rows * values * 2 : 4;
     sizes->mask_bytes = needs->staged ? rows * values : needs->marked ? rows * values / 8 : 4;
-    sizes->r_bytes = needs->staged || needs->ranked ? rows * values * 4 : 4;
+    /* halves; stage by stage some codecs keep floats in their place first (append_1_transform, append_1_norms) */
+    sizes->r_bytes = needs->turned ? rows * values * 4 : needs->staged || needs->ranked ? rows * values * 2 : 4;
     /* A of every row, a slot for every part of a fit; a round has at most one part a block */
     sizes->a_bytes =
         needs->ranked ? desc->num_kv_heads * 4 * (rows * GEAR__MAX_RANK + rows / 64 * GEAR__FIT_SLOT(desc->head_dim)) : 4;

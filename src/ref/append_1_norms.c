@@ -60,7 +60,7 @@ static void weigh_block(gear__ref_round *round, gear__ref_source *v, const gear_
             weight = reciprocal((k[t] * values[t]) * reciprocal(mean) + 1e-4f);
             weight = weight < 0.01f ? 0.01f : weight > 1000.0f ? 1000.0f : weight;
         }
-        round->r[at] = weight;
+        gear__ref_weights(round)[at] = weight;
     }
 }
 

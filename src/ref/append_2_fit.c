@@ -103,7 +103,7 @@ static void fit_k(const gear__ref_round *round, const gear__ref_job *job, uint32
             group g = {0};
             for (uint32_t t = 0; t < GEAR__BLOCK; t++) {
                 size_t row = gear__ref_row(round, head, job->row + block * GEAR__BLOCK + t);
-                keep(&g, round, row + c, side->weighted ? round->r[row] : 1);
+                keep(&g, round, row + c, side->weighted ? gear__ref_weights(round)[row] : 1);
             }
             fits[c] = fit(&g, side->segments[i].bits);
             most = fmaxf(most, fits[c].s);

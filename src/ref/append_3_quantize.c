@@ -48,7 +48,7 @@ static void quantize_block(gear__ref_round *round, const gear__ref_job *job, uin
             if (side->axis != GEAR__AXIS_NONE && mask == GEAR__MASK_NORMAL) {
                 r = gear__float_from_half(x) - gear__ref_dequantize(shape, side, job->cls, place, t, c);
             }
-            round->r[row + c] = r;
+            round->r[row + c] = gear__half_saturate(r);
         }
     }
 }

@@ -57,29 +57,29 @@ static void orthonormalise(double *columns, uint32_t n, uint32_t rank, uint32_t 
 }
 
 /* a = R b and b = R^T a for one head; r: the head's rows of the segment. */
-static void multiply(const float *r, uint32_t tokens, uint32_t d, const double *b, double *a)
+static void multiply(const uint16_t *r, uint32_t tokens, uint32_t d, const double *b, double *a)
 {
     for (uint32_t t = 0; t < tokens; t++) {
         a[t] = 0;
         for (uint32_t c = 0; c < d; c++) {
-            a[t] += (double)r[(size_t)t * d + c] * b[c];
+            a[t] += (double)gear__float_from_half(r[(size_t)t * d + c]) * b[c];
         }
     }
 }
 
-static void multiply_transposed(const float *r, uint32_t tokens, uint32_t d, const double *a, double *b)
+static void multiply_transposed(const uint16_t *r, uint32_t tokens, uint32_t d, const double *a, double *b)
 {
     memset(b, 0, d * sizeof *b);
     for (uint32_t t = 0; t < tokens; t++) {
         for (uint32_t c = 0; c < d; c++) {
-            b[c] += (double)r[(size_t)t * d + c] * a[t];
+            b[c] += (double)gear__float_from_half(r[(size_t)t * d + c]) * a[t];
         }
     }
 }
 
 static void fit(const gear__ref_round *round, const gear__ref_job *job, uint32_t head, uint32_t rank, double *a, double *b)
 {
-    const float *r = round->r + gear__ref_row(round, head, job->row);
+    const uint16_t *r = round->r + gear__ref_row(round, head, job->row);
     uint32_t d = round->shape->head_dim, tokens = job->tokens, limit = tokens < d ? tokens : d;
     for (uint32_t j = 0; j < rank; j++) {
         for (uint32_t c = 0; c < d; c++) {

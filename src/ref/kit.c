@@ -23,6 +23,11 @@ const gear__side *gear__ref_side(const gear__ref_round *round)
     return &round->shape->side[round->is_v];
 }
 
+float *gear__ref_weights(const gear__ref_round *round)
+{
+    return (float *)(void *)round->r;
+}
+
 size_t gear__ref_row(const gear__ref_round *round, uint32_t head, uint32_t row)
 {
     return ((size_t)head * round->num_rows + row) * round->shape->head_dim;

@@ -35,6 +35,8 @@ typedef struct gear__ref_pair {
 
 gear__ref_job gear__ref_job_at(const gear__ref_round *round, uint32_t job);
 const gear__side *gear__ref_side(const gear__ref_round *round);
+/* Where norms leave the weights of tokens until the residual takes their place: floats of the shape of x, one a row. */
+float *gear__ref_weights(const gear__ref_round *round);
 /* Index into x, mask and r of channel 0. */
 size_t gear__ref_row(const gear__ref_round *round, uint32_t head, uint32_t row);
 /* Tokens of the job's block. */

@@ -33,7 +33,7 @@ typedef struct gear__ref_round {
     uint8_t *pool;
     uint16_t *x;          /* staging [head][row][head_dim], halves */
     uint8_t *mask;        /* GEAR__MASK_*, same shape */
-    float *r;             /* residual, same shape */
+    uint16_t *r;          /* residual, halves, same shape; before it gear__ref_weights (kit.h) */
     const float *weights; /* of the channel order, [sequence of the batch][head][head_dim]; NULL: none */
 } gear__ref_round;
 

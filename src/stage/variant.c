@@ -78,7 +78,8 @@ static const struct {
     [GEAR__KERNEL_LOWRANK_ITERATE] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_iterate", STAGED | PER_SIDE, ITEMS_MOST,
                                       "append_4_lowrank_cpu", "gear_k_append_4_lowrank_iterate_cpu"},
     [GEAR__KERNEL_LOWRANK_PROJECT] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_project", STAGED | PER_SIDE, ITEMS_TILE,
-                                      "append_4_lowrank_cpu", "gear_k_append_4_lowrank_project_cpu"},
+                                      "append_4_lowrank_cpu", "gear_k_append_4_lowrank_project_cpu",
+                                      "append_4_lowrank_long_nvidia", "gear_k_append_4_lowrank_project_nvidia"},
     [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_store", STAGED | PER_SIDE, ITEMS_TILE,
                                     "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", SIDED, ITEMS_64, "append_5_store_cpu",
@@ -384,6 +385,17 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     return 1;
 }
 
+/* Whether no kernel before this one is in the same file. Kernels of a file have the same options. */
+static int is_first_of_file(int id, const gear__append_tile *append)
+{
+    for (int i = 0; i < id; i++) {
+        if (!is_left_out((gear__kernel_id)i, append) && !strcmp(stem_of(i, append), stem_of(id, append))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /* The files that one program is built from. PoCL takes 0.25 s for its own headers and library in every program but compiles a
  * kernel no further before its first launch: there all files of the same options make one program, which every codec with those
  * options shares. Other compilers translate every kernel when a program is built: there each file is a program. */
@@ -396,15 +408,10 @@ static void program_stems(gear__kernel_id id, const char *stem, const gear__appe
         (void)snprintf(stems, STEMS_BYTES, "%s", stem);
         return;
     }
-    const char *last = "";
     for (int i = 0; i < GEAR__NUM_KERNELS; i++) {
-        int joined = is_pocl && (kernels[i].uses & OPTIONS) == options;
         const char *file = stem_of(i, append);
-        if (is_left_out((gear__kernel_id)i, append) || !strcmp(file, last)) {
-            continue;
-        }
-        last = file;
-        if (joined || !strcmp(file, stem)) {
+        const int joined = is_pocl && (kernels[i].uses & OPTIONS) == options;
+        if (!is_left_out((gear__kernel_id)i, append) && (joined || !strcmp(file, stem)) && is_first_of_file(i, append)) {
             length += (size_t)snprintf(stems + length, STEMS_BYTES - length, "%s%s", length ? "+" : "", file);
         }
     }

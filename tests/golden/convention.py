@@ -260,6 +260,7 @@ def compress(codec, values, exact=0, first=0, weights=None, order=None, v=None):
     result = quantise(codec, x, marked, token_weights)
     dense = result["dense"]
     r = np.where(marked | is_exact, f32(0), (x.astype(f32) - dense).astype(f32))
+    r = np.clip(r, -LARGEST, LARGEST).astype(f16)  # rule 7: kept in halves
     low = np.stack([low_rank(codec, head) for head in r]) if codec.rank else np.zeros(x.shape)
     rest = ((x.astype(f32) - dense).astype(f32).astype(f64) - low).astype(f32)
     sparse = store_deltas(codec, rest, marked)

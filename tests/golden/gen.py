@@ -270,7 +270,8 @@ def delta_cases():
 
 def residuals(result):
     """Of every head: the norm of the residual, and of what L leaves of it."""
-    return np.array([[np.linalg.norm(r), np.linalg.norm(r - low)] for r, low in zip(result["r"], result["low"])])
+    return np.array([[np.linalg.norm(r), np.linalg.norm(r - low)]
+                     for r, low in zip(result["r"].astype(np.float64), result["low"])])
 
 
 def case_sections(codec, values, exact, first, weights):

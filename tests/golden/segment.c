@@ -81,7 +81,7 @@ void segment_open(segment *s, const gear_codec *codec, uint32_t is_v, uint32_t h
         .pool = garbage(s->pool_bytes),
         .x = garbage(staging * sizeof(uint16_t)),
         .mask = garbage(staging),
-        .r = garbage(staging * sizeof(float)),
+        .r = garbage(staging * sizeof(float)), /* weights first */
     };
     s->source = (gear__ref_source){
         .seqs = s->seq,

@@ -178,7 +178,7 @@ static void check_lowrank(const segment *s, const gear__side *side, const golden
         double all = 0, left = 0;
         for (uint32_t t = 0; t < s->tokens; t++) {
             for (uint32_t c = 0; c < s->shape.head_dim; c++) {
-                double r = s->round.r[gear__ref_row(&s->round, head, t) + c];
+                double r = (double)gear__float_from_half(s->round.r[gear__ref_row(&s->round, head, t) + c]);
                 double rest = r - gear__ref_lowrank(&s->shape, side, cls, place_of(s, head, t / 64), t % 64, c);
                 all += r * r;
                 left += rest * rest;

@@ -56,7 +56,7 @@ static double lowrank_ratio(uint32_t rank, uint32_t iterations, uint32_t seed)
     gear_codec codec = {.bits = 2, .rank_prompt = rank, .rank_decode = rank, .power_iterations = iterations};
     segment s;
     segment_open(&s, &codec, 1, 1, d, tokens, 0, 0, GEAR__PROMPT, values, GEAR_F32);
-    memset(s.round.r, 0, (size_t)s.blocks * 64 * d * sizeof(float));
+    memset(s.round.r, 0, (size_t)s.blocks * 64 * d * sizeof *s.round.r);
     decaying_fill(s.round.r, tokens, d, terms, seed);
     cr_assert(gear__ref_append_4_lowrank(&s.round));
     gear__ref_job job = gear__ref_job_at(&s.round, 0);
@@ -65,7 +65,7 @@ static double lowrank_ratio(uint32_t rank, uint32_t iterations, uint32_t seed)
         gear__ref_place place = gear__ref_place_at(&s.round, &job, t / 64, 0);
         for (uint32_t c = 0; c < d; c++) {
             float low = gear__ref_lowrank(&s.shape, &s.shape.side[1], GEAR__PROMPT, place, t % 64, c);
-            double rest = (double)s.round.r[(size_t)t * d + c] - (double)low;
+            double rest = (double)gear__float_from_half(s.round.r[(size_t)t * d + c]) - (double)low;
             left += rest * rest;
         }
     }

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/half.h"
+
 /* Uniform in [-1, 1). */
 static double noise(uint32_t *state)
 {
@@ -37,7 +39,7 @@ static void make_direction(double *x, uint32_t n, uint32_t j, uint32_t *state)
     }
 }
 
-void decaying_fill(float *r, uint32_t tokens, uint32_t d, uint32_t terms, uint32_t seed)
+void decaying_fill(uint16_t *r, uint32_t tokens, uint32_t d, uint32_t terms, uint32_t seed)
 {
     double *u = malloc((size_t)terms * tokens * sizeof *u), *v = malloc((size_t)terms * d * sizeof *v);
     cr_assert(u && v);
@@ -54,7 +56,7 @@ void decaying_fill(float *r, uint32_t tokens, uint32_t d, uint32_t terms, uint32
             for (uint32_t j = 0; j < terms; j++) {
                 sum += u[(size_t)j * tokens + t] * v[(size_t)j * d + c];
             }
-            r[(size_t)t * d + c] = (float)sum;
+            r[(size_t)t * d + c] = gear__half_from_float((float)sum);
         }
     }
     free(u);

@@ -306,7 +306,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
     }
     stage_buffer_make(w->bench, &w->x, values * 2);
     stage_buffer_make(w->bench, &w->mask, values);
-    stage_buffer_make(w->bench, &w->r, values * 4);
+    stage_buffer_make(w->bench, &w->r, values * 4); /* append_1_transform keeps floats there */
     stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows));
     stage_buffer_make(w->bench, &w->sums, values / 64 * 8);
     w->round = (gear__round){.layer = &w->layer,
@@ -332,7 +332,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
                                .pool = w->pool.host,
                                .x = (uint16_t *)(void *)w->x.host,
                                .mask = w->mask.host,
-                               .r = (float *)(void *)w->r.host};
+                               .r = (uint16_t *)(void *)w->r.host};
     for (uint32_t j = 0; j < w->jobs_count; j++) {
         const uint32_t *job = jobs + j * GEAR__JOB_WORDS;
         w->round.longest = job[GEAR__JOB_BLOCKS] > w->round.longest ? job[GEAR__JOB_BLOCKS] : w->round.longest;

@@ -155,7 +155,7 @@ static void check_fit(const stage_world *w, const uint8_t *scratch, uint32_t j)
         for (uint32_t t = 0; t < job.tokens; t++) {
             for (uint32_t c = 0; c < d; c++) {
                 double by = distance_at(&fit, &f, &job, head, t, c),
-                       r = (double)w->ref.r[gear__ref_row(&w->ref, head, job.row + t) + c];
+                       r = (double)gear__float_from_half(w->ref.r[gear__ref_row(&w->ref, head, job.row + t) + c]);
                 off += by * by;
                 all += r * r;
             }
@@ -217,13 +217,13 @@ static void fill_residual(stage_world *w, const gear__ref_job *job, uint32_t hea
     static const float strength[3] = {9.0f, 1.0f, 0.01f};
     const uint32_t d = w->shape.head_dim;
     for (uint32_t t = 0; t < job->blocks * GEAR__BLOCK; t++) {
-        float *row = w->ref.r + gear__ref_row(&w->ref, head, job->row + t);
+        uint16_t *row = w->ref.r + gear__ref_row(&w->ref, head, job->row + t);
         for (uint32_t c = 0; c < d; c++) {
-            row[c] = 0.003f * stage_normal(stage_hash(t, c, head));
+            float value = 0.003f * stage_normal(stage_hash(t, c, head));
             for (uint32_t k = 0; k < 3; k++) {
-                row[c] += strength[k] * stage_normal(stage_hash(t, k, 77)) * stage_normal(stage_hash(c, k, 78 + head));
+                value += strength[k] * stage_normal(stage_hash(t, k, 77)) * stage_normal(stage_hash(c, k, 78 + head));
             }
-            row[c] = t < job->tokens ? row[c] : 0;
+            row[c] = t < job->tokens ? gear__half_saturate(value) : 0;
         }
     }
 }
@@ -259,7 +259,7 @@ static void make_long_round(stage_world *w, residual_maker make)
         }
     }
     stage_buffer_make(w->bench, &w->pool, (size_t)granules * GEAR__GRANULE);
-    stage_buffer_make(w->bench, &w->r, values * 4);
+    stage_buffer_make(w->bench, &w->r, values * 2);
     stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows));
     w->layer.pool = w->pool.mem;
     w->layer.table = w->table.mem;
@@ -277,7 +277,7 @@ static void make_long_round(stage_world *w, residual_maker make)
                                .num_rows = rows,
                                .table = (uint32_t *)(void *)w->table.host,
                                .pool = w->pool.host,
-                               .r = (float *)(void *)w->r.host};
+                               .r = (uint16_t *)(void *)w->r.host};
     w->jobs_count = 3;
     for (uint32_t j = 0; j < 3; j++) {
         gear__ref_job job = gear__ref_job_at(&w->ref, j);
@@ -314,7 +314,7 @@ static void fill_decaying(stage_world *w, const gear__ref_job *job, uint32_t hea
 {
     const uint32_t d = w->shape.head_dim, padding = job->blocks * GEAR__BLOCK - job->tokens;
     const uint32_t seed = job->row + head + 7777 * w->shape.side[0].rank[GEAR__PROMPT];
-    float *r = w->ref.r + gear__ref_row(&w->ref, head, job->row);
+    uint16_t *r = w->ref.r + gear__ref_row(&w->ref, head, job->row);
     decaying_fill(r, job->tokens, d, TERMS, seed);
     memset(r + (size_t)job->tokens * d, 0, (size_t)padding * d * sizeof *r);
 }
@@ -326,10 +326,10 @@ static double share_of_optimum(const stage_world *w, const gear__ref_job *job, u
     double left = 0;
     for (uint32_t t = 0; t < job->tokens; t++) {
         const gear__ref_place place = gear__ref_place_at(&w->ref, job, t / GEAR__BLOCK, head);
-        const float *row = w->ref.r + gear__ref_row(&w->ref, head, job->row + t);
+        const uint16_t *row = w->ref.r + gear__ref_row(&w->ref, head, job->row + t);
         for (uint32_t c = 0; c < w->shape.head_dim; c++) {
-            const double rest =
-                (double)row[c] - (double)gear__ref_lowrank(&w->shape, side, job->cls, place, t % GEAR__BLOCK, c);
+            const double rest = (double)gear__float_from_half(row[c]) -
+                                (double)gear__ref_lowrank(&w->shape, side, job->cls, place, t % GEAR__BLOCK, c);
             left += rest * rest;
         }
     }

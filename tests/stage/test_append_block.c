@@ -15,7 +15,7 @@ static int leaves_residual(const stage_world *world, uint32_t is_v, uint32_t cls
 /* The residual of rows whose class has a low-rank part is the reference's; what else is in the scratch does not matter. */
 static void compare_residual(stage_world *world, uint32_t is_v)
 {
-    float *want = (float *)(void *)world->r.host, *got = (float *)(void *)stage_get(world->bench, &world->r);
+    uint16_t *want = (uint16_t *)(void *)world->r.host, *got = (uint16_t *)(void *)stage_get(world->bench, &world->r);
     const uint32_t rows = world->round.num_rows, d = world->shape.head_dim;
     for (uint32_t row = 0; row < rows; row++) {
         const uint32_t *job = world->ref.jobs + world->ref.row_jobs[row / 64] * GEAR__JOB_WORDS;
