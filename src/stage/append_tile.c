@@ -24,8 +24,8 @@ static uint32_t scales_of(const gear__side *side, uint32_t head_dim)
     }
 }
 
-/* Local memory of a work-group: the tile; floats of the rotation, and later ranges, scales at hand and what else a fit needs.
- */
+/* Local memory of a work-group, or a little more: the tile; floats of the rotation, which larger work-groups lay over the tile
+ * in part; later in their place ranges, scales at hand and what else a fit needs. */
 static uint32_t local_bytes(const gear__shape *shape)
 {
     uint32_t d = shape->head_dim, turn_rows = d >= 256 ? 8 : 16;

@@ -49,6 +49,19 @@ static float spike(const void *user, uint32_t seq, uint32_t head, uint32_t token
     return token % 50 == 7 && channel == 5 ? 30000.0f : 1e-3f * e2e_noise(*(const uint32_t *)user, seq, head, token, channel);
 }
 
+/* Blocks of which all outliers come, among some that have none. */
+static float loud_ends(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
+{
+    float x = e2e_noise(*(const uint32_t *)user, seq, head, token, channel);
+    return token / 64 % 3 ? 0.1f * x : copysignf(3.0f, x) + x;
+}
+
+static float loud_second(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
+{
+    float x = e2e_noise(*(const uint32_t *)user, seq, head, token, channel);
+    return token / 64 != 1 + head ? 0.1f * x : copysignf(3.0f, x) + x;
+}
+
 /* What a broken model produces: NaN, infinities, and values beyond half precision. */
 static float broken(const void *user, uint32_t seq, uint32_t head, uint32_t token, uint32_t channel)
 {
@@ -187,6 +200,37 @@ Test(extremes, long_context)
         c.row = 200 + i;
         c.unbounded = 1;
         case_run(&rig, &c);
+    }
+    e2e_close(&rig);
+}
+
+/* Outliers are chosen over a segment, so that a block may have none, between others and as the last one. */
+Test(extremes, blocks_without_outliers)
+{
+    static const e2e_maker makers[] = {loud_ends, loud_second};
+    static const uint32_t head_dims[] = {64, 128};
+    uint32_t count = 0;
+    e2e_rig rig;
+    e2e_open(&rig);
+    for (uint32_t i = 0; i < sizeof makers / sizeof *makers; i++) {
+        for (uint32_t d = 0; d < sizeof head_dims / sizeof *head_dims; d++) {
+            for (uint32_t delta = 0; delta < 2; delta++) {
+                e2e_case c = plain;
+                c.head_dim = head_dims[d];
+                c.outliers = 1;
+                c.delta_bits = delta ? 8 : 16;
+                c.length = 260;
+                c.segment = 256;
+                c.row = 300 + count;
+                c.key = c.value = makers[i];
+                c.unbounded = 1;
+                count++;
+                if (e2e_tiny() && count > 1) {
+                    continue;
+                }
+                case_run(&rig, &c);
+            }
+        }
     }
     e2e_close(&rig);
 }
