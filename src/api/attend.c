@@ -40,7 +40,7 @@ static gear_status check_desc(const gear_attend_desc *desc, gear_error *error)
 /* The most of a sequence. */
 typedef struct extent {
     uint32_t queries, tiles;
-    uint32_t weight; /* of its tiles, as gear__first_tile counts them */
+    uint32_t weight; /* of its tiles, as gear__split_share counts them */
 } extent;
 
 /* Checks lengths and writes the batch list. */
@@ -144,7 +144,8 @@ static void divide(const gear_cache *cache, const gear__variant *variant, const 
     if (count == 1) {
         call->share = (most->weight + call->splits - 1) / call->splits;
     } else if (gear__attend_merges(tile.kernel)) {
-        const gear__attend_load load = {units * tile.groups_per_unit / head_tiles, tile.tiles, call->splits};
+        const gear__attend_load load = {units * tile.groups_per_unit / head_tiles, tile.tiles, call->splits,
+                                        cache->desc.recent};
         call->share =
             gear__attend_cut(cache->words, count, &load, cache->words + (size_t)count * GEAR__SEQ_WORDS, &call->num_pieces);
     }

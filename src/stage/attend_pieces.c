@@ -8,9 +8,11 @@
 /* What a piece takes besides its tiles, in weights (H100: 5 us, in which a work-group of 4 warps does 7 blocks). */
 #define OVERHEAD 6u
 
-static uint32_t weight_of(const uint32_t *words)
+static uint32_t weight_of(const uint32_t *words, uint32_t recent)
 {
-    return words[GEAR__SEQ_BLOCKS] + GEAR__DENSE_WEIGHT * ((words[GEAR__SEQ_TAIL] + 63) / 64);
+    const uint32_t window = words[GEAR__SEQ_LENGTH] - words[GEAR__SEQ_FIRST], above = window > recent ? window - recent : 0;
+    const uint32_t dense = (window - above % 64 + 63) / 64 + (words[GEAR__SEQ_TAIL] + 63) / 64;
+    return words[GEAR__SEQ_BLOCKS] + GEAR__DENSE_WEIGHT * dense;
 }
 
 static uint64_t quotient_up(uint64_t a, uint64_t b)
@@ -18,10 +20,9 @@ static uint64_t quotient_up(uint64_t a, uint64_t b)
     return (a + b - 1) / b;
 }
 
-/* Pieces of a sequence. */
-static uint32_t splits_of(const uint32_t *words, uint32_t share)
+/* Pieces of a sequence of this weight. */
+static uint32_t splits_of(uint32_t weight, uint32_t share)
 {
-    uint32_t weight = weight_of(words);
     return weight ? (uint32_t)quotient_up(weight, share) : 1;
 }
 
@@ -30,7 +31,7 @@ static uint32_t choose_share(const uint32_t *words, uint32_t count, const gear__
 {
     uint64_t total = 0, most = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t weight = weight_of(words + i * GEAR__SEQ_WORDS);
+        uint32_t weight = weight_of(words + i * GEAR__SEQ_WORDS, load->recent);
         total += weight;
         most = weight > most ? weight : most;
     }
@@ -58,8 +59,8 @@ uint32_t gear__attend_cut(const uint32_t *words, uint32_t count, const gear__att
     for (int pass = 0; pass < 2; pass++) {
         before = 0;
         for (uint32_t i = 0; i < count; i++) {
-            const uint32_t *w = words + i * GEAR__SEQ_WORDS;
-            uint32_t splits = splits_of(w, share), rest = weight_of(w) - (splits - 1) * share;
+            const uint32_t weight = weight_of(words + i * GEAR__SEQ_WORDS, load->recent);
+            uint32_t splits = splits_of(weight, share), rest = weight - (splits - 1) * share;
             uint32_t size = (uint32_t)((uint64_t)(share - rest) * SIZES / share);
             size = size < SIZES ? size : SIZES - 1;
             for (uint32_t split = 0; split < splits; split++) {

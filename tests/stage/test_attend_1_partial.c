@@ -2,7 +2,7 @@
  * or by attend_2_merge), against attention in double precision on the reconstructed cache, for every attend kernel that the
  * device and the layer allow, each within its bound (attend_choice.h) of the largest output. Where no token is exact a split is
  * a range of positions, and each partial result is compared by itself. Ragged batches, also cut into pieces, tails, soft-cap,
- * splits that get nothing, lists some tokens old. */
+ * splits that get nothing, lists some tokens old, both sizes of work-groups. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -74,7 +74,7 @@ static gear__tensor make_tensor(attention *t, stage_buffer *buffer, uint32_t hea
 static void cut(attention *t)
 {
     uint32_t *words = (uint32_t *)(void *)t->list.host, *pieces = words + STAGE_SEQS * GEAR__SEQ_WORDS, before = 0;
-    const gear__attend_load load = {3 * STAGE_SEQS, 1, 1};
+    const gear__attend_load load = {3 * STAGE_SEQS, 1, 1, t->world->c->recent};
     t->call.share = gear__attend_cut(words, STAGE_SEQS, &load, pieces, &t->call.num_pieces);
     cr_assert_leq(t->call.num_pieces, MOST_PIECES);
     for (uint32_t i = 0; t->call.share && i < STAGE_SEQS; i++) {
@@ -102,7 +102,6 @@ static void make_list(attention *t)
     for (uint32_t i = 0; i < STAGE_SEQS; i++) {
         uint32_t words[GEAR__SEQ_WORDS];
         stage_seq_words(&t->world->seqs[i], words);
-        words[GEAR__SEQ_LENGTH] -= t->how->advance;
         words[GEAR__SEQ_COUNT] = t->queries[i];
         words[GEAR__SEQ_ROW] = row;
         words[GEAR__SEQ_TAIL] = t->tails[i];
@@ -118,6 +117,9 @@ static void make_list(attention *t)
     if (t->how->cut && gear__attend_merges(t->world->layer.variant->tile.kernel)) {
         cut(t);
     }
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        ((uint32_t *)(void *)t->list.host)[i * GEAR__SEQ_WORDS + GEAR__SEQ_LENGTH] -= t->how->advance;
+    }
     stage_put(t->world->bench, &t->list);
 }
 
@@ -132,7 +134,7 @@ static float *reconstructed(const stage_world *w, const stage_seq *seq, uint32_t
     return out;
 }
 
-static void attention_open(attention *t, stage_world *w, const variation *how)
+static void attention_open(attention *t, stage_world *w, const variation *how, uint32_t work_items)
 {
     static const gear_type types[] = {GEAR_F32, GEAR_F16, GEAR_BF16};
     uint32_t heads = w->shape.query_heads, kv = w->c->kv_heads, d = w->c->head_dim;
@@ -149,15 +151,14 @@ static void attention_open(attention *t, stage_world *w, const variation *how)
         t->queries[i] = t->queries[i] < total ? t->queries[i] : total;
         t->most = t->queries[i] > t->most ? t->queries[i] : t->most;
     }
-    t->call =
-        (gear__attend_call){.layer = &w->layer,
-                            .num_seqs = STAGE_SEQS,
-                            .max_queries = t->most,
-                            .advance = how->advance,
-                            .splits = how->splits,
-                            .work_items = how->cut ? w->layer.variant->tile.least_items : w->layer.variant->tile.work_items,
-                            .soft_cap = how->soft_cap,
-                            .has_lse = 1};
+    t->call = (gear__attend_call){.layer = &w->layer,
+                                  .num_seqs = STAGE_SEQS,
+                                  .max_queries = t->most,
+                                  .advance = how->advance,
+                                  .splits = how->splits,
+                                  .work_items = work_items,
+                                  .soft_cap = how->soft_cap,
+                                  .has_lse = 1};
     make_list(t);
     t->call.seqs = t->list.mem;
     t->call.words = (const uint32_t *)(const void *)t->list.host;
@@ -330,10 +331,12 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
     free(memory);
 }
 
-static void attend(stage_world *w, const variation *how)
+/* Returns whether the batch was cut. */
+static int attend(stage_world *w, const variation *how, uint32_t work_items)
 {
     attention t;
-    attention_open(&t, w, how);
+    attention_open(&t, w, how, work_items);
+    const int is_cut = t.call.num_pieces != 0;
     STAGE_LAUNCH(w->bench, gear__attend_1_partial(&stream, &t.call, &error));
     if (!gear__attend_merges(w->layer.variant->tile.kernel)) {
         STAGE_LAUNCH(w->bench, gear__attend_2_merge(&stream, &t.call, &error));
@@ -351,45 +354,111 @@ static void attend(stage_world *w, const variation *how)
     free(out);
     free(lse);
     attention_close(&t);
+    return is_cut;
+}
+
+static const variation variations[] = {{1, 0, 0, 0, 0, 0, 0},
+                                       {3, 2, 0.2f, 8.0f, 1, 1, 0},
+                                       {40, 0, 0.05f, 0, 1, 0, 0},
+                                       {2, 5, 0, 0, 0, 1, 0},
+                                       {1, 3, 0, 0, 1, 0, 1}};
+
+/* Layers by attend kernel: all, those of a kernel that takes pieces whose batch was to be cut and whose was, those with small
+ * work-groups. */
+typedef struct census {
+    uint32_t ran[8], to_cut, cut, small;
+} census;
+
+static void run_kernel(stage_world *world, gear_attend_kernel kernel, int both_sizes, census *seen)
+{
+    const stage_case *c = world->c;
+    gear__variant variant;
+    int to_cut = 0, is_cut = 0;
+    stage_variant_open(world->bench, &variant, &world->shape, world->table_row, c->group * c->max_queries,
+                       1u << GEAR__KERNEL_PARTIAL | 1u << GEAR__KERNEL_PARTIAL_SMALL | 1u << GEAR__KERNEL_MERGE, kernel);
+    const uint32_t sizes[2] = {variant.tile.work_items, variant.tile.least_items};
+    const int has_small = sizes[1] < sizes[0];
+    cr_assert_eq(variant.kernel[GEAR__KERNEL_PARTIAL_SMALL][0] != NULL, has_small);
+    world->layer.variant = &variant;
+    for (size_t v = 0; v < (stage_tiny() ? 2 : sizeof variations / sizeof *variations); v++) {
+        for (int size = 0; size < 2; size++) {
+            if (both_sizes ? has_small || !size : size == variations[v].cut) {
+                is_cut |= attend(world, &variations[v], sizes[size]);
+                to_cut |= variations[v].cut && gear__attend_merges(kernel);
+            }
+        }
+    }
+    stage_world_same(world, gear__attend_name(kernel));
+    gear__variant_close(&variant);
+    seen->ran[kernel]++;
+    seen->to_cut += to_cut ? 1 : 0;
+    seen->cut += is_cut ? 1 : 0;
+    seen->small += both_sizes && has_small ? 1 : 0;
+}
+
+/* Every kernel from `first` on. */
+static void run_case(stage_bench *bench, const stage_case *c, gear_attend_kernel first, int both_sizes, census *seen)
+{
+    stage_world world;
+    stage_world_open(&world, bench, c, STAGE_SMOOTH, 0);
+    stage_world_run(&world, STAGE_NONE, NULL);
+    stage_world_put(&world);
+    for (gear_attend_kernel kernel = first; gear__attend_name(kernel); kernel++) {
+        if (!gear__attend_why_not(kernel, &bench->device.caps, &world.shape)) {
+            run_kernel(&world, kernel, both_sizes, seen);
+        }
+    }
+    world.layer.variant = &world.variant;
+    stage_world_close(&world);
+}
+
+/* Low rank at head_dim 128 without outliers: of the nvidia kernel these have the largest work-groups, and small ones where a
+ * multiprocessor has room. */
+static const gear_codec low_rank = {.struct_size = sizeof(gear_codec),
+                                    .backbone = GEAR_BACKBONE_KIVI,
+                                    .bits = 2,
+                                    .group = 64,
+                                    .rank_prompt = 4,
+                                    .rank_decode = 2,
+                                    .power_iterations = 3,
+                                    .factor_bits = 16};
+
+static void run_nvidia(stage_bench *bench, census *seen)
+{
+    for (uint32_t max_queries = 1; max_queries <= 2; max_queries++) { /* paired rows and rows of their own */
+        const stage_case c = {.name = max_queries == 1 ? "low rank d128, 4 rows" : "low rank d128, 8 rows",
+                              .head_dim = 128,
+                              .kv_heads = 2,
+                              .group = 4,
+                              .max_queries = max_queries,
+                              .window = 64,
+                              .type = GEAR_F16,
+                              .k = low_rank,
+                              .v = low_rank};
+        run_case(bench, &c, GEAR_ATTEND_NVIDIA, 1, seen);
+    }
+    /* Multiprocessors of compute capability 8.0 and 9.0 have room for four work-groups of 2 warps. */
+    const uint32_t sm = bench->device.caps.nv_sm;
+    cr_assert(seen->small || (sm != 80 && sm != 90), "no small work-groups");
 }
 
 Test(attend_1_partial, equals_the_reference)
 {
-    static const variation variations[] = {{1, 0, 0, 0, 0, 0, 0},
-                                           {3, 2, 0.2f, 8.0f, 1, 1, 0},
-                                           {40, 0, 0.05f, 0, 1, 0, 0},
-                                           {2, 5, 0, 0, 0, 1, 0},
-                                           {1, 3, 0, 0, 1, 0, 1}};
     stage_bench bench;
-    uint32_t count, ran[8] = {0};
+    uint32_t count;
+    census seen = {0};
     const stage_case *cases = stage_cases(&count);
     stage_open(&bench);
     for (uint32_t i = 0; i < count; i++) {
-        stage_world world;
-        stage_world_open(&world, &bench, &cases[i], STAGE_SMOOTH, 0);
-        stage_world_run(&world, STAGE_NONE, NULL);
-        stage_world_put(&world);
-        for (gear_attend_kernel kernel = GEAR_ATTEND_PORTABLE; gear__attend_name(kernel); kernel++) {
-            gear__variant variant;
-            if (gear__attend_why_not(kernel, &bench.device.caps, &world.shape)) {
-                continue;
-            }
-            stage_variant_open(&bench, &variant, &world.shape, world.table_row, cases[i].group * cases[i].max_queries,
-                               1u << GEAR__KERNEL_PARTIAL | 1u << GEAR__KERNEL_PARTIAL_SMALL | 1u << GEAR__KERNEL_MERGE,
-                               kernel);
-            world.layer.variant = &variant;
-            for (size_t v = 0; v < (stage_tiny() ? 2 : sizeof variations / sizeof *variations); v++) {
-                attend(&world, &variations[v]);
-            }
-            stage_world_same(&world, gear__attend_name(kernel));
-            gear__variant_close(&variant);
-            ran[kernel]++;
-        }
-        world.layer.variant = &world.variant;
-        stage_world_close(&world);
+        run_case(&bench, &cases[i], GEAR_ATTEND_PORTABLE, 0, &seen);
+    }
+    if (bench.device.caps.is_nvidia && bench.device.caps.nv_sm >= 80) { /* elsewhere they are like others */
+        run_nvidia(&bench, &seen);
     }
     for (gear_attend_kernel kernel = GEAR_ATTEND_PORTABLE; gear__attend_name(kernel); kernel++) {
-        printf("attend kernel %s: %u layers\n", gear__attend_name(kernel), ran[kernel]);
+        printf("attend kernel %s: %u layers\n", gear__attend_name(kernel), seen.ran[kernel]);
     }
+    printf("cut into pieces: %u of %u layers; both sizes of work-groups: %u\n", seen.cut, seen.to_cut, seen.small);
+    cr_assert(seen.cut || !seen.to_cut, "no batch was cut");
     stage_close(&bench, "attend_1_partial");
 }

@@ -9,6 +9,7 @@
 #define MOST_SEQS  200u
 #define MOST_SLOTS 200u
 
+static uint32_t recent; /* of the cache */
 static uint32_t words[MOST_SEQS * GEAR__SEQ_WORDS], pieces[(MOST_SEQS + MOST_SLOTS) * GEAR__PIECE_WORDS], num_pieces;
 
 static void fill(uint32_t count, uint32_t (*blocks)(uint32_t))
@@ -16,18 +17,29 @@ static void fill(uint32_t count, uint32_t (*blocks)(uint32_t))
     memset(words, 0, sizeof words);
     for (uint32_t i = 0; i < count; i++) {
         words[i * GEAR__SEQ_WORDS + GEAR__SEQ_BLOCKS] = blocks(i);
+        words[i * GEAR__SEQ_WORDS + GEAR__SEQ_FIRST] = words[i * GEAR__SEQ_WORDS + GEAR__SEQ_LENGTH] = 64 * blocks(i);
     }
 }
 
+/* Adds tokens that stay in the window. */
+static void lengthen(uint32_t count, uint32_t tokens)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        words[i * GEAR__SEQ_WORDS + GEAR__SEQ_LENGTH] += tokens;
+    }
+}
+
+/* What takes time, up to a tile that is not counted. */
 static uint32_t weight_of(uint32_t i)
 {
-    const uint32_t *w = words + i * GEAR__SEQ_WORDS;
-    return w[GEAR__SEQ_BLOCKS] + GEAR__DENSE_WEIGHT * ((w[GEAR__SEQ_TAIL] + 63) / 64);
+    const uint32_t *w = words + i * GEAR__SEQ_WORDS, window = w[GEAR__SEQ_LENGTH] - w[GEAR__SEQ_FIRST];
+    const uint32_t counted = window < recent ? window : recent + (window - recent) / 64 * 64;
+    return w[GEAR__SEQ_BLOCKS] + GEAR__DENSE_WEIGHT * ((counted + 63) / 64 + (w[GEAR__SEQ_TAIL] + 63) / 64);
 }
 
 static uint32_t cut(uint32_t count, uint32_t slots, uint32_t tiles, uint32_t splits)
 {
-    const gear__attend_load load = {slots, tiles, splits};
+    const gear__attend_load load = {slots, tiles, splits, recent};
     return gear__attend_cut(words, count, &load, pieces, &num_pieces);
 }
 
@@ -141,7 +153,8 @@ Test(attend_pieces, other_batches_are_not)
     cr_assert_eq(num_pieces, 0);
     fill(32, short_ones);
     cr_assert_eq(cut(32, 33, 4, 1), 0);
-    memset(words, 0, sizeof words); /* all in the window */
+    memset(words, 0, sizeof words); /* nothing but some tokens in the window */
+    lengthen(32, 63);
     cr_assert_eq(cut(32, 33, 4, 1), 0);
     fill(32, linear); /* fewer slots than heads */
     cr_assert_eq(cut(32, 0, 4, 1), 0);
@@ -150,15 +163,41 @@ Test(attend_pieces, other_batches_are_not)
 Test(attend_pieces, do_not_follow_the_length)
 {
     static uint32_t first[sizeof pieces / sizeof *pieces];
-    fill(32, linear);
-    const uint32_t share = cut(32, 33, 4, 1), count = num_pieces;
-    memcpy(first, pieces, sizeof first);
-    for (uint32_t i = 0; i < 32; i++) {
-        words[i * GEAR__SEQ_WORDS + GEAR__SEQ_LENGTH] += 40;
+    static const uint32_t recents[] = {0, 64, 100};
+    for (size_t r = 0; r < sizeof recents / sizeof *recents; r++) {
+        recent = recents[r];
+        fill(32, linear);
+        lengthen(32, recent);
+        const uint32_t share = cut(32, 33, 4, 1), count = num_pieces;
+        memcpy(first, pieces, sizeof first);
+        for (uint32_t step = 1; step < 64; step++) {
+            lengthen(32, 1);
+            cr_assert_eq(cut(32, 33, 4, 1), share);
+            cr_assert_eq(num_pieces, count);
+            cr_assert_arr_eq(first, pieces, count * GEAR__PIECE_WORDS * sizeof *pieces);
+        }
     }
-    cr_assert_eq(cut(32, 33, 4, 1), share);
-    cr_assert_eq(num_pieces, count);
-    cr_assert_arr_eq(first, pieces, count * GEAR__PIECE_WORDS * sizeof *pieces);
+}
+
+/* Some sequences have nearly all their tokens in the window, by `recent` or by a wide `window`. */
+Test(attend_pieces, windows_count_as_dense_tiles)
+{
+    static const uint32_t recents[] = {65536, 4096, 0};
+    for (size_t r = 0; r < sizeof recents / sizeof *recents; r++) {
+        recent = recents[r];
+        fill(8, short_ones);
+        for (uint32_t i = 0; i < 8; i += 3) {
+            words[i * GEAR__SEQ_WORDS + GEAR__SEQ_LENGTH] += 4096 + 1000 * i;
+        }
+        uint32_t total = 0;
+        for (uint32_t i = 0; i < 8; i++) {
+            total += weight_of(i);
+        }
+        const uint32_t share = cut(8, 33, 4, 4);
+        cr_assert(share);
+        cr_assert_lt(share, total / 20);
+        cr_assert_leq(run(8, 33, share), (share > total / 33 ? share : total / 33) * 4 / 3);
+    }
 }
 
 Test(attend_pieces, tails_count_as_dense_tiles)
