@@ -98,7 +98,7 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
         return "outliers at head_dim 256 take too many registers";
     }
     /* Of the 8 lines of the operand that is multiplied with the queries the zeros take one, on the mixed backbone three. */
-    if (k_rank > 6 && k->axis != GEAR__AXIS_NONE && k->axis != GEAR__AXIS_MIXED_CHANNEL) {
+    if (k_rank > 6 && k->axis != GEAR__AXIS_MIXED_CHANNEL) {
         return "rank of K above 6";
     }
     if (k_rank > 5 && k->axis == GEAR__AXIS_MIXED_CHANNEL) {
