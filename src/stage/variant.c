@@ -342,13 +342,12 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (id == GEAR__KERNEL_BLOCK && append->is_nvidia) {
         gear__options_registers(options, BLOCK_REGISTERS);
     }
-    if (is_fused_form((int)id, append) && id != GEAR__KERNEL_STORE && append->has_tensor_cores) {
+    const int is_marks = is_fused_form((int)id, append) && id != GEAR__KERNEL_STORE;
+    if (is_marks && append->has_tensor_cores) {
         gear__options_registers(options, MARKS_REGISTERS);
     }
-    if ((is_fused_form((int)id, append) && id != GEAR__KERNEL_STORE) || id == GEAR__KERNEL_BLOCK || id == GEAR__KERNEL_DECODE) {
-        if (append->has_tensor_cores) {
-            gear__options_int(options, "HALF_PAIRS", 1);
-        }
+    if ((is_marks || id == GEAR__KERNEL_BLOCK || id == GEAR__KERNEL_DECODE) && append->has_tensor_cores) {
+        gear__options_int(options, "HALF_PAIRS", 1);
     }
     if (uses & OPT_DIM) {
         gear__options_int(options, "HEAD_DIM", (long)shape->head_dim);
