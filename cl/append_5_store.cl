@@ -149,28 +149,47 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_5
     gear_store_lists(&lists);
 }
 
-/* Two neighbouring tokens of a step. marks: of step 0; stride: words from a step to the next. */
-GEAR__INLINE uint gear_pair_of_marks(__global const uint *marks, uint stride, uint channel, uint token)
+#define MARK_WORDS (HEAD_DIM * 2) /* of a block: two tokens of a step each */
+#define MARK_TURNS ((MARK_WORDS + ITEMS - 1) / ITEMS)
+
+/* The marks of a work-item; stride: words from a step to the next. */
+GEAR__INLINE void gear_fetch_marks(__global const uint *marks, uint stride, uint words[MARK_TURNS], uint lid)
 {
-    return marks[channel / 16u * stride + token / 2u];
+#pragma unroll
+    for (uint n = 0; n < MARK_TURNS; n++) {
+        const uint i = min(lid + n * ITEMS, (uint)(MARK_WORDS - 1));
+        words[n] = marks[i / 32u * stride + i % 32u];
+    }
 }
 
-/* Words of bits of the block's lists. */
-GEAR__INLINE void gear_bits_of_marks(__global const uint *marks, uint stride, __local uint *bits, uint lid)
+#if IS_V
+/* Bits of 16 tokens and those of the 16 tokens in between as bits of 32 tokens. */
+GEAR__INLINE uint gear_interleave(uint halves)
+{
+    uint x = halves, swap = (x ^ (x >> 8)) & 0x0000ff00u;
+    x ^= swap ^ (swap << 8), swap = (x ^ (x >> 4)) & 0x00f000f0u;
+    x ^= swap ^ (swap << 4), swap = (x ^ (x >> 2)) & 0x0c0c0c0cu;
+    x ^= swap ^ (swap << 2), swap = (x ^ (x >> 1)) & 0x22222222u;
+    return x ^ swap ^ (swap << 1);
+}
+#endif
+
+/* Words of bits of the block's lists, from its marks. */
+GEAR__INLINE void gear_bits_of_marks(__local const uint *marks, __local uint *bits, uint lid)
 {
     for (uint i = lid; i < WORDS; i += ITEMS) {
         const uint list = i / LIST_WORDS, first = i % LIST_WORDS * 32u;
         uint word = 0u;
 #if IS_V
 #  pragma unroll
-        for (uint t = 0; t < 32u; t += 2u) { /* a list is a channel */
-            const uint pair = gear_pair_of_marks(marks, stride, list, first + t) >> list % 16u;
-            word |= ((pair & 1u) | (pair >> 16 & 1u) << 1) << t;
+        for (uint t = 0; t < 16u; t++) { /* a list is a channel; its bits of two tokens go to t and t + 16 */
+            word |= rotate(marks[list / 16u * 32u + first / 2u + t], t - list % 16u) & 0x00010001u << t;
         }
+        word = gear_interleave(word);
 #else
         const uint token = list / LISTS_PER_TOKEN, channel = list % LISTS_PER_TOKEN * LIST_PLACES + first;
         for (uint c = 0; c < min(LIST_PLACES - first, 32u); c += 16u) {
-            word |= (gear_pair_of_marks(marks, stride, channel + c, token) >> 16u * (token & 1u) & 0xffffu) << c;
+            word |= (marks[(channel + c) / 16u * 32u + token / 2u] >> 16u * (token & 1u) & 0xffffu) << c;
         }
 #endif
         bits[i] = word;
@@ -187,6 +206,8 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_5
 {
     GEAR_LISTS_MEMORY
     const uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
+    uint words[MARK_TURNS]; /* first, for they come from far away */
+    gear_fetch_marks(marks + gear__mark_at(HEAD_DIM, num_rows, head, 0u, row_block * 64u) / 2u, num_rows / 2u, words, lid);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     const uint entry = job[GEAR__JOB_ENTRY];
     gear_lists lists = GEAR_LISTS_OF(pool, shape, table, job, row_block, head, lid);
@@ -203,6 +224,20 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_5
                                  IS_V,
                                  head,
                                  0u};
-    gear_bits_of_marks(marks + gear__mark_at(HEAD_DIM, num_rows, head, 0u, row_block * 64u) / 2u, num_rows / 2u, bits, lid);
+    if (type == 0u && lists.first >= lists.source.seq.length) {
+        lists.x = (__global const ushort *)lists.source.input + gear_input_index(lists.source.seq.row, entry,
+                                                                                 lists.first - lists.source.seq.length, head,
+                                                                                 0u, stride_seq, stride_head, stride_token);
+        lists.stride = stride_token;
+    }
+    __local uint *room = (__local uint *)places; /* not needed before */
+#pragma unroll
+    for (uint n = 0; n < MARK_TURNS; n++) {
+        if (lid + n * ITEMS < MARK_WORDS) {
+            room[lid + n * ITEMS] = words[n];
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    gear_bits_of_marks(room, bits, lid);
     gear_store_lists(&lists);
 }

@@ -212,6 +212,8 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
 
 /* Vectors that a work-group selects outliers from (the vector rule; a form for CPU devices has as many). */
 #define GEAR__SELECT_VECTORS 16u
+/* Staging rows whose tokens a work-group of append_1_marks has. */
+#define GEAR__SELECT_ROWS(by_warps) ((by_warps) ? GEAR__BLOCK : GEAR__SELECT_VECTORS)
 
 /* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
 #define GEAR__HEALTH_NAN   0u

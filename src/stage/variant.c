@@ -29,7 +29,8 @@
 #define BLOCK_REGISTERS  64u  /* eight work-groups of four warps on a multiprocessor */
 #define GRAM_REGISTERS   128u /* three work-groups of five warps */
 #define DECODE_REGISTERS 128u /* two of eight */
-#define MARKS_REGISTERS  80u  /* three of eight */
+#define MARKS_REGISTERS  64u /* four of eight */
+#define STORE_REGISTERS  32u /* as many work-groups as there may be */
 
 /* Work-items of a work-group: GEAR__WORK_GROUP, or a field of gear__append_tile. */
 typedef enum items_rule { ITEMS_64, ITEMS_TILE, ITEMS_MOST } items_rule;
@@ -345,6 +346,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     const int is_marks = is_fused_form((int)id, append) && id != GEAR__KERNEL_STORE;
     if (is_marks && append->has_tensor_cores) {
         gear__options_registers(options, MARKS_REGISTERS);
+    }
+    if (append && append->is_nvidia && (id == GEAR__KERNEL_BASES || id == GEAR__KERNEL_STORE)) {
+        gear__options_registers(options, STORE_REGISTERS);
     }
     if ((is_marks || id == GEAR__KERNEL_BLOCK || id == GEAR__KERNEL_DECODE) && append->has_tensor_cores) {
         gear__options_int(options, "HALF_PAIRS", 1);

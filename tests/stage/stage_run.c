@@ -18,7 +18,8 @@ int stage_other_form(stage_bench *bench, uint32_t kernels)
     for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
         two_forms |= kernels >> id & 1u && gear__kernel_has_cpu_form((gear__kernel_id)id);
     }
-    if (!two_forms || bench->append.work_items == 64) {
+    const int is_by_warps = bench->append.is_fused && bench->append.has_tensor_cores; /* the others have a test of their own */
+    if (!two_forms || is_by_warps || bench->append.work_items == 64) {
         return 0;
     }
     /* from the form for CPU devices to the other, and on to that of a device of small work-groups */

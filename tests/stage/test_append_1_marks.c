@@ -35,3 +35,17 @@ Test(append_1_marks, equals_the_reference)
     const gear__append_tile tile = {.work_items = 128, .most_items = 256, .is_fused = 1};
     stage_run_tiled("append_1_marks", STAGE_OUTLIERS, KERNELS, &tile, check);
 }
+
+/* By the warps of an NVIDIA GPU, where there is one. */
+Test(append_1_marks, equals_the_reference_by_warps)
+{
+    stage_bench bench;
+    stage_open(&bench);
+    gear__append_tile tile = bench.append;
+    gear__device_close(&bench.device);
+    test_cl_close(&bench.cl);
+    tile.is_fused = 1;
+    if (tile.has_tensor_cores) {
+        stage_run_tiled("append_1_marks by warps", STAGE_OUTLIERS, KERNELS, &tile, check);
+    }
+}
