@@ -2,66 +2,41 @@
  * Convention: docs/design.md, rule 10. Reference: src/ref/append_1_order.c. Two launches: the moments of every block, many
  * work-groups; their sum and the order, one for each (job, KV head). Reads the tokens where they come from, like
  * append_0_gather, but counts and records nothing. */
+#include "block_place.clh"
 #include "channel_order.clh"
-#include "tile.clh"
 
 #ifndef HEAD_DIM
 #  error "HEAD_DIM is missing"
 #endif
 
-/* Channels that a work-item takes at a time. */
-#if ITEMS == 1
-#  define WIDE 8
-typedef float8 gear_channels;
-#  define CHANNELS(at) GEAR_FLOATS(8, at)
-#  define PUT(x, at)   vstore8(x, 0, at)
-#else
-#  define WIDE         1
-typedef float gear_channels;
-#  define CHANNELS(at) gear_float_from_half(*(at))
-#  define PUT(x, at)   (*(at) = (x))
-#endif
-
 /* sums: [KV head][staging block][sum, squares about the block's mean][HEAD_DIM], only of blocks of jobs that open a sequence.
  * Work-groups: (staging blocks, KV heads). */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1_moments(
-    __global const uint *shape, __global const uint *table, __global const uint *seqs, __global const uint *jobs,
-    __global const uint *row_jobs, __global const ushort *window, __global const uchar *k, ulong k_offset, ulong stride_seq,
-    ulong stride_head, ulong stride_token, uint type, uint num_rows, __global float *sums)
+    __global const uint *shape, __global const uint *places, __global const ushort *window, __global const uchar *k,
+    ulong k_offset, ulong stride_seq, ulong stride_head, ulong stride_token, uint type, uint num_rows, __global float *sums)
 {
     GEAR_LOCAL ushort halves[64 * GEAR_PITCH_K] __attribute__((aligned(16)));
     const uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
-    __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
-    if (job[GEAR__JOB_FIRST] != 0u) {
+    gear_block_place place;
+    gear_get_place(&place, places, row_block);
+    const uint entry = place.job.s0;
+    if (place.job.s1 != 0u) { /* GEAR__PLACE_FIRST */
         return;
     }
-    const uint entry = job[GEAR__JOB_ENTRY];
     const gear_tensor tensor = {k + k_offset, stride_seq, stride_head, stride_token, type};
-    const gear_sequence seq = gear_sequence_of(seqs, entry);
-    const gear_rows rows = gear_rows_of(shape, &seq, window, &tensor, entry, 0u, head);
-    const gear_block_rows block = gear_block_rows_of(&rows, gear_header_of(shape, table, seq.slot), job[GEAR__JOB_FIRST],
-                                                     job[GEAR__JOB_TOKENS], row_block - job[GEAR__JOB_ROW] / 64u);
+    const gear_rows rows = gear_rows_of(shape, &place.seq, window, &tensor, entry, 0u, head);
+    const gear_block_rows block = gear_block_rows_of(&rows, place.header, 0u, place.job.s2, place.index);
+    __global float *out = sums + ((ulong)head * (num_rows / 64u) + row_block) * 2u * HEAD_DIM;
+#ifdef __NV_CL_C_VERSION
+    if (block.plain) {
+        gear_find_moments_of_rows(block.plain, block.plain_stride, out, lid);
+        return;
+    }
+#endif
     const gear_tile tile = {halves, 0, 0, GEAR_PITCH_K, 0};
     gear_load_rows(&block, &tile, GEAR_TO_TILE, 0u, 64u, 0u, 0, 0, lid);
     GEAR_BARRIER();
-
-    const float inverse = gear_inverse_count(block.tokens);
-    __global float *out = sums + ((ulong)head * (num_rows / 64u) + row_block) * 2u * HEAD_DIM;
-    for (uint c = WIDE * lid; c < HEAD_DIM; c += WIDE * ITEMS) {
-        gear_channels sum = 0.0f, squares = 0.0f;
-#pragma unroll 8
-        for (uint t = 0; t < block.tokens; t++) {
-            sum += CHANNELS(halves + t * GEAR_PITCH_K + c);
-        }
-        const gear_channels mean = sum * inverse;
-#pragma unroll 8
-        for (uint t = 0; t < block.tokens; t++) {
-            const gear_channels d = CHANNELS(halves + t * GEAR_PITCH_K + c) - mean;
-            squares += d * d;
-        }
-        PUT(sum, out + c);
-        PUT(squares, out + HEAD_DIM + c);
-    }
+    gear_find_moments(halves, block.tokens, out, lid);
 }
 
 /* A work-group for each (job, KV head). */

@@ -127,6 +127,7 @@ static __attribute__((noinline)) void gear_quantize_block(const gear_quantize *q
                                 q->codes,
                                 q->residual,
                                 exact,
+                                0,
                                 0};
 #  if BITS == 16
 #    pragma unroll 1

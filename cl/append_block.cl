@@ -6,11 +6,12 @@
  * alone, num_orders more along the first axis, which come first, each for a job: its channel order (append_1_order), which has
  * to wait for little but memory. */
 #include "block.clh"
+#include "block_place.clh"
 #include "channel_order.clh"
 
 __kernel GEAR_WORK_ITEMS(ITEMS) void gear_k_append_block(
     __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
-    __global const uint *jobs, __global const uint *row_jobs, __global const ushort *window, __global const uchar *k,
+    __global const uint *jobs, __global const uint *places, __global const ushort *window, __global const uchar *k,
     ulong k_offset, ulong k_stride_seq, ulong k_stride_head, ulong k_stride_token, uint k_type, __global const uchar *v,
     ulong v_offset, ulong v_stride_seq, ulong v_stride_head, ulong v_stride_token, uint v_type, uint num_rows,
     __global ushort *r, volatile __global uint *health, __global const uint *marks, uint first_side, uint num_orders,
@@ -18,26 +19,26 @@ __kernel GEAR_WORK_ITEMS(ITEMS) void gear_k_append_block(
 {
     GEAR_BLOCK_MEMORY(memory)
     const uint head = (uint)get_group_id(1), lid = (uint)get_local_id(0);
-    if (K_AXIS == 5 && (uint)get_group_id(0) < num_orders) {
-        const gear_channel_sums all = {sums, weights, weights_offset, num_rows, has_weights};
-        gear_order_channels(shape, pool, table, seqs, jobs + (uint)get_group_id(0) * GEAR__JOB_WORDS, &all, memory.floats, head,
-                            lid);
+    const uint group = (uint)get_group_id(0);
+    const gear_tensor k_tensor = {k + k_offset, k_stride_seq, k_stride_head, k_stride_token, k_type};
+    const gear_channel_sums all = {sums, weights, weights_offset, num_rows, has_weights};
+    if (K_AXIS == 5 && group < num_orders) {
+        gear_order_channels(shape, pool, table, seqs, jobs + group * GEAR__JOB_WORDS, &all, memory.floats, head, lid);
     } else {
-        const uint row_block = (uint)get_group_id(0) - num_orders, is_v = (uint)get_group_id(2) + first_side;
-        const gear_tensor k_tensor = {k + k_offset, k_stride_seq, k_stride_head, k_stride_token, k_type};
+        const uint row_block = group - num_orders, is_v = (uint)get_group_id(2) + first_side;
         const gear_tensor v_tensor = {v + v_offset, v_stride_seq, v_stride_head, v_stride_token, v_type};
-        __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
-        __global const uint *place = gear_entry_of(table, job, row_block);
+        gear_block_place place;
+        gear_get_place(&place, places, row_block);
         gear_block_task task;
-        task.entry = job[GEAR__JOB_ENTRY];
-        task.seq = gear_sequence_of(seqs, task.entry);
-        task.first = job[GEAR__JOB_FIRST];
-        task.tokens = job[GEAR__JOB_TOKENS];
-        task.index = row_block - job[GEAR__JOB_ROW] / 64u;
-        task.offset = place[GEAR__BLOCK_OFFSET];
-        task.segment = place[GEAR__BLOCK_SEGMENT];
-        task.cls = job[GEAR__JOB_CLASS];
-        task.header = gear_header_of(shape, table, task.seq.slot);
+        task.entry = place.job.s0;
+        task.seq = place.seq;
+        task.first = place.job.s1;
+        task.tokens = place.job.s2;
+        task.index = place.index;
+        task.offset = place.at.s0 != GEAR__NO_STEP ? place.at.s0 : table[place.at.s2 * GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET];
+        task.segment = place.at.s1;
+        task.cls = place.cls;
+        task.header = place.header;
         task.residual = shape[GEAR_SIDE(is_v) + GEAR__SIDE_RANK + task.cls]
                             ? r + ((ulong)head * num_rows + row_block * 64ul) * HEAD_DIM
                             : 0;

@@ -39,39 +39,57 @@ __kernel void gear_k_upload(__global uint *table, uint offset, uint count, GEAR_
 GEAR__INLINE void gear_put_run(__global uint *table, uint8 r, uint lid)
 {
     __global uint *out = table + (ulong)r.s0 * GEAR__BLOCK_WORDS;
-    if (r.s1 == 0u && lid == 0u) {
-        vstore4(r.s2345, 0, out);
-    }
     for (uint i = lid; i < r.s1; i += 64u) {
         const uint tokens = min(r.s6 - 64u * i, 64u);
         vstore4((uint4)(r.s2 + i * r.s3, r.s4, r.s5 + 64u * i, tokens | (r.s7 + (i << 16))), i, out);
     }
 }
 
-/* What an append needs to know, in one launch: sequences of the batch from first_seq on, 8 words each; runs of page table
- * entries, 8 words; jobs of a round from first_job on, 16 words, and the job of each staging block. Range: 64 work-items for
- * each of them. */
+/* What an append needs to know, in one launch: sequences of the batch from first_seq on, 8 words each, with the headers of
+ * their page table rows, which have row_entries entries; runs of page table entries, 8 words; jobs of a round from first_job
+ * on, 16 words, with the entries of their blocks, and of each staging block the job and its place. Range: 64 work-items for
+ * each of them. LONG_LISTS: more words travel at once. */
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_upload_lists(__global uint *seqs, __global uint *table,
                                                                                   __global uint *jobs, __global uint *row_jobs,
+                                                                                  __global uint *places, uint row_entries,
                                                                                   uint first_seq, uint num_seqs, uint num_runs,
-                                                                                  uint first_job, GEAR_ARGUMENT_WORDS)
+                                                                                  uint first_job, GEAR_LIST_WORDS)
 {
     const uint i = (uint)get_group_id(0), lid = (uint)get_local_id(0), others = num_seqs + num_runs;
     const uint j = i - others, job = first_job + j, at = i < others ? i : others + 2u * j;
-    const uint8 words = GEAR_EIGHT_WORDS_OF(at);
+    uint8 words, more;
+    GEAR_GET_LIST_WORDS(words, at)
     if (i < num_seqs) {
         if (lid == 0u) {
             vstore8(words, first_seq + i, seqs);
+            vstore4((uint4)(words.s567, 0u), (ulong)words.s0 * row_entries, table); /* GEAR__SEQ_SLOT, GEAR__SEQ_HEADER */
         }
     } else if (i < others) {
         gear_put_run(table, words, lid);
     } else {
+        GEAR_GET_LIST_WORDS(more, at + 1u)
         if (lid == 0u) {
             vstore8(words, 2u * job, jobs);
-            vstore8(GEAR_EIGHT_WORDS_OF(at + 1u), 2u * job + 1u, jobs);
+            vstore8(more, 2u * job + 1u, jobs);
+        }
+        const uint entry = words.s6, seq_at = entry - first_seq; /* GEAR__JOB_ENTRY; sent now or before */
+        uint8 seq;
+        if (seq_at < num_seqs) {
+            GEAR_GET_LIST_WORDS(seq, seq_at)
+        } else {
+            seq = vload8(entry, seqs);
         }
         for (uint b = lid; b < words.s2; b += 64u) { /* GEAR__JOB_BLOCKS, GEAR__JOB_ROW */
-            row_jobs[words.s4 / 64u + b] = job;
+            const uint row = words.s4 / 64u + b, offset = more.s7 == GEAR__NO_STEP ? GEAR__NO_STEP : more.s6 + b * more.s7;
+            row_jobs[row] = job;
+            vstore4((uint4)(entry, words.s5, words.s3, words.s2), 4u * row, places);
+            vstore4((uint4)(seq.s0, seq.s1, seq.s3, words.s7 | b << 16), 4u * row + 1u, places);
+            vstore4((uint4)(offset, words.s0, words.s1 + b, job), 4u * row + 2u, places);
+            vstore4((uint4)(seq.s567, 0u), 4u * row + 3u, places);
+        }
+        if (more.s7 != GEAR__NO_STEP) { /* GEAR__JOB_TABLE .. OFFSET, STEP, SEGMENT, FIRST, TOKENS, CLASS */
+            gear_put_run(table, (uint8)(words.s1, words.s2, more.s6, more.s7, words.s0, words.s5, words.s3, words.s7 << 8),
+                         lid);
         }
     }
 }

@@ -75,6 +75,26 @@ typedef uint32_t gear__u32;
 #define GEAR__JOB_CLASS   7u
 #define GEAR__JOB_PER_END 8u  /* by side: outliers at each end of a vector of the segment, vector rule along tokens */
 #define GEAR__JOB_PARTS   10u /* by side, 2 words: byte offsets of the outlier indices and deltas in the segment record */
+#define GEAR__JOB_OFFSET  14u /* record of its first block, granules, and how far apart those of its blocks are; or */
+#define GEAR__JOB_STEP    15u /* GEAR__NO_STEP: page table entries come as runs */
+#define GEAR__NO_STEP     0xffffffffu
+
+/* What append_block needs to know of a staging block, 16 words, read at once; from GEAR__PLACE_HEADER on the header of the
+ * sequence's page table row. */
+#define GEAR__PLACE_WORDS   16u
+#define GEAR__PLACE_ENTRY   0u /* of its job, as all up to GEAR__PLACE_BLOCKS */
+#define GEAR__PLACE_FIRST   1u
+#define GEAR__PLACE_TOKENS  2u
+#define GEAR__PLACE_BLOCKS  3u
+#define GEAR__PLACE_SLOT    4u /* of its sequence, as all up to GEAR__PLACE_ROW */
+#define GEAR__PLACE_LENGTH  5u
+#define GEAR__PLACE_ROW     6u
+#define GEAR__PLACE_INFO    7u /* class, and its index in the segment from bit 16 on */
+#define GEAR__PLACE_OFFSET  8u /* its record, granules; GEAR__NO_STEP: the page table has it */
+#define GEAR__PLACE_SEGMENT 9u
+#define GEAR__PLACE_TABLE   10u /* index of its entry in the page table */
+#define GEAR__PLACE_JOB     11u
+#define GEAR__PLACE_HEADER  12u
 
 /* Work list of a verb: one sequence of the batch, 8 words. */
 #define GEAR__SEQ_WORDS    8u
@@ -86,6 +106,7 @@ typedef uint32_t gear__u32;
 #define GEAR__SEQ_BLOCKS   5u /* compressed blocks */
 #define GEAR__SEQ_TAIL     6u /* exact tail tokens (attend) */
 #define GEAR__SEQ_TAIL_ROW 7u /* sum of the tails before it */
+#define GEAR__SEQ_HEADER   5u /* 3 words (append of several blocks): what the header of its page table row says */
 
 /* Tensors of an attend call: 4 unsigned 64-bit words each. Apart from the kernel arguments, because the strides rarely change
  * and the scalar registers of a GPU are few. */
@@ -142,9 +163,11 @@ typedef uint32_t gear__u32;
 
 /* Words that one upload launch carries as an argument. */
 #define GEAR__UPLOAD_WORDS 192u
+/* The lists of an append on NVIDIA GPUs, which take 4352 bytes of arguments (OpenCL promises 1024): five launches in one. */
+#define GEAR__LONG_UPLOAD_WORDS 960u
 
 /* Runs of page table entries as they are uploaded, 8 words: entries AT .. AT + COUNT - 1 of one segment, whose records lie STEP
- * granules apart. COUNT 0: one entry, the four words from GEAR__RUN_OFFSET on. */
+ * granules apart. */
 #define GEAR__RUN_WORDS   8u
 #define GEAR__RUN_AT      0u
 #define GEAR__RUN_COUNT   1u

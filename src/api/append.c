@@ -142,46 +142,53 @@ static gear_status upload_batch(gear__append_call *call, uint32_t *advance, gear
     return gear__list_update(cache, &call->stream, call->layer, &cache->append_list, call->batch->count, 0, advance, error);
 }
 
-/* A new run, all 0. */
-static gear_status add_run(gear__append_call *call, uint32_t **run, gear_error *error)
-{
-    gear_status status = gear__upload_run(&call->stream, &call->uploads, run, error);
-    memset(*run, 0, GEAR__RUN_WORDS * sizeof **run);
-    return status;
-}
-
-/* Whether block `b` continues a run: the next of its segment, as far behind the last as that is behind the one before. */
+/* Whether block `b` continues a run: as far behind the block before as that is behind the one before it. */
 static int continues(const uint32_t *run, const gear__slot *slot, uint32_t b)
 {
     uint32_t step = slot->blocks[b].word[GEAR__BLOCK_OFFSET] - slot->blocks[b - 1].word[GEAR__BLOCK_OFFSET];
-    return GEAR__INFO_INDEX(slot->blocks[b].word[GEAR__BLOCK_INFO]) &&
-           (run[GEAR__RUN_COUNT] == 1 || step == run[GEAR__RUN_STEP]);
+    return run[GEAR__RUN_COUNT] == 1 || step == run[GEAR__RUN_STEP];
 }
 
-/* The entries of a slot's planned blocks, and the sequence header with its first ones. */
-static gear_status upload_slot(gear__append_call *call, const gear__slot *slot, uint32_t row, gear_error *error)
+/* How far apart the records of blocks b .. end - 1 are, all equally, or GEAR__NO_STEP. */
+static uint32_t step_of(const gear__slot *slot, uint32_t b, uint32_t end)
+{
+    uint32_t step = end > b + 1 ? slot->blocks[b + 1].word[GEAR__BLOCK_OFFSET] - slot->blocks[b].word[GEAR__BLOCK_OFFSET] : 0;
+    for (uint32_t i = b + 2; i < end; i++) {
+        if (slot->blocks[i].word[GEAR__BLOCK_OFFSET] - slot->blocks[i - 1].word[GEAR__BLOCK_OFFSET] != step) {
+            return GEAR__NO_STEP;
+        }
+    }
+    return step;
+}
+
+/* The end of the segment that starts at block `b`. */
+static uint32_t segment_end(const gear__slot *slot, uint32_t b)
+{
+    do {
+        b++;
+    } while (b < slot->planned && GEAR__INFO_INDEX(slot->blocks[b].word[GEAR__BLOCK_INFO]));
+    return b;
+}
+
+/* The entries of a segment's blocks, as runs. row: of the slot's page table entries, the first. */
+static gear_status upload_runs(gear__append_call *call, const gear__slot *slot, uint32_t b, uint32_t end, uint32_t row,
+                               gear_error *error)
 {
     uint32_t *run = NULL;
     gear_status status = GEAR_OK;
-    if (!slot->num_blocks) {
-        status = add_run(call, &run, error);
-        run[GEAR__RUN_AT] = row;
-        run[GEAR__RUN_OFFSET + GEAR__HEADER_EXACT] = slot->exact ? slot->exact_record : 0;
-        run[GEAR__RUN_OFFSET + GEAR__HEADER_TOKENS] = slot->exact;
-        run[GEAR__RUN_OFFSET + GEAR__HEADER_ORDER] = slot->order_record != GEAR__HEAP_NONE ? slot->order_record : 0;
-    }
-    for (uint32_t b = slot->num_blocks; b < slot->planned && !status; b++) {
-        const uint32_t *word = slot->blocks[b].word, tokens = GEAR__INFO_TOKENS(word[GEAR__BLOCK_INFO]);
-        if (b > slot->num_blocks && continues(run, slot, b)) {
-            run[GEAR__RUN_STEP] = word[GEAR__BLOCK_OFFSET] - slot->blocks[b - 1].word[GEAR__BLOCK_OFFSET];
+    for (uint32_t i = b; i < end && !status; i++) {
+        const uint32_t *word = slot->blocks[i].word, tokens = GEAR__INFO_TOKENS(word[GEAR__BLOCK_INFO]);
+        if (run && continues(run, slot, i)) {
+            run[GEAR__RUN_STEP] = word[GEAR__BLOCK_OFFSET] - slot->blocks[i - 1].word[GEAR__BLOCK_OFFSET];
             run[GEAR__RUN_COUNT]++;
             run[GEAR__RUN_TOKENS] += tokens;
             continue;
         }
-        status = add_run(call, &run, error);
-        run[GEAR__RUN_AT] = row + 1 + b;
+        status = gear__upload_run(&call->stream, &call->uploads, &run, error);
+        run[GEAR__RUN_AT] = row + 1 + i;
         run[GEAR__RUN_COUNT] = 1;
         run[GEAR__RUN_OFFSET] = word[GEAR__BLOCK_OFFSET];
+        run[GEAR__RUN_STEP] = 0;
         run[GEAR__RUN_SEGMENT] = word[GEAR__BLOCK_SEGMENT];
         run[GEAR__RUN_FIRST] = word[GEAR__BLOCK_FIRST];
         run[GEAR__RUN_TOKENS] = tokens;
@@ -190,21 +197,29 @@ static gear_status upload_slot(gear__append_call *call, const gear__slot *slot, 
     return status;
 }
 
-/* The batch and the page table entries, on their way together with the first jobs. */
+/* The batch with the headers of its page table rows, and the entries of segments that are more than one run; on their way
+ * together with the first jobs. */
 static gear_status upload_tables(gear__append_call *call, gear_error *error)
 {
     gear_cache *cache = call->cache;
     gear_status status = GEAR_OK;
     uint32_t row = 0, *words = NULL;
     for (uint32_t i = 0; i < call->batch->count && !status; i++) {
+        const gear__slot *slot = gear__slot_of(call, i);
         status = gear__upload_seq(&call->stream, &call->uploads, &words, error);
         sequence_words(call, i, row, words);
+        words[GEAR__SEQ_HEADER + GEAR__HEADER_EXACT] = slot->exact ? slot->exact_record : 0;
+        words[GEAR__SEQ_HEADER + GEAR__HEADER_TOKENS] = slot->exact;
+        words[GEAR__SEQ_HEADER + GEAR__HEADER_ORDER] = slot->order_record != GEAR__HEAP_NONE ? slot->order_record : 0;
         row += gear__new_tokens(call, i);
     }
     for (uint32_t i = 0; i < call->batch->count && !status; i++) {
         const gear__slot *slot = gear__slot_of(call, i);
-        if (slot->planned != slot->num_blocks) {
-            status = upload_slot(call, slot, cache->slots[i] * (cache->max_blocks + 1), error);
+        for (uint32_t b = slot->num_blocks, end; b < slot->planned && !status; b = end) {
+            end = segment_end(slot, b);
+            if (step_of(slot, b, end) == GEAR__NO_STEP) {
+                status = upload_runs(call, slot, b, end, cache->slots[i] * (cache->max_blocks + 1), error);
+            }
         }
     }
     return status;
@@ -228,7 +243,7 @@ static gear_status upload_jobs(gear__append_call *call, const uint32_t *jobs, ui
 typedef struct job_list {
     uint32_t *jobs; /* in cache->words */
     uint32_t num_jobs, num_rows;
-    uint32_t opens;             /* some job is the first of its sequence */
+    uint32_t opens;             /* blocks up to the last of a job that is the first of its sequence */
     uint32_t longest, shortest; /* blocks of the longest and the shortest job */
 } job_list;
 
@@ -239,6 +254,7 @@ static gear_status run_round(gear__append_call *call, job_list *list, gear_error
                                .seqs = cache->append_list.mem,
                                .jobs = cache->jobs,
                                .row_jobs = cache->row_jobs,
+                               .places = cache->places,
                                .x = cache->x,
                                .mask = cache->mask,
                                .r = cache->r,
@@ -282,6 +298,8 @@ static void add_job(gear__append_call *call, job_list *list, uint32_t i, uint32_
     job[GEAR__JOB_FIRST] = first;
     job[GEAR__JOB_ENTRY] = i;
     job[GEAR__JOB_CLASS] = cls;
+    job[GEAR__JOB_OFFSET] = block->word[GEAR__BLOCK_OFFSET];
+    job[GEAR__JOB_STEP] = step_of(slot, b, b + blocks);
     for (uint32_t s = 0; s < 2; s++) {
         job[GEAR__JOB_PER_END + s] = gear__outlier_per_end(shape->side[s].outlier_fraction, tokens, available);
         for (uint32_t p = 0; p < 2; p++) {
@@ -289,11 +307,11 @@ static void add_job(gear__append_call *call, job_list *list, uint32_t i, uint32_
                 (uint32_t)gear__outlier_part(shape, cls, block->outliers[0], block->outliers[1], (int)(2 * s + p));
         }
     }
-    list->opens |= first == 0;
     list->longest = blocks > list->longest ? blocks : list->longest;
     list->shortest = blocks < list->shortest ? blocks : list->shortest;
     list->num_jobs++;
     list->num_rows += 64 * blocks;
+    list->opens = first ? list->opens : list->num_rows / 64;
 }
 
 static gear_status compress_all(gear__append_call *call, gear_error *error)
@@ -307,11 +325,10 @@ static gear_status compress_all(gear__append_call *call, gear_error *error)
     for (uint32_t i = 0; i < call->batch->count; i++) {
         const gear__slot *slot = gear__slot_of(call, i);
         for (uint32_t b = slot->num_blocks; b < slot->planned;) {
-            uint32_t end = b, tokens = 0;
-            do {
-                tokens += GEAR__INFO_TOKENS(slot->blocks[end].word[GEAR__BLOCK_INFO]);
-                end++;
-            } while (end < slot->planned && GEAR__INFO_INDEX(slot->blocks[end].word[GEAR__BLOCK_INFO]));
+            uint32_t end = segment_end(slot, b), tokens = 0;
+            for (uint32_t n = b; n < end; n++) {
+                tokens += GEAR__INFO_TOKENS(slot->blocks[n].word[GEAR__BLOCK_INFO]);
+            }
             if (list.num_rows + 64 * (end - b) > most_rows) {
                 gear_status status = run_round(call, &list, error);
                 if (status) {
@@ -355,8 +372,12 @@ static gear_status enqueue_all(gear__append_call *call, gear_error *error)
     if (is_staged) {
         gear_cache *cache = call->cache;
         cache->append_list.count = 0; /* not known to gear__list_update */
-        call->uploads = (gear__uploads){
-            .layer = &call->layer->memory, .seqs = cache->append_list.mem, .jobs = cache->jobs, .row_jobs = cache->row_jobs};
+        call->uploads = (gear__uploads){.layer = &call->layer->memory,
+                                        .seqs = cache->append_list.mem,
+                                        .jobs = cache->jobs,
+                                        .row_jobs = cache->row_jobs,
+                                        .places = cache->places,
+                                        .row_entries = cache->max_blocks + 1};
         status = upload_tables(call, error);
         status = status ? status : compress_all(call, error);
     } else {

@@ -86,7 +86,7 @@ struct gear_cache {
     uint32_t batch_mark;
     uint32_t tensor_words[GEAR__CALL_WORDS]; /* what `tensors` holds; all ones: unknown */
     cl_mem tensors;
-    cl_mem jobs, row_jobs, x, mask, r, a, sums, health, partial, softmax, counters, dummy;
+    cl_mem jobs, row_jobs, places, x, mask, r, a, sums, health, partial, softmax, counters, dummy;
     uint32_t staging_rows, list_rows; /* most rows of a round that needs x, mask or r, and of any round */
     gear_bytes scratch_bytes;         /* scratch and tables, for the accounting */
 };

@@ -81,7 +81,7 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->window_bytes = sequences * 2 * shape->window_tokens * values * 2;
 
     /* what a round stages costs memory by the row, what it lists hardly any */
-    uint64_t rows = round_rows(desc, caps, needs->staged ? 16 : 32), listed = round_rows(desc, caps, 64);
+    uint64_t rows = round_rows(desc, caps, needs->staged ? 16 : 32), listed = round_rows(desc, caps, 128);
     sizes->staging_rows = rows;
     sizes->list_rows = listed;
     sizes->x_bytes = needs->staged ? rows * values * 2 : 4;
@@ -105,8 +105,8 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->scratch_bytes = sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->sums_bytes +
                            sizes->partial_bytes + sizes->softmax_bytes;
     sizes->list_bytes = (sequences * GEAR__SEQ_WORDS + gear__attend_list_words(desc, caps)) * 4 +
-                        listed / 64 * (GEAR__JOB_WORDS + 1) * 4 + GEAR__CALL_WORDS * 4 + GEAR__HEALTH_WORDS * 4 +
-                        sizes->counter_bytes + 4;
+                        listed / 64 * (GEAR__JOB_WORDS + 1 + GEAR__PLACE_WORDS) * 4 + GEAR__CALL_WORDS * 4 +
+                        GEAR__HEALTH_WORDS * 4 + sizes->counter_bytes + 4;
 }
 
 static gear_status check_limits(const gear_cache_desc *desc, uint32_t layer, const gear__sizes *sizes, const char *where,

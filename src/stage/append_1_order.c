@@ -5,13 +5,12 @@ gear_status gear__append_1_moments(gear__stream *stream, const gear__round *roun
 {
     const gear__layer_memory *m = round->layer;
     const gear__variant *variant = m->variant;
-    const gear__arg args[] = {GEAR__ARG(variant->words),  GEAR__ARG(m->table),        GEAR__ARG(round->seqs),
-                              GEAR__ARG(round->jobs),     GEAR__ARG(round->row_jobs), GEAR__ARG(m->window),
+    const gear__arg args[] = {GEAR__ARG(variant->words),  GEAR__ARG(round->places),   GEAR__ARG(m->window),
                               GEAR__ARG(k->mem),          GEAR__ARG(k->offset),       GEAR__ARG(k->stride_seq),
                               GEAR__ARG(k->stride_head),  GEAR__ARG(k->stride_token), GEAR__ARG(k->type),
                               GEAR__ARG(round->num_rows), GEAR__ARG(round->sums)};
     const size_t items = variant->append.work_items;
-    const size_t global[3] = {round->num_rows / 64 * items, variant->shape.kv_heads, 1};
+    const size_t global[3] = {round->opens * items, variant->shape.kv_heads, 1};
     return gear__run_sized(stream, variant->kernel[GEAR__KERNEL_MOMENTS][0], args, GEAR__COUNT_OF(args), global, items, error);
 }
 

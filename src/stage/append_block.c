@@ -11,7 +11,7 @@ gear_status gear__append_block(gear__stream *stream, const gear__round *round, u
                               GEAR__ARG(m->table),
                               GEAR__ARG(round->seqs),
                               GEAR__ARG(round->jobs),
-                              GEAR__ARG(round->row_jobs),
+                              GEAR__ARG(round->places),
                               GEAR__ARG(m->window),
                               GEAR__ARG(k->mem),
                               GEAR__ARG(k->offset),

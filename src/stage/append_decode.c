@@ -24,7 +24,7 @@ gear_status gear__append_decode(gear__stream *stream, const gear__decode_call *c
     const size_t items = gear__kernel_items(GEAR__KERNEL_DECODE, &variant->append, variant->shape.head_dim);
     const size_t local[3] = {items, 1, 1};
     const size_t global[3] = {2 * items, variant->shape.kv_heads, call->num_seqs};
-    gear_status status =
-        gear__set_args_with_words(kernel, args, GEAR__COUNT_OF(args), call->words, call->num_seqs * GEAR__DECODE_WORDS, error);
+    gear_status status = gear__set_args_with_words(kernel, args, GEAR__COUNT_OF(args), call->words,
+                                                   call->num_seqs * GEAR__DECODE_WORDS, GEAR__UPLOAD_WORDS, error);
     return status ? status : gear__stream_kernel(stream, kernel, 3, global, local, error);
 }

@@ -33,7 +33,7 @@ static uint32_t local_bytes(const gear__shape *shape)
     uint32_t k = scales_of(&shape->side[0], d), v = scales_of(&shape->side[1], d);
     uint32_t fit = 8 * d + 3 * (k > v ? k : v) + 112 + (d + 63) / 64 * 32;
     const uint32_t lists = shape->has_outliers ? (d + 1) * 4 : 0;
-    return 64 * (d + 16) * 2 + (turn > fit ? turn : fit) * 4 + lists + 64;
+    return 64 * (d + 16) * 2 + (turn > fit ? turn : fit) * 4 + lists + d + 96;
 }
 
 const char *gear__append_why_not(const gear__caps *caps, const gear__shape *shape)

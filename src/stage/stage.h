@@ -91,13 +91,13 @@ typedef struct gear__tensor {
 /* Scratch of the compressor and the lists of one round. */
 typedef struct gear__round {
     const gear__layer_memory *layer;
-    cl_mem seqs, jobs, row_jobs;
+    cl_mem seqs, jobs, row_jobs, places;
     cl_mem x, mask, r, a, health;
     cl_mem sums;             /* of the channel order, [KV head][staging block][2][head_dim] floats */
     cl_mem weights;          /* of the channel order, [sequence][KV head][head_dim] floats; a placeholder without */
     cl_ulong weights_offset; /* floats */
     cl_uint has_weights;
-    uint32_t opens; /* some job opens its sequence */
+    uint32_t opens; /* staging blocks up to the last of a job that opens its sequence; 0 without */
     uint32_t num_jobs, num_rows;
     uint32_t longest, shortest; /* blocks of the longest and the shortest job */
 } gear__round;
@@ -105,13 +105,14 @@ typedef struct gear__round {
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,
                          const uint32_t *words, uint32_t count, gear_error *error);
 
-/* The lists of an append on their way to the device; all 0 but the first four, to begin with. */
+/* The lists of an append on their way to the device; all 0 but the first six, to begin with. */
 typedef struct gear__uploads {
     const gear__layer_memory *layer;
-    cl_mem seqs, jobs, row_jobs;
+    cl_mem seqs, jobs, row_jobs, places;
+    cl_uint row_entries;          /* of a sequence's row of the page table */
     cl_uint first_seq, first_job; /* places of those that come next; a round sets first_job to 0 */
     cl_uint num_seqs, num_runs, num_jobs;
-    uint32_t used, words[GEAR__UPLOAD_WORDS];
+    uint32_t used, words[GEAR__LONG_UPLOAD_WORDS];
 } gear__uploads;
 
 /* The words of one more sequence of the batch, run of page table entries (GEAR__RUN_*) or job, to be written before the next
@@ -119,7 +120,7 @@ typedef struct gear__uploads {
 gear_status gear__upload_seq(gear__stream *stream, gear__uploads *u, uint32_t **words, gear_error *error);
 gear_status gear__upload_run(gear__stream *stream, gear__uploads *u, uint32_t **words, gear_error *error);
 gear_status gear__upload_job(gear__stream *stream, gear__uploads *u, uint32_t **words, gear_error *error);
-/* Sends what is left; row_jobs gets the job of every staging block too. */
+/* Sends what is left; row_jobs gets the job of every staging block too, places what append_block needs to know of it. */
 gear_status gear__upload_lists(gear__stream *stream, gear__uploads *u, gear_error *error);
 gear_status gear__append_0_gather(gear__stream *stream, const gear__round *round, uint32_t is_v, const gear__tensor *input,
                                   gear_error *error);

@@ -181,6 +181,12 @@ static void attend_options(gear__options *options, const gear__shape *shape)
 }
 
 /* What the fused kernel of the compressor knows of both sides. */
+/* Whether blocks of a side leave a residual: 0 never, 1 by the class of their segment, 2 always. */
+static long residual_of(const gear__side *side)
+{
+    return (side->rank[GEAR__PROMPT] > 0) + (side->rank[GEAR__DECODE] > 0);
+}
+
 static void block_options(gear__options *options, const gear__shape *shape)
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
@@ -194,6 +200,8 @@ static void block_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "V_ROTATE", (long)v->rotate);
     gear__options_int(options, "K_MARKS", k->outlier_fraction > 0);
     gear__options_int(options, "V_MARKS", v->outlier_fraction > 0);
+    gear__options_int(options, "K_RESIDUAL", residual_of(k));
+    gear__options_int(options, "V_RESIDUAL", residual_of(v));
 }
 
 /* The NVIDIA kernel reads blocks in pieces whose places it knows when compiling: offsets of model/shape.h. */
@@ -352,6 +360,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     if ((is_marks || id == GEAR__KERNEL_BLOCK || id == GEAR__KERNEL_DECODE) && append->has_tensor_cores) {
         gear__options_int(options, "HALF_PAIRS", 1);
+    }
+    if ((id == GEAR__KERNEL_UPLOAD || id == GEAR__KERNEL_UPLOAD_LISTS) && append->is_nvidia) {
+        gear__options_int(options, "LONG_LISTS", 1);
     }
     if (uses & OPT_DIM) {
         gear__options_int(options, "HEAD_DIM", (long)shape->head_dim);

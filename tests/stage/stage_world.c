@@ -184,8 +184,8 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
 
 static void close_round(stage_world *w)
 {
-    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->x,        &w->mask,    &w->r,
-                               &w->a,    &w->sums, &w->weights,  &w->input[0], &w->input[1]};
+    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->places,  &w->x,        &w->mask,
+                               &w->r,    &w->a,    &w->sums,     &w->weights, &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         stage_buffer_free(buffers[i]);
     }
@@ -284,6 +284,30 @@ size_t stage_fit_bytes(const stage_world *w, uint32_t rows)
     return w->shape.kv_heads * floats * sizeof(float);
 }
 
+/* What append_block is told of block `b` of job `j`; the record of every other block stands in the page table alone. */
+static void put_place(stage_world *w, const uint32_t *job, uint32_t j, uint32_t b)
+{
+    const uint32_t *seq = stage_words(&w->list) + job[GEAR__JOB_ENTRY] * GEAR__SEQ_WORDS, at = job[GEAR__JOB_TABLE] + b;
+    const uint32_t *entry = stage_words(&w->table) + at * GEAR__BLOCK_WORDS;
+    const uint32_t *header = stage_words(&w->table) + seq[GEAR__SEQ_SLOT] * w->table_row * GEAR__BLOCK_WORDS;
+    const uint32_t words[GEAR__PLACE_WORDS] = {[GEAR__PLACE_ENTRY] = job[GEAR__JOB_ENTRY],
+                                               [GEAR__PLACE_FIRST] = job[GEAR__JOB_FIRST],
+                                               [GEAR__PLACE_TOKENS] = job[GEAR__JOB_TOKENS],
+                                               [GEAR__PLACE_BLOCKS] = job[GEAR__JOB_BLOCKS],
+                                               [GEAR__PLACE_SLOT] = seq[GEAR__SEQ_SLOT],
+                                               [GEAR__PLACE_LENGTH] = seq[GEAR__SEQ_LENGTH],
+                                               [GEAR__PLACE_ROW] = seq[GEAR__SEQ_ROW],
+                                               [GEAR__PLACE_INFO] = job[GEAR__JOB_CLASS] | b << 16,
+                                               [GEAR__PLACE_OFFSET] = b % 2 ? GEAR__NO_STEP : entry[GEAR__BLOCK_OFFSET],
+                                               [GEAR__PLACE_SEGMENT] = job[GEAR__JOB_SEGMENT],
+                                               [GEAR__PLACE_TABLE] = at,
+                                               [GEAR__PLACE_JOB] = j,
+                                               [GEAR__PLACE_HEADER] = header[0],
+                                               [GEAR__PLACE_HEADER + 1] = header[1],
+                                               [GEAR__PLACE_HEADER + 2] = header[2]};
+    memcpy(stage_words(&w->places) + (job[GEAR__JOB_ROW] / 64 + b) * GEAR__PLACE_WORDS, words, sizeof words);
+}
+
 static void make_round(stage_world *w, const uint32_t *counts)
 {
     uint32_t jobs[64 * GEAR__JOB_WORDS], rows, opens = 0;
@@ -297,12 +321,14 @@ static void make_round(stage_world *w, const uint32_t *counts)
     stage_buffer_make(w->bench, &w->jobs, w->jobs_count * GEAR__JOB_WORDS * 4);
     memcpy(w->jobs.host, jobs, w->jobs_count * GEAR__JOB_WORDS * 4);
     stage_buffer_make(w->bench, &w->row_jobs, rows / 64 * 4);
+    stage_buffer_make(w->bench, &w->places, rows / 64 * GEAR__PLACE_WORDS * 4);
     for (uint32_t j = 0; j < w->jobs_count; j++) {
         const uint32_t *job = jobs + j * GEAR__JOB_WORDS;
         for (uint32_t b = 0; b < job[GEAR__JOB_BLOCKS]; b++) {
             stage_words(&w->row_jobs)[job[GEAR__JOB_ROW] / 64 + b] = j;
+            put_place(w, job, j, b);
         }
-        opens |= job[GEAR__JOB_FIRST] == 0;
+        opens = job[GEAR__JOB_FIRST] ? opens : job[GEAR__JOB_ROW] / 64 + job[GEAR__JOB_BLOCKS];
     }
     stage_buffer_make(w->bench, &w->x, values * 2);
     stage_buffer_make(w->bench, &w->mask, values);
@@ -313,6 +339,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
                              .seqs = w->list.mem,
                              .jobs = w->jobs.mem,
                              .row_jobs = w->row_jobs.mem,
+                             .places = w->places.mem,
                              .x = w->x.mem,
                              .mask = w->mask.mem,
                              .r = w->r.mem,
@@ -343,9 +370,9 @@ static void make_round(stage_world *w, const uint32_t *counts)
 
 void stage_world_put(const stage_world *w)
 {
-    const stage_buffer *buffers[] = {&w->pool,     &w->table,   &w->window, &w->list,     &w->jobs,
-                                     &w->row_jobs, &w->x,       &w->mask,   &w->r,        &w->a,
-                                     &w->sums,     &w->weights, &w->health, &w->input[0], &w->input[1]};
+    const stage_buffer *buffers[] = {&w->pool,    &w->table,  &w->window,   &w->list,    &w->jobs, &w->row_jobs,
+                                     &w->places,  &w->x,      &w->mask,     &w->r,       &w->a,    &w->sums,
+                                     &w->weights, &w->health, &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (buffers[i]->mem) {
             stage_put(w->bench, buffers[i]);
@@ -369,6 +396,7 @@ void stage_world_same(const stage_world *w, const char *what)
                  {&w->list, "list"},
                  {&w->jobs, "jobs"},
                  {&w->row_jobs, "row jobs"},
+                 {&w->places, "places"},
                  {&w->a, "scratch"},
                  {&w->sums, "sums"},
                  {&w->weights, "weights"},

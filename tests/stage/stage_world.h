@@ -45,7 +45,7 @@ typedef struct stage_world {
     stage_buffer pool, table, window;
     /* The round at hand. */
     uint32_t entries, jobs_count, longest;
-    stage_buffer list, jobs, row_jobs, x, mask, r, a, sums, health, weights, input[2];
+    stage_buffer list, jobs, row_jobs, places, x, mask, r, a, sums, health, weights, input[2];
     gear__tensor tensor[2];
     gear__round round;
     gear__ref_round ref;

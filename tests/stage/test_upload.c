@@ -68,27 +68,53 @@ static void expand(const uint32_t *run, uint32_t *table)
         out[GEAR__BLOCK_FIRST] = run[GEAR__RUN_FIRST] + 64 * i;
         out[GEAR__BLOCK_INFO] = run[GEAR__RUN_INFO] + (i << 16) + (rest < 64 ? rest : 64);
     }
-    if (!run[GEAR__RUN_COUNT]) {
-        memcpy(out, run + GEAR__RUN_OFFSET, GEAR__BLOCK_WORDS * sizeof *out);
-    }
+}
+
+/* Of block `b` of job `j`. */
+static void put_place(uint32_t *place, const uint32_t *job, const uint32_t *seqs, uint32_t j, uint32_t b)
+{
+    const uint32_t *seq = seqs + job[GEAR__JOB_ENTRY] * GEAR__SEQ_WORDS, step = job[GEAR__JOB_STEP];
+    place[GEAR__PLACE_ENTRY] = job[GEAR__JOB_ENTRY];
+    place[GEAR__PLACE_FIRST] = job[GEAR__JOB_FIRST];
+    place[GEAR__PLACE_TOKENS] = job[GEAR__JOB_TOKENS];
+    place[GEAR__PLACE_BLOCKS] = job[GEAR__JOB_BLOCKS];
+    place[GEAR__PLACE_SLOT] = seq[GEAR__SEQ_SLOT];
+    place[GEAR__PLACE_LENGTH] = seq[GEAR__SEQ_LENGTH];
+    place[GEAR__PLACE_ROW] = seq[GEAR__SEQ_ROW];
+    place[GEAR__PLACE_INFO] = job[GEAR__JOB_CLASS] | b << 16;
+    place[GEAR__PLACE_OFFSET] = step == GEAR__NO_STEP ? step : job[GEAR__JOB_OFFSET] + b * step;
+    place[GEAR__PLACE_SEGMENT] = job[GEAR__JOB_SEGMENT];
+    place[GEAR__PLACE_TABLE] = job[GEAR__JOB_TABLE] + b;
+    place[GEAR__PLACE_JOB] = j;
+    memcpy(place + GEAR__PLACE_HEADER, seq + GEAR__SEQ_HEADER, 3 * sizeof *place);
+    place[GEAR__PLACE_HEADER + 3] = 0;
 }
 
 /* 3 sequences, runs and jobs, `repeats` times over: more than one launch holds. */
 static void check_lists(stage_bench *bench, const gear__variant *variant, uint32_t repeats)
 {
-    static const uint32_t lengths[] = {1, 64, 65, 0, 100, 2}, blocks[] = {1, 70, 9};
+    static const uint32_t lengths[] = {1, 64, 65, 0, 100, 2}, blocks[] = {1, 70, 9}, entries = 80;
     const uint32_t count = sizeof lengths / sizeof *lengths, jobs = 3 * repeats;
-    stage_buffer table = {0}, seqs = {0}, list = {0}, rows = {0};
-    stage_buffer_make(bench, &table, repeats * ENTRIES * GEAR__BLOCK_WORDS * 4);
+    stage_buffer table = {0}, seqs = {0}, list = {0}, rows = {0}, places = {0};
+    const uint32_t first_slot = repeats * ENTRIES / entries + 1; /* its rows follow the runs */
+    stage_buffer_make(bench, &table, (first_slot + jobs) * entries * GEAR__BLOCK_WORDS * 4);
     stage_buffer_make(bench, &seqs, (jobs + 2) * GEAR__SEQ_WORDS * 4);
     stage_buffer_make(bench, &list, (jobs + 2) * GEAR__JOB_WORDS * 4);
     stage_buffer_make(bench, &rows, (repeats + 1) * 80 * 4);
+    stage_buffer_make(bench, &places, (repeats + 1) * 80 * GEAR__PLACE_WORDS * 4);
     stage_put(bench, &table);
     stage_put(bench, &seqs);
     stage_put(bench, &list);
     stage_put(bench, &rows);
+    stage_put(bench, &places);
     const gear__layer_memory layer = {.variant = variant, .table = table.mem};
-    gear__uploads uploads = {.layer = &layer, .seqs = seqs.mem, .jobs = list.mem, .row_jobs = rows.mem, .first_seq = 1};
+    gear__uploads uploads = {.layer = &layer,
+                             .seqs = seqs.mem,
+                             .jobs = list.mem,
+                             .row_jobs = rows.mem,
+                             .places = places.mem,
+                             .row_entries = entries,
+                             .first_seq = 1};
     gear__stream stream;
     gear_error error;
     uint32_t *words = NULL, at = 0, block = 0;
@@ -98,6 +124,9 @@ static void check_lists(stage_bench *bench, const gear__variant *variant, uint32
         for (uint32_t w = 0; w < GEAR__SEQ_WORDS; w++) {
             words[w] = stage_hash(i, w, 1);
         }
+        words[GEAR__SEQ_SLOT] = first_slot + i;
+        memcpy(table.host + (first_slot + i) * entries * GEAR__BLOCK_WORDS * 4, words + GEAR__SEQ_HEADER, 3 * 4);
+        memset(table.host + ((first_slot + i) * entries * GEAR__BLOCK_WORDS + 3) * 4, 0, 4);
         memcpy(seqs.host + (i + 1) * GEAR__SEQ_WORDS * 4, words, GEAR__SEQ_WORDS * 4);
     }
     for (uint32_t i = 0; i < count * repeats; i++) {
@@ -117,8 +146,20 @@ static void check_lists(stage_bench *bench, const gear__variant *variant, uint32
         }
         words[GEAR__JOB_ROW] = 64 * block;
         words[GEAR__JOB_BLOCKS] = blocks[j % 3];
+        words[GEAR__JOB_ENTRY] = 1 + (5 * j + 2) % jobs;
+        words[GEAR__JOB_TABLE] = (first_slot + j) * entries + 1;
+        words[GEAR__JOB_TOKENS] = 64 * blocks[j % 3] - j % 64;
+        words[GEAR__JOB_CLASS] = j % 2;
+        words[GEAR__JOB_STEP] = j % 4 == 3 ? GEAR__NO_STEP : 3 * j;
+        if (words[GEAR__JOB_STEP] != GEAR__NO_STEP) {
+            const uint32_t run[GEAR__RUN_WORDS] = {words[GEAR__JOB_TABLE],  words[GEAR__JOB_BLOCKS],    words[GEAR__JOB_OFFSET],
+                                                   words[GEAR__JOB_STEP],   words[GEAR__JOB_SEGMENT],   words[GEAR__JOB_FIRST],
+                                                   words[GEAR__JOB_TOKENS], words[GEAR__JOB_CLASS] << 8};
+            expand(run, (uint32_t *)(void *)table.host);
+        }
         memcpy(list.host + j * GEAR__JOB_WORDS * 4, words, GEAR__JOB_WORDS * 4);
         for (uint32_t b = 0; b < blocks[j % 3]; b++) {
+            put_place((uint32_t *)(void *)places.host + block * GEAR__PLACE_WORDS, words, (uint32_t *)(void *)seqs.host, j, b);
             ((uint32_t *)(void *)rows.host)[block++] = j;
         }
     }
@@ -129,10 +170,12 @@ static void check_lists(stage_bench *bench, const gear__variant *variant, uint32
     stage_same(bench, &seqs, "sequences");
     stage_same(bench, &list, "jobs");
     stage_same(bench, &rows, "job rows");
+    stage_same(bench, &places, "places");
     stage_buffer_free(&table);
     stage_buffer_free(&seqs);
     stage_buffer_free(&list);
     stage_buffer_free(&rows);
+    stage_buffer_free(&places);
 }
 
 Test(upload, lists_of_an_append)

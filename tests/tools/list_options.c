@@ -102,7 +102,8 @@ static void add_append(const gear__shape *shape, const gear__append_tile *tile, 
                 gear__kernel_recipe((gear__kernel_id)id, shape, is_v, NULL, &own, &stem, &name, &options)) {
                 /* others do not depend on the tile */
                 int is_tiled = strstr(options.text, " ITEMS=") != NULL || strstr(stem, "_cpu") != NULL;
-                int is_nvidia = strstr(stem, "_nvidia") != NULL || strstr(options.text, "HALF_PAIRS=1") != NULL;
+                int is_nvidia = strstr(stem, "_nvidia") != NULL || strstr(options.text, "HALF_PAIRS=1") != NULL ||
+                                strstr(options.text, "LONG_LISTS=1") != NULL;
                 add(stem, without_language(options.text), is_nvidia ? "nvidia" : is_tiled ? gates : "");
             }
         }
