@@ -109,6 +109,7 @@ stem_offences()
         stem=${stem%_nvidia}
         # Kernels that only long segments take are another part of their stage.
         stem=${stem%_gram}
+        stem=${stem/%_lowrank_fit/_lowrank}
         stem=${stem%_long}
         [ -e "src/stage/$stem.c" ] || echo "src/stage/$stem.c is missing"
         # upload moves work lists and computes nothing.

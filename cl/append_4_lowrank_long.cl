@@ -3,9 +3,10 @@
  * append_4_lowrank.cl's. The residual is read twice, however many passes there are. Convention: docs/design.md, rule 8.
  * Reference: src/ref/append_4_lowrank.c. r is [head][row][head_dim].
  *     gram      (append_4_lowrank_gram.cl) G of each part of GEAR__GRAM_ROWS rows by itself
- *     iterate   adds the parts; B <- orthonormal G B; then columns C of the same span with C^T G C diagonal, and G C
- *     project   Y = R C, whose columns are orthogonal; leaves squares and largest of each part of GEAR__FIT_ROWS rows
- *     store     A = Y T and B = G C T, T the lengths of A's columns inverted; rounds and stores them
+ *     iterate   adds the parts; B <- orthonormal G B; then columns C of the same span with C^T G C diagonal, and B = G C T,
+ *               T the lengths of the columns of R C, the square roots of that diagonal, inverted
+ *     project   A = R C T; leaves the largest of each column in each part of GEAR__FIT_ROWS rows
+ *     store     rounds and stores A and B
  * G has half the digits of R: a column that is 1000 times as short as the longest is lost in its rounding, and left out. Stored
  * in halves the longest is rounded by more than that.
  * Work-groups are (part, KV head, job). */
@@ -124,17 +125,19 @@ GEAR__INLINE void gear_project_read(const gear_fit *f, uint4 x[PROJECT_DEPTH], u
     }
 }
 
-/* Columns first .. first + 3 of the part: Y to A; squares and largest of each column to what the part leaves. */
+/* Columns first .. first + 3 of A of the part; the largest of each to what the part leaves. */
 GEAR__INLINE void gear_project(const gear_fit *f, __local float4 *sums, uint first, uint lid)
 {
     const uint lane = lid % PROJECT_LANES, place = min(lid / PROJECT_LANES, PROJECT_ROWS - 1u), column = first + lid % 4u;
     __global const float *from = f->slots + first * HEAD_DIM + 8u * lane;
     __global float *a = f->a + column * f->a_stride;
+    __global const float *units = gear_fit_units(f) + first;
+    const float4 unit = (float4)(units[0], units[1], units[2], units[3]);
     float4 c[8];
-    float square = 0.0f, largest = 0.0f;
+    float largest = 0.0f;
 #pragma unroll
     for (uint i = 0; i < 8u; i++) {
-        c[i] = (float4)(from[i], from[HEAD_DIM + i], from[2 * HEAD_DIM + i], from[3 * HEAD_DIM + i]);
+        c[i] = unit * (float4)(from[i], from[HEAD_DIM + i], from[2 * HEAD_DIM + i], from[3 * HEAD_DIM + i]);
     }
     uint4 x[PROJECT_DEPTH];
     uint row = 0;
@@ -161,30 +164,26 @@ GEAR__INLINE void gear_project(const gear_fit *f, __local float4 *sums, uint fir
             }
             if (row + i / 4u < f->rows && column < f->rank) {
                 a[row + i / 4u] = y;
-                square = fma(y, y, square);
                 largest = fmax(largest, fabs(y));
             }
         }
         row += PROJECT_CHUNK;
     } while (row < f->rows);
     GRAM_SYNC();
-    ((__local float2 *)sums)[lid] = (float2)(square, largest);
+    ((__local float *)sums)[lid] = largest;
     GRAM_SYNC();
     if (lid < 4u) {
         for (uint i = lid + 4u; i < ITEMS; i += 4u) {
-            const float2 other = ((__local float2 *)sums)[i];
-            square += other.x;
-            largest = fmax(largest, other.y);
+            largest = fmax(largest, ((__local float *)sums)[i]);
         }
-        gear_fit_part(f, f->part)[column] = square;
-        gear_fit_part(f, f->part)[GEAR__MAX_RANK + column] = largest;
+        gear_fit_part(f, f->part)[column] = largest;
     }
     GRAM_SYNC();
 }
 
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4_lowrank_project(FIT_ARGUMENTS)
 {
-    __local float4 sums[PROJECT_CHUNK * PROJECT_PITCH > ITEMS / 2u ? PROJECT_CHUNK * PROJECT_PITCH : ITEMS / 2u];
+    __local float4 sums[PROJECT_CHUNK * PROJECT_PITCH > ITEMS / 4u ? PROJECT_CHUNK * PROJECT_PITCH : ITEMS / 4u];
     LONG_BEGIN((uint)get_group_id(0), f.parts)
     uint first = 0;
     do {
@@ -193,43 +192,36 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4
     } while (first < f.rank);
 }
 
-/* Squares and largest of all parts: 8 columns of both, each by ITEMS / 16 work-items. */
-GEAR__INLINE void gear_store_totals(const gear_fit *f, __local float *room, __local float *totals, uint lid)
+/* The largest of all parts: of 8 columns, each by ITEMS / 8 work-items. */
+GEAR__INLINE void gear_store_largest(const gear_fit *f, __local float *room, __local float *largest, uint lid)
 {
-    const uint value = lid % 16u;
-    float total = 0.0f;
-    for (uint part = lid / 16u; part < f->parts; part += ITEMS / 16u) {
-        const float next = value % 8u < f->rank ? gear_fit_part(f, part)[value] : 0.0f;
-        total = value < 8u ? total + next : fmax(total, next);
+    const uint column = lid % 8u;
+    float most = 0.0f;
+    for (uint part = lid / 8u; part < f->parts; part += ITEMS / 8u) {
+        most = fmax(most, column < f->rank ? gear_fit_part(f, part)[column] : 0.0f);
     }
-    room[lid] = total;
+    room[lid] = most;
     GRAM_SYNC();
-    if (lid < 16u) {
-        for (uint i = lid + 16u; i < ITEMS; i += 16u) {
-            total = lid < 8u ? total + room[i] : fmax(total, room[i]);
+    if (lid < 8u) {
+        for (uint i = lid + 8u; i < ITEMS; i += 8u) {
+            most = fmax(most, room[i]);
         }
-        totals[lid] = total;
+        largest[lid] = most;
     }
     GRAM_SYNC();
 }
 
-/* Length of a column of A, inverted. */
-GEAR__INLINE float gear_store_unit(float square)
-{
-    return square > GEAR_FIT_VANISH ? rsqrt(square) : 0.0f;
-}
-
-/* A of the part and, by the first one, B: unrounded in scratch, and stored. */
+/* A of the part and, by the first one, B. */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4_lowrank_store(FIT_ARGUMENTS)
 {
-    __local float room[ITEMS], totals[16];
-    __local uint largest[8]; /* of columns of B: floats that are not negative */
+    __local float room[ITEMS], largest[8];
+    __local uint of_b[8]; /* floats that are not negative */
     LONG_BEGIN((uint)get_group_id(0), f.parts)
     const uint pairs = f.rows / 2u, halves = HEAD_DIM / 2u;
     if (lid < 8u) {
-        largest[lid] = 0u;
+        of_b[lid] = 0u;
     }
-    gear_store_totals(&f, room, totals, lid);
+    gear_store_largest(&f, room, largest, lid);
     for (uint n = lid; n < pairs; n += ITEMS) {
         __global uchar *columns = gear_fit_column_a(&f, part * (GEAR__FIT_ROWS / 64u) + n / 32u, 0u);
         float2 a[8];
@@ -240,10 +232,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4
 #pragma unroll
         for (uint j = 0; j < 8u; j++) {
             if (j < f.rank) {
-                const float unit = gear_store_unit(totals[j]);
-                const uint scale = gear_factor_scale(totals[8u + j] * unit, f.bits);
-                a[j] *= unit;
-                ((__global float2 *)(f.a + j * f.a_stride))[n] = a[j];
+                const uint scale = gear_factor_scale(largest[j], f.bits);
                 gear_factor_put(columns + j * 8u * f.bits, n % 32u, f.bits, scale, a[j].x, a[j].y);
                 if (n == 0u && part == 0u && f.bits < 16u) {
                     gear_fit_scales(&f)[j] = (ushort)scale;
@@ -252,16 +241,14 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_4
         }
     }
     for (uint i = lid; i < f.rank * halves && part == 0u; i += ITEMS) {
-        const uint j = i / halves;
-        const float2 b = ((__global const float2 *)gear_fit_b(&f))[i] * gear_store_unit(totals[j]);
-        ((__global float2 *)gear_fit_b(&f))[i] = b;
-        (void)atomic_max(largest + j, as_uint(fmax(fabs(b.x), fabs(b.y))));
+        const float2 b = fabs(((__global const float2 *)gear_fit_b(&f))[i]);
+        (void)atomic_max(of_b + i / halves, as_uint(fmax(b.x, b.y)));
     }
-    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    GRAM_SYNC();
     for (uint i = lid; i < f.rank * halves && part == 0u; i += ITEMS) {
         const uint j = i / halves, pair = i % halves;
         const float2 b = ((__global const float2 *)gear_fit_b(&f))[i];
-        const uint scale = gear_factor_scale(as_float(largest[j]), f.bits);
+        const uint scale = gear_factor_scale(as_float(of_b[j]), f.bits);
         gear_factor_put(gear_fit_column_b(&f, j), pair, f.bits, scale, b.x, b.y);
         if (pair == 0u && f.bits < 16u) {
             gear_fit_scales(&f)[f.rank + j] = (ushort)scale;

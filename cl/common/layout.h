@@ -215,7 +215,7 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
  * slots: room for all that one of five blocks needs, the shortest with a Gram matrix; others need less for each block. */
 #define GEAR__FIT_ROWS             256u
 #define GEAR__FIT_DIRECT_BLOCKS    (GEAR__FIT_ROWS / 64u) /* most blocks of a fit without a Gram matrix */
-#define GEAR__GRAM_ROWS            512u
+#define GEAR__GRAM_ROWS            1024u
 #define GEAR__GRAM_TILES(head_dim) (((head_dim) + 31u) / 32u * (((head_dim) + 31u) / 32u + 1u) / 2u)
 #define GEAR__FIT_HEAD(head_dim)   (2u * GEAR__MAX_RANK * (head_dim) + 2u * GEAR__MAX_RANK)
 #define GEAR__FIT_PART(head_dim)   (GEAR__MAX_RANK * (head_dim) + GEAR__MAX_RANK * GEAR__MAX_RANK)
@@ -228,10 +228,22 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
 #define GEAR__GRAM_SHARE(head_dim, items)                                                                                      \
   ((GEAR__GRAM_TILES(head_dim) + (items) / 64u * GEAR__GRAM_GROUPS(head_dim, items) - 1u) /                                    \
    ((items) / 64u * GEAR__GRAM_GROUPS(head_dim, items)))
-/* The NVIDIA form has a warp for every two tiles: work-groups for each part, and their warps. */
-#define GEAR__GRAM_NV_GROUPS(head_dim) ((GEAR__GRAM_TILES(head_dim) + 15u) / 16u)
+/* The NVIDIA form: a warp has a tile off the diagonal or, where there are many, two on it; work-groups for each part, and
+ * their warps. Those that iterate have one for each 16 channels. */
+#define GEAR__GRAM_NV_SIDE(head_dim)  (((head_dim) + 31u) / 32u)
+#define GEAR__GRAM_NV_PAIRS(head_dim) (GEAR__GRAM_NV_SIDE(head_dim) >= 4u ? 2u : 1u) /* tiles on the diagonal of a warp */
+#define GEAR__GRAM_NV_SHARES(head_dim)                                                                                         \
+  (GEAR__GRAM_NV_SIDE(head_dim) * (GEAR__GRAM_NV_SIDE(head_dim) - 1u) / 2u +                                                   \
+   (GEAR__GRAM_NV_SIDE(head_dim) + GEAR__GRAM_NV_PAIRS(head_dim) - 1u) / GEAR__GRAM_NV_PAIRS(head_dim))
+#define GEAR__GRAM_NV_GROUPS(head_dim) ((GEAR__GRAM_NV_SHARES(head_dim) + 7u) / 8u)
+#define GEAR__GRAM_NV_LEAST(head_dim)                                                                                          \
+  ((GEAR__GRAM_NV_SHARES(head_dim) + GEAR__GRAM_NV_GROUPS(head_dim) - 1u) / GEAR__GRAM_NV_GROUPS(head_dim))
 #define GEAR__GRAM_NV_WARPS(head_dim)                                                                                          \
-  ((GEAR__GRAM_TILES(head_dim) + 2u * GEAR__GRAM_NV_GROUPS(head_dim) - 1u) / (2u * GEAR__GRAM_NV_GROUPS(head_dim)))
+  ((head_dim) <= 128u && (head_dim) / 16u > GEAR__GRAM_NV_LEAST(head_dim) ? (head_dim) / 16u : GEAR__GRAM_NV_LEAST(head_dim))
+/* Whether long fits take one launch there, with the ranks of a side; its kinds of tasks, by the bits of factors. */
+#define GEAR__GRAM_NV_FITS(head_dim, rank, rank_decode) ((head_dim) <= 128u && (rank) <= 4u && (rank_decode) <= 4u)
+#define GEAR__FIT_NV_KINDS(factor_bits)                 ((factor_bits) < 16u ? 3u : 2u)
+#define GEAR__PROJECT_NV_ITEMS                          256u
 
 /* Vectors that a work-group selects outliers from (the vector rule; a form for CPU devices has as many). */
 #define GEAR__SELECT_VECTORS 16u

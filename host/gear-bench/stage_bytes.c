@@ -65,6 +65,8 @@ uint64_t stage_bytes(const result *r, const char *stage)
         bytes = 3 * both + (double)r->bytes.codes + k.residual + v.residual;
     else if (starts(stage, "append_4_lowrank_store"))
         bytes = (double)r->bytes.lowrank;
+    else if (starts(stage, "append_4_lowrank_fit"))
+        bytes = 2 * ((k.rank ? k.residual : 0) + (v.rank ? v.residual : 0)) + (double)r->bytes.lowrank;
     else if (starts(stage, "append_4_lowrank_gram") || starts(stage, "append_4_lowrank_project"))
         bytes = (k.rank ? k.residual : 0) + (v.rank ? v.residual : 0);
     else if (starts(stage, "append_4_lowrank") && !starts(stage, "append_4_lowrank_iterate"))

@@ -259,6 +259,7 @@ static gear_status run_round(gear__append_call *call, job_list *list, gear_error
                                .mask = cache->mask,
                                .r = cache->r,
                                .a = cache->a,
+                               .counters = cache->counters,
                                .sums = cache->sums,
                                .health = cache->health,
                                .weights = call->weights ? call->weights->query_squares : cache->dummy,

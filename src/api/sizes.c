@@ -100,8 +100,10 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->partial_bytes = entries * desc->head_dim * 4;
     sizes->softmax_bytes = entries * 2 * 4;
     uint64_t group_rows = (uint64_t)desc->max_query_tokens * (desc->num_query_heads / desc->num_kv_heads);
-    sizes->counter_bytes =
-        sequences * desc->num_kv_heads * ((group_rows + GEAR__ATTEND_LEAST_ROWS - 1) / GEAR__ATTEND_LEAST_ROWS) * 4;
+    /* gear_attend's, one for each row tile; between its calls those of long fits, one and one for each staging block */
+    const uint64_t tiles = sequences * ((group_rows + GEAR__ATTEND_LEAST_ROWS - 1) / GEAR__ATTEND_LEAST_ROWS);
+    const uint64_t counted = caps->is_nvidia && needs->ranked && rows / 64 > tiles ? rows / 64 : tiles;
+    sizes->counter_bytes = (counted * desc->num_kv_heads + 1) * 4;
     sizes->scratch_bytes = sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->sums_bytes +
                            sizes->partial_bytes + sizes->softmax_bytes;
     sizes->list_bytes = (sequences * GEAR__SEQ_WORDS + gear__attend_list_words(desc, caps)) * 4 +

@@ -1,5 +1,5 @@
 /* append_4_lowrank.c: launchers of cl/append_4_lowrank.cl and of its form for CPU devices. Short fits take one launch and long
- * ones four; each kernel passes over the jobs that are not its. */
+ * ones four, or one (gear__lowrank_is_joined); each kernel passes over the jobs that are not its. */
 #include "stage/launch_args.h"
 
 /* groups: work-groups for each (KV head, job). */
@@ -10,10 +10,11 @@ static gear_status run(gear__stream *stream, const gear__round *round, uint32_t 
     const gear__variant *variant = m->variant;
     const gear__arg args[] = {GEAR__ARG(variant->words), GEAR__ARG(is_v),        GEAR__ARG(m->pool),
                               GEAR__ARG(m->table),       GEAR__ARG(round->jobs), GEAR__ARG(round->num_rows),
-                              GEAR__ARG(round->r),       GEAR__ARG(round->a)};
+                              GEAR__ARG(round->r),       GEAR__ARG(round->a),    GEAR__ARG(round->counters)};
+    const size_t count = GEAR__COUNT_OF(args) - (id != GEAR__KERNEL_LOWRANK_FIT);
     const size_t items = gear__kernel_items(id, &variant->append, variant->shape.head_dim);
     const size_t global[3] = {items * groups, variant->shape.kv_heads, round->num_jobs};
-    return gear__run_sized(stream, variant->kernel[id][is_v], args, GEAR__COUNT_OF(args), global, items, error);
+    return gear__run_sized(stream, variant->kernel[id][is_v], args, count, global, items, error);
 }
 
 gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error)
@@ -32,8 +33,10 @@ gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *roun
         size_t groups;
     } steps[] = {{GEAR__KERNEL_LOWRANK_GRAM, gram_parts * gram_groups},
                  {GEAR__KERNEL_LOWRANK_ITERATE, 1},
-                 {GEAR__KERNEL_LOWRANK_PROJECT, parts},
+                 {GEAR__KERNEL_LOWRANK_PROJECT, variant->append.has_tensor_cores ? gram_parts : parts},
                  {GEAR__KERNEL_LOWRANK_STORE, gear__append_is_cpu_form(&variant->append) ? 1 : parts}};
+    const int is_long = round->longest > GEAR__FIT_DIRECT_BLOCKS;
+    const int is_joined = is_long && gear__lowrank_is_joined(&variant->append, &variant->shape, is_v);
     const uint32_t least = gear__append_is_cpu_form(&variant->append) ? 1 : 2; /* blocks of a fit by the kernel that is next */
     gear_status status = GEAR_OK;
     if (round->shortest < least) {
@@ -42,7 +45,11 @@ gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *roun
     if (!status && round->shortest <= GEAR__FIT_DIRECT_BLOCKS && round->longest >= least) {
         status = run(stream, round, is_v, GEAR__KERNEL_LOWRANK, 1, error);
     }
-    for (size_t i = 0; !status && i < GEAR__COUNT_OF(steps) && round->longest > GEAR__FIT_DIRECT_BLOCKS; i++) {
+    if (!status && is_joined) {
+        const size_t kinds = GEAR__FIT_NV_KINDS(variant->shape.side[is_v].factor_bits);
+        return run(stream, round, is_v, GEAR__KERNEL_LOWRANK_FIT, kinds * gram_parts, error);
+    }
+    for (size_t i = 0; !status && is_long && i < GEAR__COUNT_OF(steps); i++) {
         status = run(stream, round, is_v, steps[i].id, steps[i].groups, error);
     }
     return status;

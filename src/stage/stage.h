@@ -33,6 +33,7 @@ typedef enum gear__kernel_id {
     GEAR__KERNEL_LOWRANK_ITERATE,
     GEAR__KERNEL_LOWRANK_PROJECT,
     GEAR__KERNEL_LOWRANK_STORE,
+    GEAR__KERNEL_LOWRANK_FIT, /* these four in one */
     GEAR__KERNEL_COUNT_OUTLIERS,
     GEAR__KERNEL_BASES,
     GEAR__KERNEL_STORE,
@@ -71,6 +72,8 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
                         const gear__append_tile *append, const char **stem, const char **name, gear__options *options);
 /* Work-items of a work-group of a kernel other than those. */
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim);
+/* Whether long fits take one launch, of LOWRANK_FIT, and not those of the four kernels before it. */
+int gear__lowrank_is_joined(const gear__append_tile *append, const gear__shape *shape, uint32_t is_v);
 /* Whether a kernel has a form of its own for CPU devices. */
 int gear__kernel_has_cpu_form(gear__kernel_id id);
 
@@ -93,6 +96,7 @@ typedef struct gear__round {
     const gear__layer_memory *layer;
     cl_mem seqs, jobs, row_jobs, places;
     cl_mem x, mask, r, a, health;
+    cl_mem counters;         /* of fits: zeros, one and one for each staging block and KV head; left as zeros */
     cl_mem sums;             /* of the channel order, [KV head][staging block][2][head_dim] floats */
     cl_mem weights;          /* of the channel order, [sequence][KV head][head_dim] floats; a placeholder without */
     cl_ulong weights_offset; /* floats */

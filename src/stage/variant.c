@@ -83,6 +83,8 @@ static const struct {
                                       "append_4_lowrank_long_nvidia", "gear_k_append_4_lowrank_project_nvidia"},
     [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_store", STAGED | PER_SIDE, ITEMS_TILE,
                                     "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
+    [GEAR__KERNEL_LOWRANK_FIT] = {"append_4_lowrank_fit_nvidia", "gear_k_append_4_lowrank_fit_nvidia", STAGED | PER_SIDE,
+                                  ITEMS_MOST, NULL, NULL, "append_4_lowrank_fit_nvidia", "gear_k_append_4_lowrank_fit_nvidia"},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", SIDED, ITEMS_64, "append_5_store_cpu",
                                      "gear_k_append_5_count_cpu"},
     [GEAR__KERNEL_BASES] = {"append_5_store", "gear_k_append_5_bases", SIDED, ITEMS_MOST, "append_5_store_cpu",
@@ -119,6 +121,7 @@ static int is_left_out(gear__kernel_id id, const gear__append_tile *append)
     switch (id) {
     case GEAR__KERNEL_BLOCK: return !append->is_fused;
     case GEAR__KERNEL_DECODE: return !append->has_decode;
+    case GEAR__KERNEL_LOWRANK_FIT: return !append->has_tensor_cores;
     case GEAR__KERNEL_LOWRANK_BLOCK: return gear__append_is_cpu_form(append); /* "whole" serves these fits too */
     default: return append->is_fused && is_replaced(id, append);
     }
@@ -143,7 +146,8 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_LOWRANK_GRAM:
     case GEAR__KERNEL_LOWRANK_ITERATE:
     case GEAR__KERNEL_LOWRANK_PROJECT:
-    case GEAR__KERNEL_LOWRANK_STORE: return side->rank[0] || side->rank[1];
+    case GEAR__KERNEL_LOWRANK_STORE:
+    case GEAR__KERNEL_LOWRANK_FIT: return side->rank[0] || side->rank[1];
     case GEAR__KERNEL_COUNT_OUTLIERS:
     case GEAR__KERNEL_BASES:
     case GEAR__KERNEL_STORE: return outliers;
@@ -306,8 +310,11 @@ static const char *name_of(int id, const gear__append_tile *append)
 
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim)
 {
-    if (id == GEAR__KERNEL_LOWRANK_GRAM && is_tensor_form((int)id, append)) {
+    if ((id == GEAR__KERNEL_LOWRANK_GRAM || id == GEAR__KERNEL_LOWRANK_FIT) && is_tensor_form((int)id, append)) {
         return 32u * GEAR__GRAM_NV_WARPS(head_dim);
+    }
+    if (id == GEAR__KERNEL_LOWRANK_PROJECT && is_tensor_form((int)id, append)) {
+        return GEAR__PROJECT_NV_ITEMS;
     }
     if (is_cpu_form((int)id, append)) {
         return 1;
@@ -317,6 +324,12 @@ uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append,
     case ITEMS_MOST: return append->most_items;
     default: return GEAR__WORK_GROUP;
     }
+}
+
+int gear__lowrank_is_joined(const gear__append_tile *append, const gear__shape *shape, uint32_t is_v)
+{
+    const uint32_t *rank = shape->side[is_v].rank;
+    return append->has_tensor_cores && GEAR__GRAM_NV_FITS(shape->head_dim, rank[0], rank[1]);
 }
 
 int gear__kernel_has_cpu_form(gear__kernel_id id)
@@ -329,6 +342,10 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 {
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
+    const int is_of_long_fits = id >= GEAR__KERNEL_LOWRANK_GRAM && id <= GEAR__KERNEL_LOWRANK_FIT;
+    if (append && is_of_long_fits && gear__lowrank_is_joined(append, shape, is_v) != (id == GEAR__KERNEL_LOWRANK_FIT)) {
+        return 0;
+    }
     if ((append && is_left_out(id, append)) || !has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {
         return 0;
     }

@@ -184,8 +184,8 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
 
 static void close_round(stage_world *w)
 {
-    stage_buffer *buffers[] = {&w->list, &w->jobs, &w->row_jobs, &w->places,  &w->x,        &w->mask,
-                               &w->r,    &w->a,    &w->sums,     &w->weights, &w->input[0], &w->input[1]};
+    stage_buffer *buffers[] = {&w->counters, &w->list, &w->jobs, &w->row_jobs, &w->places,   &w->x,       &w->mask,
+                               &w->r,        &w->a,    &w->sums, &w->weights,  &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         stage_buffer_free(buffers[i]);
     }
@@ -278,6 +278,12 @@ static void make_weights(stage_world *w)
     w->ref.weights = w->round.has_weights ? weights : NULL;
 }
 
+void stage_make_counters(stage_world *w, uint32_t rows)
+{
+    stage_buffer_make(w->bench, &w->counters, (w->shape.kv_heads * rows / GEAR__BLOCK + 1) * 4);
+    memset(w->counters.host, 0, w->counters.bytes);
+}
+
 size_t stage_fit_bytes(const stage_world *w, uint32_t rows)
 {
     const size_t floats = rows * GEAR__MAX_RANK + rows / GEAR__BLOCK * GEAR__FIT_SLOT(w->shape.head_dim);
@@ -334,6 +340,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
     stage_buffer_make(w->bench, &w->mask, values);
     stage_buffer_make(w->bench, &w->r, values * 4); /* append_1_transform keeps floats there */
     stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows));
+    stage_make_counters(w, rows);
     stage_buffer_make(w->bench, &w->sums, values / 64 * 8);
     w->round = (gear__round){.layer = &w->layer,
                              .seqs = w->list.mem,
@@ -344,6 +351,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
                              .mask = w->mask.mem,
                              .r = w->r.mem,
                              .a = w->a.mem,
+                             .counters = w->counters.mem,
                              .sums = w->sums.mem,
                              .health = w->health.mem,
                              .opens = opens,
@@ -370,9 +378,9 @@ static void make_round(stage_world *w, const uint32_t *counts)
 
 void stage_world_put(const stage_world *w)
 {
-    const stage_buffer *buffers[] = {&w->pool,    &w->table,  &w->window,   &w->list,    &w->jobs, &w->row_jobs,
-                                     &w->places,  &w->x,      &w->mask,     &w->r,       &w->a,    &w->sums,
-                                     &w->weights, &w->health, &w->input[0], &w->input[1]};
+    const stage_buffer *buffers[] = {&w->pool,   &w->table,   &w->window, &w->list,     &w->jobs,    &w->row_jobs,
+                                     &w->places, &w->x,       &w->mask,   &w->r,        &w->a,       &w->counters,
+                                     &w->sums,   &w->weights, &w->health, &w->input[0], &w->input[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (buffers[i]->mem) {
             stage_put(w->bench, buffers[i]);

@@ -45,7 +45,7 @@ typedef struct stage_world {
     stage_buffer pool, table, window;
     /* The round at hand. */
     uint32_t entries, jobs_count, longest;
-    stage_buffer list, jobs, row_jobs, places, x, mask, r, a, sums, health, weights, input[2];
+    stage_buffer list, jobs, row_jobs, places, x, mask, r, a, counters, sums, health, weights, input[2];
     gear__tensor tensor[2];
     gear__round round;
     gear__ref_round ref;
@@ -70,6 +70,8 @@ void stage_world_count(stage_world *world, uint64_t start);
 /* The counters of the reference, as the device has them. */
 void stage_world_write_health(stage_world *world);
 
+/* The counters of fits of a round of `rows` rows. */
+void stage_make_counters(stage_world *world, uint32_t rows);
 /* Bytes of the scratch of the low-rank fit for a round of `rows` rows. */
 size_t stage_fit_bytes(const stage_world *world, uint32_t rows);
 

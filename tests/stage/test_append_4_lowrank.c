@@ -23,7 +23,8 @@
 
 #define KERNELS                                                                                                                \
   (1u << GEAR__KERNEL_LOWRANK | 1u << GEAR__KERNEL_LOWRANK_BLOCK | 1u << GEAR__KERNEL_LOWRANK_GRAM |                           \
-   1u << GEAR__KERNEL_LOWRANK_ITERATE | 1u << GEAR__KERNEL_LOWRANK_PROJECT | 1u << GEAR__KERNEL_LOWRANK_STORE)
+   1u << GEAR__KERNEL_LOWRANK_ITERATE | 1u << GEAR__KERNEL_LOWRANK_PROJECT | 1u << GEAR__KERNEL_LOWRANK_STORE |                \
+   1u << GEAR__KERNEL_LOWRANK_FIT)
 
 /* The kernel's unrounded factors of one (job, head). */
 typedef struct factors {
@@ -186,6 +187,7 @@ static void check(stage_world *w, uint32_t is_v)
     stage_same_bytes(pool[1], pool[0], w->pool.bytes, "second run");
     stage_same(w->bench, &w->r, "residual");
     stage_same(w->bench, &w->table, "table");
+    stage_same(w->bench, &w->counters, "counters");
     w->ref.is_v = is_v;
     for (uint32_t j = 0; j < w->jobs_count; j++) {
         if (!gear__ref_side(&w->ref)->rank[gear__ref_job_at(&w->ref, j).cls]) {
@@ -231,10 +233,10 @@ static void fill_residual(stage_world *w, const gear__ref_job *job, uint32_t hea
 /* The residual of a job, zeros behind its tokens. */
 typedef void (*residual_maker)(stage_world *w, const gear__ref_job *job, uint32_t head);
 
-/* A round of its own: fits of three parts, of one, and of one part and a block. */
+/* A round of its own: fits of five parts and two of G, of one, and of one part and a block. */
 static void make_long_round(stage_world *w, residual_maker make)
 {
-    static const uint32_t tokens[3] = {700, 70, 320};
+    static const uint32_t tokens[3] = {1100, 70, 320};
     uint32_t jobs[3 * GEAR__JOB_WORDS] = {0}, rows = 0, granules = 1;
     for (uint32_t j = 0; j < 3; j++) {
         uint32_t *job = jobs + j * GEAR__JOB_WORDS;
@@ -261,12 +263,14 @@ static void make_long_round(stage_world *w, residual_maker make)
     stage_buffer_make(w->bench, &w->pool, (size_t)granules * GEAR__GRANULE);
     stage_buffer_make(w->bench, &w->r, values * 2);
     stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows));
+    stage_make_counters(w, rows);
     w->layer.pool = w->pool.mem;
     w->layer.table = w->table.mem;
     w->round = (gear__round){.layer = &w->layer,
                              .jobs = w->jobs.mem,
                              .r = w->r.mem,
                              .a = w->a.mem,
+                             .counters = w->counters.mem,
                              .num_jobs = 3,
                              .num_rows = rows,
                              .longest = jobs[GEAR__JOB_BLOCKS],

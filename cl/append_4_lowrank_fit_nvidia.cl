@@ -1,0 +1,168 @@
+/* append_4_lowrank_fit_nvidia: long fits (append_4_lowrank_long.cl) in one launch, on tensor cores, for NVIDIA GPUs from sm_80
+ * on (PTX ISA 7.4, mma.m16n8k16), of up to four columns and 128 channels. Reference: src/ref/append_4_lowrank.c.
+ *
+ * A part of a fit is GEAR__GRAM_ROWS rows. A work-group takes the next task: those of `gram`, of all fits, come first; the last
+ * of a fit adds its parts in order and iterates, while others go on with the next fits. Then those of `project`, in the same
+ * order: each waits until the columns of its fit are there, which are made by work-groups that came before it and wait for
+ * nothing, so that there is no deadlock, whatever the device runs at a time. They store A as halves; where it is codes, whose
+ * scale is that of all rows, tasks of `store` follow, which wait for those of `project`.
+ *
+ * Work-groups are (parts of the longest fit, for each kind of task; KV heads; jobs), in no order. counters: zeros, left as
+ * zeros: the tasks taken, then one for each block and KV head of the round, of which a fit has four. */
+#include "lowrank_iterate_nvidia.clh"
+#define PROJECT_ITEMS GRAM_ITEMS
+#include "lowrank_project_nvidia.clh"
+
+#define FIT_JOINED    0u /* parts of G that are there */
+#define FIT_READY     1u /* the columns are there */
+#define FIT_PROJECTED 2u /* parts of A that are there */
+#define FIT_STORED    3u /* parts of A that are stored as codes */
+
+/* Adds 1 to a counter, behind what the work-group wrote, and returns what was there; so do others see it that count after. */
+GEAR__INLINE uint gear_fit_count(__global uint *counter, __local uint *room, uint lid)
+{
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    if (lid == 0u) {
+        *room = nv_count(counter);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    const uint count = *room;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return count;
+}
+
+/* Where a part has sum i of those of a warp, as its lanes hold them. */
+GEAR__INLINE __global float *gear_gram_sum_at(const gear_fit *f, uint part, const gear_gram_share *share, uint i, uint lane)
+{
+    const uint row = i >= 6u && share->is_diagonal ? share->right : share->left;
+    const uint column = share->is_diagonal ? row : share->right;
+    return gear_gram_part(f, part) + gear_gram_number(row, column) * 1024u + (share->is_diagonal ? i % 6u : i) * 128u +
+           lane * 4u;
+}
+
+/* Whether this work-group is the last of its fit, which then has the sums of all parts, added in order. */
+GEAR__INLINE uint gear_gram_join(const gear_fit *f, __global uint *counter, __local uint *room, const gear_gram_share *share,
+                                 float4 sums[GRAM_SUMS], uint lid)
+{
+    const uint parts = gear_gram_parts(f), lane = lid % 32u;
+    if (parts < 2u) {
+        return 1u;
+    }
+#pragma unroll
+    for (uint i = 0; i < GRAM_SUMS; i++) {
+        if (gear_gram_has_sum(share, i)) {
+            *(__global float4 *)gear_gram_sum_at(f, f->part, share, i, lane) = sums[i];
+        }
+    }
+    if (gear_fit_count(counter, room, lid) + 1u < parts) {
+        return 0u;
+    }
+    if (lid == 0u) {
+        *counter = 0u;
+    }
+#pragma unroll
+    for (uint i = 0; i < GRAM_SUMS; i++) {
+        sums[i] = 0.0f;
+    }
+#pragma unroll 1
+    for (uint part = 0; part < parts; part++) {
+#pragma unroll
+        for (uint i = 0; i < GRAM_SUMS; i++) {
+            if (gear_gram_has_sum(share, i)) {
+                sums[i] += nv_load_4_here(gear_gram_sum_at(f, part, share, i, lane));
+            }
+        }
+    }
+    return 1u;
+}
+
+/* The columns and B of a fit, by its last part of G. */
+GEAR__INLINE void gear_fit_gram_part(const gear_fit *f, __global uint *counters, __local uint *room, uint lid)
+{
+    /* before the rank is known, which takes a second access to memory */
+    gear_gram_begin(gear_gram_residual(f), gear_gram_rows(f), room, lid);
+    if (f->parts < 2u) {
+        NV_WAIT(0);
+        return;
+    }
+    const gear_gram_share share = gear_gram_share_of(lid / 32u);
+    float4 sums[GRAM_SUMS];
+    gear_gram_sum(gear_gram_residual(f), gear_gram_rows(f), &share, room, sums, lid);
+    if (gear_gram_join(f, counters + FIT_JOINED, room, &share, sums, lid)) {
+        gear_fit_finish(f, room, &share, sums, lid);
+        (void)gear_fit_count(counters + FIT_READY, room, lid);
+    }
+}
+
+/* A of a part. */
+GEAR__INLINE void gear_fit_project_part(const gear_fit *f, __global uint *counters, __local uint *room, uint lid)
+{
+    __local float *columns = (__local float *)room, *largest = columns + 4u * PROJECT_PITCH;
+    const uint rows = gear_gram_rows(f);
+    gear_project_rows x;
+    gear_project_begin(f, rows, &x, lid);
+    if (f->parts < 2u) {
+        return;
+    }
+    if (lid == 0u) {
+        nv_wait_for(counters + FIT_READY, 1u);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    gear_project(f, &x, columns, largest, 0u, rows, lid);
+    gear_project_put(f, columns, largest, 0u, rows, lid);
+    if (f->bits == 16u) {
+        gear_project_halves(f, columns, rows, lid);
+    }
+    const uint is_last = gear_fit_count(counters + FIT_PROJECTED, room, lid) + 1u == gear_gram_parts(f);
+    if (is_last && f->bits == 16u && lid == 0u) {
+        counters[FIT_READY] = counters[FIT_PROJECTED] = 0u;
+    }
+}
+
+/* A of a part as codes. */
+GEAR__INLINE void gear_fit_store_part(const gear_fit *f, __global uint *counters, __local uint *room, uint lid)
+{
+    if (f->parts < 2u) {
+        return;
+    }
+    if (lid == 0u) {
+        nv_wait_for(counters + FIT_PROJECTED, gear_gram_parts(f));
+    }
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    gear_project_codes(f, gear_gram_rows(f), lid);
+    if (gear_fit_count(counters + FIT_STORED, room, lid) + 1u == gear_gram_parts(f) && lid == 0u) {
+        counters[FIT_READY] = counters[FIT_PROJECTED] = counters[FIT_STORED] = 0u;
+    }
+}
+
+/* Without the attribute of the work-group size, with which the compiler takes all registers there are. */
+__kernel void gear_k_append_4_lowrank_fit_nvidia(FIT_ARGUMENTS, __global uint *counters)
+{
+    __local uint room[GRAM_LOCAL] __attribute__((aligned(16)));
+    const uint lid = (uint)get_local_id(0), heads = (uint)get_num_groups(1), fits = heads * (uint)get_num_groups(2);
+    const uint kinds = GEAR__FIT_NV_KINDS(shape[GEAR_SIDE(is_v) + GEAR__SIDE_FACTOR_BITS]);
+    const uint parts = (uint)get_num_groups(0) / kinds;
+    if (lid == 0u) {
+        const uint taken = nv_count(counters);
+        *room = taken;
+        if (taken + 1u == (uint)get_num_groups(0) * fits) {
+            *counters = 0u;
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    const uint task = *room, kind = task / (parts * fits), part = task % parts, number = task / parts % fits;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    const gear_fit f = gear_fit_of(shape, is_v, pool, table, jobs + number / heads * GEAR__JOB_WORDS, num_rows, r, scratch,
+                                   part, number % heads);
+    if (part >= gear_gram_parts(&f)) {
+        return;
+    }
+    __global uint *own = counters + 1u + f.job[GEAR__JOB_ROW] / 64u * heads + f.head * f.job[GEAR__JOB_BLOCKS];
+    if (kind == 0u) {
+        gear_fit_gram_part(&f, own, room, lid);
+    } else if (kind == 1u) {
+        gear_fit_project_part(&f, own, room, lid);
+    } else {
+        gear_fit_store_part(&f, own, room, lid);
+    }
+}
