@@ -22,6 +22,10 @@
 #include "attend_nvidia_scores.clh"
 #include "attend_nvidia_values.clh"
 
+/* Whether the warp's number comes by a shuffle. The compiler then knows that all lanes have the same and leaves out what brings
+ * them together before shuffles, 10 % of the code. No gain with low rank at head_dim 128: gear_2_6 272 us, with it 284. */
+#define NV_KNOWN_WARP (NV_OUTLIERS || (K_SCALES == NV_SCALES_MIXED && (K_RANK == 0 || HEAD_DIM <= 64)))
+
 /* No reqd_work_group_size: with it the compiler ignores the limit on registers (variant.c) and takes 224 where 167 do. */
 __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __global uchar *pool, __global const uint *table,
                                              __global const uint *seqs, uint advance, __global const ushort *window,
@@ -56,7 +60,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local float parked[ROWS];
 #endif
 
-    const uint lid = (uint)get_local_id(0), warp = lid / 32u, lane = lid % 32u, row = lane >> 2, quarter = lane & 3u;
+    const uint lid = (uint)get_local_id(0), warp = NV_KNOWN_WARP ? nv_shuffle(lid / 32u, 0u) : lid / 32u;
+    const uint lane = lid % 32u, row = lane >> 2, quarter = lane & 3u;
     const nv_tensor tensor = nv_query_tensor(q + q_offset, call);
     /* Even: (split, KV head x row tile, sequence). Ragged: (KV head x row tile, piece), the largest pieces first. */
     uint split = (uint)get_group_id(0), splits = (uint)get_num_groups(0), entry = (uint)get_group_id(2);
@@ -209,6 +214,12 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
     nv_commit();
 #if NV_OUTLIERS
+    uint counts_v = 0u, next_counts = 0u; /* lengths of the lane's lists of V */
+#  if V_OUTLIERS
+    if (first < last_block) {
+        counts_v = nv_counts_v(&source, now, lane);
+    }
+#  endif
     const nv_outlier_memory memory = nv_outlier_memory_at(outliers[warp], lane);
 #endif
     uint opens = 1u;
@@ -226,6 +237,9 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #if NV_OUTLIERS
         if (!ends) {
             next_places = nv_outlier_places(&source, next);
+#  if V_OUTLIERS
+            next_counts = nv_counts_v(&source, next, nv_lane());
+#  endif
         }
 #endif
         NV_WAIT(1);
@@ -242,10 +256,14 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         for (uint m = 0; m < 4u; m++) {
             scores[m][0] = scores[m][1] = scores[m][2] = scores[m][3] = 0.0f;
         }
+#if NV_OUTLIERS
+        const nv_block_lists lists = nv_find_lists(part_k, counts_v, places, &memory, lane);
+        nv_sync();
+#endif
         float delta = 1.0f; /* what the scores of outliers count */
 #if K_OUTLIERS
         delta = nv_delta_scale(part_k + K_AT_SUPERS - K_SUPERS + K_DELTA_SCALE, 0u);
-        nv_outlier_scores(&source, now, places, part_k, (__local const ushort *)query_table, &memory, scores);
+        nv_outlier_scores(&source, now, places, part_k, (__local const ushort *)query_table, &memory, lists.k, scores);
 #endif
         nv_block_scores((NV_PLANE const uint *)codes_k, &k, block_queries, constants, cls ? K_RANK_1 : K_RANK_0, opens, &view,
                         delta, NV_OUTLIERS ? nv_lane() : lane, &segment, scores);
@@ -272,7 +290,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_sync();
         const nv_parts v = nv_unpack_v(part_v, fold[warp], cls, closes, lane);
 #if V_OUTLIERS
-        nv_outlier_values(&source, now, places, part_v, &memory, p);
+        nv_outlier_values(&source, now, places, part_v, &memory, &lists, p);
 #endif
         nv_block_values((NV_PLANE const uint *)codes_v, &v, constants, p, cls ? V_RANK_1 : V_RANK_0,
                         NV_OUTLIERS ? nv_lane() : lane, &sums);
@@ -284,6 +302,9 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_sync();
         opens = closes;
         now = next, next = after, places = next_places;
+#if NV_OUTLIERS
+        counts_v = next_counts;
+#endif
     }
     NV_WAIT(0);
 #if V_OUTLIERS

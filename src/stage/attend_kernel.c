@@ -63,8 +63,8 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int dire
         const gear__side *side = &shape->side[s];
         fold += side->factor_bits < 16 ? (64 + d) * larger(side->rank[0], side->rank[1]) : 0;
     }
-    /* The tile, sums of V, places of entries, channels: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
-    uint32_t outliers = 17 * 144 + (paired ? 16 : 32) * d + WINDOW + 64 + d;
+    /* The tile, sums of V, places of entries, lists, channels: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
+    uint32_t outliers = 16 * 144 + (paired ? 16 : 32) * d + WINDOW + 64 + 4 * (d + 4) + d;
     return ring + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) +
            2 * 4 * 8; /* references and sums of the rows */
 }

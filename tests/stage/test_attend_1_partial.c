@@ -437,6 +437,21 @@ static void run_nvidia(stage_bench *bench, census *seen)
                               .v = low_rank};
         run_case(bench, &c, GEAR_ATTEND_NVIDIA, 1, seen);
     }
+    /* More entries of both sides than local memory takes at a time. */
+    gear_codec outliers = low_rank;
+    outliers.outlier_fraction = 0.10f;
+    for (uint32_t max_queries = 1; max_queries <= 2; max_queries++) {
+        const stage_case c = {.name = max_queries == 1 ? "outliers d128, 4 rows" : "outliers d128, 8 rows",
+                              .head_dim = 128,
+                              .kv_heads = 1,
+                              .group = 4,
+                              .max_queries = max_queries,
+                              .window = 64,
+                              .type = GEAR_F16,
+                              .k = outliers,
+                              .v = outliers};
+        run_case(bench, &c, GEAR_ATTEND_NVIDIA, 0, seen);
+    }
     /* Multiprocessors of compute capability 8.0 and 9.0 have room for four work-groups of 2 warps. */
     const uint32_t sm = bench->device.caps.nv_sm;
     cr_assert(seen->small || (sm != 80 && sm != 90), "no small work-groups");
