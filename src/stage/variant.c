@@ -29,8 +29,8 @@
 #define BLOCK_REGISTERS  64u  /* eight work-groups of four warps on a multiprocessor */
 #define GRAM_REGISTERS   128u /* three work-groups of five warps */
 #define DECODE_REGISTERS 128u /* two of eight */
-#define MARKS_REGISTERS  64u /* four of eight */
-#define STORE_REGISTERS  32u /* as many work-groups as there may be */
+#define MARKS_REGISTERS  64u  /* four of eight */
+#define STORE_REGISTERS  32u  /* as many work-groups as there may be */
 
 /* Work-items of a work-group: GEAR__WORK_GROUP, or a field of gear__append_tile. */
 typedef enum items_rule { ITEMS_64, ITEMS_TILE, ITEMS_MOST } items_rule;
@@ -270,12 +270,6 @@ static int is_partial(int id)
     return id == GEAR__KERNEL_PARTIAL || id == GEAR__KERNEL_PARTIAL_SMALL;
 }
 
-/* Work-items of a work-group of one of those. */
-static uint32_t partial_items(int id, const gear__attend_tile *tile)
-{
-    return id == GEAR__KERNEL_PARTIAL ? tile->work_items : tile->least_items;
-}
-
 /* Which form of a kernel runs; append: NULL for kernels that are not the compressor's. */
 static int is_tensor_form(int id, const gear__append_tile *append)
 {
@@ -460,8 +454,9 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
     }
     program_stems(id, stem, &variant->append, device->caps.is_pocl, stems);
     gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
-    size_t items =
-        is_partial(id) ? partial_items(id, &variant->tile) : gear__kernel_items(id, &variant->append, variant->shape.head_dim);
+    size_t items = id == GEAR__KERNEL_PARTIAL         ? variant->tile.work_items
+                   : id == GEAR__KERNEL_PARTIAL_SMALL ? variant->tile.least_items
+                                                      : gear__kernel_items(id, &variant->append, variant->shape.head_dim);
     return status ? status : gear__kernel_check(device, *kernel, name, items, error);
 }
 
