@@ -270,15 +270,15 @@ static int is_partial(int id)
     return id == GEAR__KERNEL_PARTIAL || id == GEAR__KERNEL_PARTIAL_SMALL;
 }
 
+static uint32_t partial_items(int id, const gear__attend_tile *tile)
+{
+    return id == GEAR__KERNEL_PARTIAL ? tile->work_items : tile->least_items;
+}
+
 /* Which form of a kernel runs; append: NULL for kernels that are not the compressor's. */
 static int is_tensor_form(int id, const gear__append_tile *append)
 {
     return append && append->has_tensor_cores && kernels[id].tensor_stem;
-}
-
-static int is_cpu_form(int id, const gear__append_tile *append)
-{
-    return gear__append_is_cpu_form(append) && kernels[id].cpu_stem;
 }
 
 static int is_fused_form(int id, const gear__append_tile *append)
@@ -288,18 +288,18 @@ static int is_fused_form(int id, const gear__append_tile *append)
 
 static const char *stem_of(int id, const gear__append_tile *append)
 {
-    return is_fused_form(id, append)    ? kernels[id].fused_stem
-           : is_tensor_form(id, append) ? kernels[id].tensor_stem
-           : is_cpu_form(id, append)    ? kernels[id].cpu_stem
-                                        : kernels[id].stem;
+    return is_fused_form(id, append)                                  ? kernels[id].fused_stem
+           : is_tensor_form(id, append)                               ? kernels[id].tensor_stem
+           : gear__append_is_cpu_form(append) && kernels[id].cpu_stem ? kernels[id].cpu_stem
+                                                                      : kernels[id].stem;
 }
 
 static const char *name_of(int id, const gear__append_tile *append)
 {
-    return is_fused_form(id, append)    ? kernels[id].fused_name
-           : is_tensor_form(id, append) ? kernels[id].tensor_name
-           : is_cpu_form(id, append)    ? kernels[id].cpu_name
-                                        : kernels[id].name;
+    return is_fused_form(id, append)                                  ? kernels[id].fused_name
+           : is_tensor_form(id, append)                               ? kernels[id].tensor_name
+           : gear__append_is_cpu_form(append) && kernels[id].cpu_name ? kernels[id].cpu_name
+                                                                      : kernels[id].name;
 }
 
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim)
@@ -310,7 +310,7 @@ uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append,
     if (id == GEAR__KERNEL_LOWRANK_PROJECT && is_tensor_form((int)id, append)) {
         return GEAR__PROJECT_NV_ITEMS;
     }
-    if (is_cpu_form((int)id, append)) {
+    if (gear__append_is_cpu_form(append) && kernels[id].cpu_stem) {
         return 1;
     }
     switch (kernels[id].items) {
@@ -454,9 +454,8 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
     }
     program_stems(id, stem, &variant->append, device->caps.is_pocl, stems);
     gear_status status = gear__program_kernel(device, stems, &options, name, kernel, error);
-    size_t items = id == GEAR__KERNEL_PARTIAL         ? variant->tile.work_items
-                   : id == GEAR__KERNEL_PARTIAL_SMALL ? variant->tile.least_items
-                                                      : gear__kernel_items(id, &variant->append, variant->shape.head_dim);
+    size_t items =
+        is_partial(id) ? partial_items(id, &variant->tile) : gear__kernel_items(id, &variant->append, variant->shape.head_dim);
     return status ? status : gear__kernel_check(device, *kernel, name, items, error);
 }
 
