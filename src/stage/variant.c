@@ -8,6 +8,7 @@
 #include "device/buffer.h"
 #include "device/program.h"
 #include "model/shape_words.h"
+#include "stage/attend_nvidia_options.h"
 #include "stage/stage.h"
 
 #define OPT_DIM    1u
@@ -184,13 +185,13 @@ static void attend_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "V_OUTLIERS", (long)v->delta_bits);
 }
 
-/* What the fused kernel of the compressor knows of both sides. */
 /* Whether blocks of a side leave a residual: 0 never, 1 by the class of their segment, 2 always. */
 static long residual_of(const gear__side *side)
 {
     return (side->rank[GEAR__PROMPT] > 0) + (side->rank[GEAR__DECODE] > 0);
 }
 
+/* What the fused kernel of the compressor knows of both sides. */
 static void block_options(gear__options *options, const gear__shape *shape)
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
@@ -208,68 +209,12 @@ static void block_options(gear__options *options, const gear__shape *shape)
     gear__options_int(options, "V_RESIDUAL", residual_of(v));
 }
 
-/* The NVIDIA kernel reads blocks in pieces whose places it knows when compiling: offsets of model/shape.h. */
-static void nvidia_side_options(gear__options *options, const gear__side *side, const char *prefix)
-{
-    const struct {
-        const char *name;
-        uint32_t value;
-    } list[] = {
-        {"CODES", side->codes},
-        {"PAIRS", side->pairs},
-        {"SUPERS", side->supers},
-        {"COUNTS", side->counts},
-        {"DELTA_SCALE", side->delta_scale},
-        {"RANK_0", side->rank[0]},
-        {"RANK_1", side->rank[1]},
-        {"A_0", side->a[0]},
-        {"A_1", side->a[1]},
-        {"B_0", side->b[0]},
-        {"B_1", side->b[1]},
-        {"FACTORS_0", side->factors[0]},
-        {"FACTORS_1", side->factors[1]},
-        {"SEGMENT_PAIRS_0", side->seg_pairs[0]},
-        {"SEGMENT_PAIRS_1", side->seg_pairs[1]},
-        {"SHARED_PAIRS", side->shared_pairs},
-    };
-    static const uint32_t scales[] = {
-        [GEAR__AXIS_NONE] = 0,        [GEAR__AXIS_CHANNEL_GROUP] = 1,
-        [GEAR__AXIS_TOKEN_GROUP] = 1, [GEAR__AXIS_CHANNEL_SEGMENT] = 2,
-        [GEAR__AXIS_TOKEN_ALL] = 3,   [GEAR__AXIS_MIXED_CHANNEL] = 4,
-        [GEAR__AXIS_MIXED_TOKEN] = 4,
-    };
-    char name[40];
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        (void)snprintf(name, sizeof name, "%s_%s", prefix, list[i].name);
-        gear__options_int(options, name, (long)list[i].value);
-    }
-    (void)snprintf(name, sizeof name, "%s_SCALES", prefix);
-    gear__options_int(options, name, (long)scales[side->axis]);
-}
-
-static void nvidia_options(gear__options *options, const gear__shape *shape, const gear__attend_tile *tile, uint32_t work_items)
-{
-    const gear__side *k = &shape->side[0], *v = &shape->side[1];
-    gear__options_int(options, "NV_WARPS", (long)work_items / 32);
-    gear__options_int(options, "NV_DIRECT", tile->direct);
-    gear__options_int(options, "NV_PAIRED", tile->paired);
-    gear__options_int(options, "HEAD_FIRST", (long)shape->head_first);
-    gear__options_int(options, "SEGMENT_FIRST", (long)shape->seg_head_first);
-    gear__options_int(options, "HEAD_BYTES_0", (long)shape->head_stride[0]);
-    gear__options_int(options, "HEAD_BYTES_1", (long)shape->head_stride[1]);
-    gear__options_int(options, "SEGMENT_BYTES_0", (long)shape->seg_head_stride[0]);
-    gear__options_int(options, "SEGMENT_BYTES_1", (long)shape->seg_head_stride[1]);
-    gear__options_int(options, "K_TOKEN_GROUPS", k->axis == GEAR__AXIS_CHANNEL_GROUP ? (long)(64 / k->group) : 1);
-    gear__options_int(options, "V_GROUP", (long)gear__attend_v_group(shape));
-    nvidia_side_options(options, k, "K");
-    nvidia_side_options(options, v, "V");
-}
-
 static int is_partial(int id)
 {
     return id == GEAR__KERNEL_PARTIAL || id == GEAR__KERNEL_PARTIAL_SMALL;
 }
 
+/* Work-items of a work-group of one of those. */
 static uint32_t partial_items(int id, const gear__attend_tile *tile)
 {
     return id == GEAR__KERNEL_PARTIAL ? tile->work_items : tile->least_items;
@@ -281,6 +226,11 @@ static int is_tensor_form(int id, const gear__append_tile *append)
     return append && append->has_tensor_cores && kernels[id].tensor_stem;
 }
 
+static int is_cpu_form(int id, const gear__append_tile *append)
+{
+    return gear__append_is_cpu_form(append) && kernels[id].cpu_stem;
+}
+
 static int is_fused_form(int id, const gear__append_tile *append)
 {
     return append && append->is_fused && kernels[id].fused_stem;
@@ -288,18 +238,18 @@ static int is_fused_form(int id, const gear__append_tile *append)
 
 static const char *stem_of(int id, const gear__append_tile *append)
 {
-    return is_fused_form(id, append)                                  ? kernels[id].fused_stem
-           : is_tensor_form(id, append)                               ? kernels[id].tensor_stem
-           : gear__append_is_cpu_form(append) && kernels[id].cpu_stem ? kernels[id].cpu_stem
-                                                                      : kernels[id].stem;
+    return is_fused_form(id, append)    ? kernels[id].fused_stem
+           : is_tensor_form(id, append) ? kernels[id].tensor_stem
+           : is_cpu_form(id, append)    ? kernels[id].cpu_stem
+                                        : kernels[id].stem;
 }
 
 static const char *name_of(int id, const gear__append_tile *append)
 {
-    return is_fused_form(id, append)                                  ? kernels[id].fused_name
-           : is_tensor_form(id, append)                               ? kernels[id].tensor_name
-           : gear__append_is_cpu_form(append) && kernels[id].cpu_name ? kernels[id].cpu_name
-                                                                      : kernels[id].name;
+    return is_fused_form(id, append)    ? kernels[id].fused_name
+           : is_tensor_form(id, append) ? kernels[id].tensor_name
+           : is_cpu_form(id, append)    ? kernels[id].cpu_name
+                                        : kernels[id].name;
 }
 
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim)
@@ -310,7 +260,7 @@ uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append,
     if (id == GEAR__KERNEL_LOWRANK_PROJECT && is_tensor_form((int)id, append)) {
         return GEAR__PROJECT_NV_ITEMS;
     }
-    if (gear__append_is_cpu_form(append) && kernels[id].cpu_stem) {
+    if (is_cpu_form((int)id, append)) {
         return 1;
     }
     switch (kernels[id].items) {
@@ -402,7 +352,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
         if (tile->kernel == GEAR_ATTEND_NVIDIA) {
             *stem = "attend_1_partial_nvidia";
             *name = "gear_k_attend_1_partial_nvidia";
-            nvidia_options(options, shape, tile, partial_items(id, tile));
+            gear__attend_nvidia_options(options, shape, tile, partial_items(id, tile));
         } else {
             gear__options_int(options, "ROWS", (long)tile->rows);
         }

@@ -423,35 +423,30 @@ static const gear_codec low_rank = {.struct_size = sizeof(gear_codec),
                                     .power_iterations = 3,
                                     .factor_bits = 16};
 
+/* Both sides by `codec`, 4 query rows (paired, 1 query token) or 8 (rows of their own, 2). */
+static void run_nvidia_codec(stage_bench *bench, const char *const names[2], const gear_codec *codec, uint32_t kv_heads,
+                             int both_sizes, census *seen)
+{
+    for (uint32_t max_queries = 1; max_queries <= 2; max_queries++) {
+        const stage_case c = {.name = names[max_queries - 1],
+                              .head_dim = 128,
+                              .kv_heads = kv_heads,
+                              .group = 4,
+                              .max_queries = max_queries,
+                              .window = 64,
+                              .type = GEAR_F16,
+                              .k = *codec,
+                              .v = *codec};
+        run_case(bench, &c, GEAR_ATTEND_NVIDIA, both_sizes, seen);
+    }
+}
+
 static void run_nvidia(stage_bench *bench, census *seen)
 {
-    for (uint32_t max_queries = 1; max_queries <= 2; max_queries++) { /* paired rows and rows of their own */
-        const stage_case c = {.name = max_queries == 1 ? "low rank d128, 4 rows" : "low rank d128, 8 rows",
-                              .head_dim = 128,
-                              .kv_heads = 2,
-                              .group = 4,
-                              .max_queries = max_queries,
-                              .window = 64,
-                              .type = GEAR_F16,
-                              .k = low_rank,
-                              .v = low_rank};
-        run_case(bench, &c, GEAR_ATTEND_NVIDIA, 1, seen);
-    }
-    /* More entries of both sides than local memory takes at a time. */
     gear_codec outliers = low_rank;
-    outliers.outlier_fraction = 0.10f;
-    for (uint32_t max_queries = 1; max_queries <= 2; max_queries++) {
-        const stage_case c = {.name = max_queries == 1 ? "outliers d128, 4 rows" : "outliers d128, 8 rows",
-                              .head_dim = 128,
-                              .kv_heads = 1,
-                              .group = 4,
-                              .max_queries = max_queries,
-                              .window = 64,
-                              .type = GEAR_F16,
-                              .k = outliers,
-                              .v = outliers};
-        run_case(bench, &c, GEAR_ATTEND_NVIDIA, 0, seen);
-    }
+    outliers.outlier_fraction = 0.10f; /* more entries of both sides than local memory takes at a time */
+    run_nvidia_codec(bench, (const char *const[]){"low rank d128, 4 rows", "low rank d128, 8 rows"}, &low_rank, 2, 1, seen);
+    run_nvidia_codec(bench, (const char *const[]){"outliers d128, 4 rows", "outliers d128, 8 rows"}, &outliers, 1, 0, seen);
     /* Multiprocessors of compute capability 8.0 and 9.0 have room for four work-groups of 2 warps. */
     const uint32_t sm = bench->device.caps.nv_sm;
     cr_assert(seen->small || (sm != 80 && sm != 90), "no small work-groups");
