@@ -56,15 +56,14 @@ __kernel GEAR_WORK_ITEMS(MOST_ITEMS) void gear_k_append_1_marks_channels(
     gear_select_outliers(&s, per_end, per_end);
 }
 
-/* Along channels: a token over all heads. Range: MOST_ITEMS work-items for each GEAR__SELECT_ROWS staging rows, by warps each
- * block. */
+/* Along channels: a token over all heads. Range: MOST_ITEMS work-items for each GEAR__SELECT_ROWS staging rows. */
 __kernel GEAR_WORK_ITEMS(MOST_ITEMS) void gear_k_append_1_marks_tokens(
     __global const uint *shape, uint is_v, __global const uint *table, __global const uint *seqs, __global const uint *jobs,
     __global const uint *row_jobs, uint per_end, __global const ushort *window, __global const uchar *input, ulong input_offset,
     ulong stride_seq, ulong stride_head, ulong stride_token, uint type, uint num_rows, __global uint *marks)
 {
     GEAR_SELECT_MEMORY
-    const uint rows_of_group = GEAR__SELECT_ROWS(HALF_PAIRS), heads = shape[GEAR__SHAPE_KV_HEADS];
+    const uint heads = shape[GEAR__SHAPE_KV_HEADS], rows_of_group = GEAR__SELECT_ROWS(HALF_PAIRS, heads * HEAD_DIM, type);
     const uint end = ((uint)get_group_id(0) + 1u) * rows_of_group;
     uint row = end - rows_of_group;
     __global const uint *job = jobs + row_jobs[row / GEAR__BLOCK] * GEAR__JOB_WORDS;
@@ -83,7 +82,8 @@ __kernel GEAR_WORK_ITEMS(MOST_ITEMS) void gear_k_append_1_marks_tokens(
     gear_select_incoming(&s, &rows, first + begin, 0u);
     s.last = tokens - 1u - begin;
     s.row = row;
-    if (gear_lanes_tokens(&s, per_end, (uint)max((int)exact - (int)(first + begin), 0), tokens - begin)) {
+    if (rows_of_group == GEAR__BLOCK &&
+        gear_lanes_tokens(&s, per_end, (uint)max((int)exact - (int)(first + begin), 0), tokens - begin)) {
         return;
     }
 #endif

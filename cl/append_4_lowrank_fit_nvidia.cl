@@ -1,5 +1,5 @@
 /* append_4_lowrank_fit_nvidia: long fits (append_4_lowrank_long.cl) in one launch, on tensor cores, for NVIDIA GPUs from sm_80
- * on (PTX ISA 7.4, mma.m16n8k16), of up to four columns and 128 channels. Reference: src/ref/append_4_lowrank.c.
+ * on (PTX ISA 7.8: mma.m16n8k16, movmatrix), of up to four columns and 128 channels. Reference: src/ref/append_4_lowrank.c.
  *
  * A part of a fit is GEAR__GRAM_ROWS rows. A work-group takes the next task: those of `gram`, of all fits, come first; the last
  * of a fit adds its parts in order and iterates, while others go on with the next fits. Then those of `project`, in the same
@@ -8,10 +8,19 @@
  * scale is that of all rows, tasks of `store` follow, which wait for those of `project`.
  *
  * Work-groups are (parts of the longest fit, for each kind of task; KV heads; jobs), in no order. counters: zeros, left as
- * zeros: the tasks taken, then one for each block and KV head of the round, of which a fit has four. */
+ * zeros: the tasks taken, then one for each staging block and KV head. Those of a fit's blocks are its own; it uses four. */
 #include "lowrank_iterate_nvidia.clh"
 #define PROJECT_ITEMS GRAM_ITEMS
 #include "lowrank_project_nvidia.clh"
+
+/* Words of local memory, which gram, iterate and project have in turn. */
+#define FIT_PROJECT (4u * PROJECT_PITCH + 4u * PROJECT_WARPS)
+#define FIT_LATER   (FIT_ITERATE > FIT_PROJECT ? FIT_ITERATE : FIT_PROJECT)
+#define FIT_LOCAL   (GRAM_LOCAL > FIT_LATER ? GRAM_LOCAL : FIT_LATER)
+
+#if GEAR__FIT_DIRECT_BLOCKS < 3
+#  error "the shortest long fit has fewer blocks than a fit has counters"
+#endif
 
 #define FIT_JOINED    0u /* parts of G that are there */
 #define FIT_READY     1u /* the columns are there */
@@ -138,7 +147,7 @@ GEAR__INLINE void gear_fit_store_part(const gear_fit *f, __global uint *counters
 /* Without the attribute of the work-group size, with which the compiler takes all registers there are. */
 __kernel void gear_k_append_4_lowrank_fit_nvidia(FIT_ARGUMENTS, __global uint *counters)
 {
-    __local uint room[GRAM_LOCAL] __attribute__((aligned(16)));
+    __local uint room[FIT_LOCAL] __attribute__((aligned(16)));
     const uint lid = (uint)get_local_id(0), heads = (uint)get_num_groups(1), fits = heads * (uint)get_num_groups(2);
     const uint kinds = GEAR__FIT_NV_KINDS(shape[GEAR_SIDE(is_v) + GEAR__SIDE_FACTOR_BITS]);
     const uint parts = (uint)get_num_groups(0) / kinds;

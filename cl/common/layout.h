@@ -247,8 +247,11 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
 
 /* Vectors that a work-group selects outliers from (the vector rule; a form for CPU devices has as many). */
 #define GEAR__SELECT_VECTORS 16u
-/* Staging rows whose tokens a work-group of append_1_marks has. */
-#define GEAR__SELECT_ROWS(by_warps) ((by_warps) ? GEAR__BLOCK : GEAR__SELECT_VECTORS)
+/* Staging rows whose tokens a work-group of append_1_marks has: by warps those of a block, where a token's values over all
+ * heads are halves and fit in a warp's registers. */
+#define GEAR__SELECT_WARP_VALUES 1024u
+#define GEAR__SELECT_ROWS(by_warps, values, type)                                                                              \
+  ((by_warps) && (values) <= GEAR__SELECT_WARP_VALUES && (type) == 0u ? GEAR__BLOCK : GEAR__SELECT_VECTORS)
 
 /* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
 #define GEAR__HEALTH_NAN   0u

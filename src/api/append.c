@@ -273,7 +273,8 @@ static gear_status run_round(gear__append_call *call, job_list *list, gear_error
     if (!list->num_jobs) {
         return GEAR_OK;
     }
-    gear_status status = upload_jobs(call, list->jobs, list->num_jobs, error);
+    gear_status status = gear__counters_ready(cache, &call->stream, error);
+    status = status ? status : upload_jobs(call, list->jobs, list->num_jobs, error);
     status = status ? status : gear__compress_round(&call->stream, &round, &call->k, &call->v, error);
     list->num_jobs = list->num_rows = list->opens = list->longest = 0;
     list->shortest = UINT32_MAX;

@@ -135,6 +135,7 @@ static gear_status create_scratch(gear_cache *cache, const gear__sizes *s, gear_
         }
     }
     gear_status status = create_zeros(cache, GEAR__HEALTH_WORDS * sizeof(cl_uint), &cache->health, error);
+    cache->counter_bytes = (size_t)s->counter_bytes;
     return status ? status : create_zeros(cache, s->counter_bytes, &cache->counters, error);
 }
 

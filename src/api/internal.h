@@ -87,6 +87,8 @@ struct gear_cache {
     uint32_t tensor_words[GEAR__CALL_WORDS]; /* what `tensors` holds; all ones: unknown */
     cl_mem tensors;
     cl_mem jobs, row_jobs, places, x, mask, r, a, sums, health, partial, softmax, counters, dummy;
+    size_t counter_bytes;
+    int counters_unknown;             /* whether `counters` may hold other than zeros */
     uint32_t staging_rows, list_rows; /* most rows of a round that needs x, mask or r, and of any round */
     gear_bytes scratch_bytes;         /* scratch and tables, for the accounting */
 };
@@ -120,6 +122,9 @@ gear_status gear__view_check(const gear_cache *cache, const gear_view *view, con
 gear_status gear__output_check(const gear_cache *cache, const gear_view *view, const char *name, uint32_t heads,
                                uint32_t num_seqs, const uint32_t *counts, uint32_t each, const char *where,
                                gear__tensor *tensor, gear_error *error);
+
+/* Before a launch that counts in cache->counters: zeros, where they may be others. */
+gear_status gear__counters_ready(gear_cache *cache, gear__stream *stream, gear_error *error);
 
 /* Slot of a sequence, or UINT32_MAX. */
 uint32_t gear__find_slot(const gear_cache *cache, gear_sequence sequence);

@@ -47,9 +47,21 @@ static void clear_slot(gear_cache *cache, uint32_t slot_index)
         slot->length = 0;
         slot->first = 0;
     }
-    /* Whoever clears after a command failed on the device must not go on with lists that never got there. */
+    /* Whoever clears after a command failed on the device must not go on with lists that never got there, nor with counters of
+     * work-groups that never came. */
+    cache->counters_unknown = 1;
     cache->append_list.count = cache->attend_list.count = 0;
     memset(cache->tensor_words, 0xff, sizeof cache->tensor_words);
+}
+
+gear_status gear__counters_ready(gear_cache *cache, gear__stream *stream, gear_error *error)
+{
+    if (!cache->counters_unknown) {
+        return GEAR_OK;
+    }
+    gear_status status = gear__stream_zero(stream, cache->counters, cache->counter_bytes, error);
+    cache->counters_unknown = status != GEAR_OK;
+    return status;
 }
 
 static gear_status find(const gear_cache *cache, gear_sequence sequence, uint32_t *slot, const char *where, gear_error *error)

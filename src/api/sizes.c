@@ -149,7 +149,8 @@ gear_status gear__sizes_check(const gear_cache_desc *desc, uint32_t layer, const
         {"the sums of the channel order", "max_segment_tokens", sizes->sums_bytes},
         {"the partial results of attend", "capacity_sequences or max_query_tokens", sizes->partial_bytes},
         {"the partial sums of attend", "capacity_sequences or max_query_tokens", sizes->softmax_bytes},
-        {"the counters of attend", "capacity_sequences or max_query_tokens", sizes->counter_bytes},
+        {"the counters of attend and of fits", "capacity_sequences, max_query_tokens or max_segment_tokens",
+         sizes->counter_bytes},
     };
     gear_status status = check_limits(desc, layer, sizes, where, error);
     for (size_t i = 0; !status && i < sizeof buffers / sizeof *buffers; i++) {

@@ -68,7 +68,19 @@ static void vendor_flags(gear__caps *caps, cl_device_id device, const char *exte
     if (!clGetDeviceInfo(device, NV_COMPUTE_CAPABILITY_MAJOR, sizeof major, &major, NULL) &&
         !clGetDeviceInfo(device, NV_COMPUTE_CAPABILITY_MINOR, sizeof minor, &minor, NULL)) {
         caps->nv_sm = major * 10u + minor;
+        caps->nv_driver = (uint32_t)strtoul(caps->driver, NULL, 10);
     }
+}
+
+const char *gear__caps_tensor_cores_why_not(const gear__caps *caps)
+{
+    if (!caps->is_nvidia || !caps->is_gpu) {
+        return "no NVIDIA GPU";
+    }
+    if (caps->nv_sm < 80) {
+        return "sm_80 or later is needed";
+    }
+    return caps->nv_driver < 520 ? "driver 520 or later is needed" : NULL;
 }
 
 /* "OpenCL 3.0 CUDA ..." */

@@ -151,6 +151,16 @@ gear_status gear__stream_kernel(gear__stream *stream, cl_kernel kernel, cl_uint 
     return link_close(stream, &l, code, "clEnqueueNDRangeKernel", error);
 }
 
+gear_status gear__stream_zero(gear__stream *stream, cl_mem mem, size_t bytes, gear_error *error)
+{
+    static const cl_uint zero;
+    link l;
+    cl_int code;
+    link_open(stream, &l);
+    code = clEnqueueFillBuffer(stream->queue, mem, &zero, sizeof zero, 0, bytes, l.num_wait, l.wait, l.out);
+    return link_close(stream, &l, code, "clEnqueueFillBuffer", error);
+}
+
 /* A verb that had nothing to do still passes on what it was to wait for. */
 static gear_status end_empty(gear__stream *stream, gear_error *error)
 {

@@ -56,6 +56,9 @@ gear_status gear__stream_begin(gear__stream *stream, gear__device *device, const
 gear_status gear__stream_kernel(gear__stream *stream, cl_kernel kernel, cl_uint dims, const size_t *global, const size_t *local,
                                 gear_error *error);
 
+/* Zeroes the first `bytes` of mem. */
+gear_status gear__stream_zero(gear__stream *stream, cl_mem mem, size_t bytes, gear_error *error);
+
 /* Ends the stream and returns `status`, or its own failure when `status` is GEAR_OK. On success *signal, if wanted, is the
  * caller's; when nothing was enqueued it is that of a marker. On failure *signal is left alone; commands enqueued before it
  * still run, and on an out-of-order queue a barrier keeps later commands behind them. */

@@ -43,7 +43,7 @@ static gear_status mark_tokens(gear__stream *stream, const gear__round *round, u
     const uint32_t length = shape->kv_heads * shape->head_dim;
     const cl_uint per_end = gear__outlier_per_end(shape->side[is_v].outlier_fraction, length, length);
     const gear__arg own[MOST_OWN] = {GEAR__ARG(round->row_jobs), GEAR__ARG(per_end)};
-    const uint32_t rows = GEAR__SELECT_ROWS(round->layer->variant->append.has_tensor_cores);
+    const uint32_t rows = GEAR__SELECT_ROWS(round->layer->variant->append.has_tensor_cores, length, input->type);
     const size_t groups[3] = {round->num_rows / rows, 1, 1};
     return mark(stream, round, is_v, input, GEAR__KERNEL_OUTLIERS_TOKENS, own, MOST_OWN, groups, error);
 }

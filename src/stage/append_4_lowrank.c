@@ -1,4 +1,4 @@
-/* append_4_lowrank.c: launchers of cl/append_4_lowrank.cl and of its form for CPU devices. Short fits take one launch and long
+/* append_4_lowrank.c: launchers of cl/append_4_lowrank*.cl, whatever the form (variant.c). Short fits take one launch and long
  * ones four, or one (gear__lowrank_is_joined); each kernel passes over the jobs that are not its. */
 #include "stage/launch_args.h"
 
@@ -11,10 +11,10 @@ static gear_status run(gear__stream *stream, const gear__round *round, uint32_t 
     const gear__arg args[] = {GEAR__ARG(variant->words), GEAR__ARG(is_v),        GEAR__ARG(m->pool),
                               GEAR__ARG(m->table),       GEAR__ARG(round->jobs), GEAR__ARG(round->num_rows),
                               GEAR__ARG(round->r),       GEAR__ARG(round->a),    GEAR__ARG(round->counters)};
-    const size_t count = GEAR__COUNT_OF(args) - (id != GEAR__KERNEL_LOWRANK_FIT);
+    const size_t num_args = GEAR__COUNT_OF(args) - (id == GEAR__KERNEL_LOWRANK_FIT ? 0 : 1); /* it alone counts */
     const size_t items = gear__kernel_items(id, &variant->append, variant->shape.head_dim);
     const size_t global[3] = {items * groups, variant->shape.kv_heads, round->num_jobs};
-    return gear__run_sized(stream, variant->kernel[id][is_v], args, count, global, items, error);
+    return gear__run_sized(stream, variant->kernel[id][is_v], args, num_args, global, items, error);
 }
 
 gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error)

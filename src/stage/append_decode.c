@@ -21,6 +21,7 @@ gear_status gear__append_decode(gear__stream *stream, const gear__decode_call *c
         GEAR__ARG(k->stride_token), GEAR__ARG(k->type),        GEAR__ARG(v->mem),          GEAR__ARG(v->offset),
         GEAR__ARG(v->stride_seq),   GEAR__ARG(v->stride_head), GEAR__ARG(v->stride_token), GEAR__ARG(v->type),
         GEAR__ARG(num_rows),        GEAR__ARG(call->r),        GEAR__ARG(call->health),    GEAR__ARG(call->first_entry)};
+    _Static_assert(GEAR__COUNT_OF(args) <= GEAR__MOST_FIRST_ARGS, "room for the arguments before the words");
     const size_t items = gear__kernel_items(GEAR__KERNEL_DECODE, &variant->append, variant->shape.head_dim);
     const size_t local[3] = {items, 1, 1};
     const size_t global[3] = {2 * items, variant->shape.kv_heads, call->num_seqs};

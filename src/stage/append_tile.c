@@ -94,7 +94,7 @@ gear__append_tile gear__append_items_of(const gear__caps *caps)
     return (gear__append_tile){.work_items = work_items,
                                .most_items = most_items,
                                .is_nvidia = caps->is_nvidia && caps->is_gpu,
-                               .has_tensor_cores = caps->is_nvidia && caps->is_gpu && caps->nv_sm >= 80 && most_items == 256};
+                               .has_tensor_cores = !gear__caps_tensor_cores_why_not(caps) && most_items == 256};
 }
 
 gear__append_tile gear__append_tile_of(const gear__caps *caps, const gear__shape *shape)

@@ -6,15 +6,14 @@
 #include "layout.h"
 
 #define MOST_PIECES (GEAR__LONG_UPLOAD_WORDS / 16)
-#define MOST_FIRST  20
 
 gear_status gear__set_args_with_words(cl_kernel kernel, const gear__arg *first, size_t num_first, const uint32_t *words,
                                       uint32_t n, uint32_t room, gear_error *error)
 {
     cl_uint16 piece[MOST_PIECES];
-    gear__arg args[MOST_FIRST + MOST_PIECES];
+    gear__arg args[GEAR__MOST_FIRST_ARGS + MOST_PIECES];
     const uint32_t pieces = room / 16;
-    memset(piece, 0, sizeof piece);
+    memset(piece, 0, pieces * sizeof *piece);
     memcpy(piece, words, n * sizeof *words);
     memcpy(args, first, num_first * sizeof *args);
     for (uint32_t i = 0; i < pieces; i++) {

@@ -85,11 +85,9 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
 {
     const gear__side *k = &shape->side[0];
     uint32_t k_rank = k->rank[0] > k->rank[1] ? k->rank[0] : k->rank[1];
-    if (!caps->is_nvidia || !caps->is_gpu) {
-        return "no NVIDIA GPU";
-    }
-    if (caps->nv_sm < 80) {
-        return "sm_80 or later is needed";
+    const char *why = gear__caps_tensor_cores_why_not(caps);
+    if (why) {
+        return why;
     }
     if (k->axis == GEAR__AXIS_TOKEN_GROUP || k->axis == GEAR__AXIS_TOKEN_ALL) {
         return "K has scales by token";

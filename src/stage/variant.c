@@ -28,7 +28,7 @@
 
 /* Limits of registers for NVIDIA GPUs. */
 #define BLOCK_REGISTERS  64u  /* eight work-groups of four warps on a multiprocessor */
-#define GRAM_REGISTERS   128u /* three work-groups of five warps */
+#define GRAM_REGISTERS   128u /* long fits on tensor cores (gram, project, fit): two work-groups of eight warps */
 #define DECODE_REGISTERS 128u /* two of eight */
 #define MARKS_REGISTERS  64u  /* four of eight */
 #define STORE_REGISTERS  32u  /* as many work-groups as there may be */
@@ -84,6 +84,7 @@ static const struct {
                                       "append_4_lowrank_long_nvidia", "gear_k_append_4_lowrank_project_nvidia"},
     [GEAR__KERNEL_LOWRANK_STORE] = {"append_4_lowrank_long", "gear_k_append_4_lowrank_store", STAGED | PER_SIDE, ITEMS_TILE,
                                     "append_4_lowrank_cpu", "gear_k_append_4_lowrank_store_cpu"},
+    /* only for tensor cores: is_left_out */
     [GEAR__KERNEL_LOWRANK_FIT] = {"append_4_lowrank_fit_nvidia", "gear_k_append_4_lowrank_fit_nvidia", STAGED | PER_SIDE,
                                   ITEMS_MOST, NULL, NULL, "append_4_lowrank_fit_nvidia", "gear_k_append_4_lowrank_fit_nvidia"},
     [GEAR__KERNEL_COUNT_OUTLIERS] = {"append_5_store", "gear_k_append_5_count", SIDED, ITEMS_64, "append_5_store_cpu",

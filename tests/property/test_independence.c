@@ -1,11 +1,12 @@
 /* test_independence.c: what must not matter: the order of heads, the other sequences of a batch, asking for several query
- * tokens at once, and the kind of queue. */
+ * tokens at once, the kind of queue, and what a failed command left behind before a sequence was cleared. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/internal.h"
 #include "e2e_drive.h"
 #include "stage/attend_kernel.h"
 
@@ -281,5 +282,35 @@ Test(independence, out_of_order_queue)
     cr_assert_eq(memcmp(out[0], out[1], sizeof out[0]), 0);
     e2e_dense_close(&dense[0]);
     e2e_dense_close(&dense[1]);
+    e2e_close(&rig);
+}
+
+/* A command that fails on the device may leave counters that its work-groups would have brought back to zero. */
+Test(independence, a_cleared_sequence_starts_over)
+{
+    enum { TOKENS = 700, LEFT = 3 };
+    static float out[2][HEADS * GROUP * DIM];
+    e2e_rig rig;
+    e2e_open(&rig);
+    gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 2, 0);
+    gear_cache_desc desc = e2e_desc(&codec, HEADS, HEADS * GROUP, DIM, 2 * TOKENS);
+    const e2e_source source = e2e_synthetic(&seed, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        gear_cache *cache = e2e_cache(&rig, &desc);
+        gear_sequence sequence = e2e_add(&rig, cache);
+        e2e_append(&rig, cache, &desc, sequence, &source, 0, TOKENS);
+        if (i) {
+            const cl_uint left = LEFT;
+            cr_assert_eq(
+                clEnqueueFillBuffer(rig.cl.queue, cache->counters, &left, sizeof left, 0, cache->counter_bytes, 0, NULL, NULL),
+                CL_SUCCESS);
+            E2E_OK(&rig, gear_sequence_clear(cache, sequence, &rig.error));
+            e2e_append(&rig, cache, &desc, sequence, &source, 0, TOKENS);
+        }
+        e2e_attend(&rig, cache, &desc, sequence, &source, 1, out[i]);
+        cr_assert(!cache->counters_unknown, "no verb has seen to the counters");
+        gear_cache_destroy(cache);
+    }
+    cr_assert_arr_eq(out[0], out[1], sizeof out[0]);
     e2e_close(&rig);
 }

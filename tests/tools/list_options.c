@@ -58,7 +58,7 @@ static const struct {
 } attend_kernels[] = {
     {GEAR_ATTEND_PORTABLE, {.is_gpu = 1}, ""},
     {GEAR_ATTEND_CPU, {.is_cpu = 1}, "lint"},
-    {GEAR_ATTEND_NVIDIA, {.is_gpu = 1, .is_nvidia = 1, .nv_sm = 90}, "nvidia"},
+    {GEAR_ATTEND_NVIDIA, {.is_gpu = 1, .is_nvidia = 1, .nv_sm = 90, .nv_driver = 580}, "nvidia"},
 };
 
 static void add_attend(const gear__shape *shape, uint32_t max_rows)

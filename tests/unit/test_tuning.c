@@ -150,6 +150,7 @@ static gear__caps unknown_device(uint32_t i)
     caps.is_nvidia = i / 2 == 2;
     caps.is_intel = i / 2 == 3;
     caps.nv_sm = caps.is_nvidia ? 90 : 0;
+    caps.nv_driver = caps.is_nvidia ? 580 : 0;
     return caps;
 }
 
@@ -172,6 +173,7 @@ Test(tuning, nvidia_work_groups_have_half_the_warps_where_there_are_many)
     gear__caps caps = some_device("x", 0, 0);
     caps.is_nvidia = 1;
     caps.nv_sm = 90;
+    caps.nv_driver = 580;
     const gear__shape shape = some_shape(128, GEAR__CODEC_LOWRANK);
     const gear_attend_tuning four = {8, 128, 2}, three = {8, 96, 2}, most = {8, 128, 16};
     gear__attend_tile tile = gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 4, &four);
@@ -231,6 +233,7 @@ Test(tuning, the_embedded_records_can_run)
             gear__caps caps = some_device(scope->device ? scope->device : "unknown", row->kernel == GEAR_ATTEND_CPU, 0);
             caps.is_nvidia = row->kernel == GEAR_ATTEND_NVIDIA;
             caps.nv_sm = 90;
+            caps.nv_driver = 580;
             caps.max_work_group = 1024;
             cr_assert_null(gear__attend_why_not(row->kernel, &caps, &shape));
             const gear__attend_tile tile = gear__attend_tile_of(row->kernel, &caps, &shape, 64, &row->tuning);
