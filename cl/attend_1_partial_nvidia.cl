@@ -1,14 +1,14 @@
 /* attend_1_partial_nvidia: attend_1_partial and attend_2_merge for NVIDIA's tensor cores (sm_80 and later): the arguments of
  * both and the same partial results, with 16-bit operands and float32 sums. A warp owns a block at a time: 64 tokens x one KV
- * head x up to 8 query rows. It copies the next block to local memory (cp.async) while it multiplies bare codes of the present
- * one; scales of K are folded into the queries, scales of V into the probabilities, zeros and the low-rank part take a few
- * products more. A work-group of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured:
- * docs/kernels.md. Range: 32 NV_WARPS work-items for each (split, KV head x row tile, sequence), or (KV head x row tile,
- * piece). */
+ * head x a row tile of up to 8 query rows, or two of them (NV_ROW_TILES). It copies the next block to local memory (cp.async)
+ * while it multiplies bare codes of the present one; scales of K are folded into the queries, scales of V into the
+ * probabilities, but both into the codes with two row tiles; zeros and the low-rank part take a few products more. A work-group
+ * of NV_WARPS warps serves one split. Reference: src/ref/attend_1_partial.c; what was measured: docs/kernels.md. Range: 32
+ * NV_WARPS work-items for each (split, KV head x ROWS query rows, sequence), or (KV head x ROWS query rows, piece). */
 
-#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_DIRECT || !defined NV_PAIRED || !defined K_SCALES ||                 \
-    !defined V_SCALES || !defined V_GROUP
-#  error "HEAD_DIM, NV_WARPS, NV_DIRECT, NV_PAIRED, K_SCALES, V_SCALES or V_GROUP is missing"
+#if !defined HEAD_DIM || !defined NV_WARPS || !defined NV_ROW_TILES || !defined NV_DIRECT || !defined NV_PAIRED ||             \
+    !defined K_SCALES || !defined V_SCALES || !defined V_GROUP
+#  error "HEAD_DIM, NV_WARPS, NV_ROW_TILES, NV_DIRECT, NV_PAIRED, K_SCALES, V_SCALES or V_GROUP is missing"
 #endif
 
 #if !defined K_RANK_0 || !defined K_RANK_1 || !defined V_RANK_0 || !defined V_RANK_1 || !defined K_TOKEN_GROUPS
@@ -21,6 +21,10 @@
 #endif
 #include "attend_nvidia_scores.clh"
 #include "attend_nvidia_values.clh"
+#if NV_ROW_TILES > 1
+#  include "attend_nvidia_exact_scores.clh"
+#  include "attend_nvidia_exact_values.clh"
+#endif
 
 /* Whether the warp's number comes by a shuffle. The compiler then knows that all lanes have the same and leaves out what brings
  * them together before shuffles, 10 % of the code. No gain with low rank at head_dim 128: gear_2_6 272 us, with it 284. */
@@ -56,6 +60,11 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local nv_row_places row_places;
     __local nv_part part;
     __local uint arrived;
+#if NV_ROW_TILES > 1
+    __local uint lows[NV_WARPS];
+    __local uint4 powers[32];
+    __local uint4 ready[NV_WARPS][NV_READY / 16];
+#endif
 #if V_ROTATE
     __local float parked[ROWS];
 #endif
@@ -132,18 +141,17 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         part.entry = entry, part.row = first_row, part.count = min(rows - row0, (uint)ROWS), part.queries = s.queries;
         part.split = split, part.splits = splits, part.counter = entry * head_tiles + head_tile;
     }
-    nv_put_queries(&asked, queries, up, warp, lane);
+#if NV_ROW_TILES > 1
+    powers[lane] = nv_ready_powers(lane); /* the same from all warps */
+    lows[warp] = nv_any(nv_put_queries(&asked, queries, up, warp, lane));
+#else
+    (void)nv_put_queries(&asked, queries, up, warp, lane);
+#endif
     barrier(CLK_LOCAL_MEM_FENCE);
 #if K_MIXED /* in the stored channel order, for blocks */
     if (s.blocks) {
-        __local const uchar *order = (__local const uchar *)channel_order;
-        __local const ushort *from = (__local const ushort *)queries;
-        __local ushort *to = (__local ushort *)stored_queries;
-        for (uint i = lid; i < QUERY_ROWS * HEAD_DIM; i += 32u * NV_WARPS) {
-            const uint r = i / HEAD_DIM, c = i % HEAD_DIM, source = nv_query_at(r, order[c]);
-            vstore_half(nv_half(from + source) * NV_LIFT, nv_query_at(r, c), (__local half *)to);
-            vstore_half(nv_half(from + source + 2) * NV_LIFT, nv_query_at(r, c) + 2u, (__local half *)to);
-        }
+        nv_order_queries((__local const ushort *)queries, (__local const uchar *)channel_order, (__local half *)stored_queries,
+                         lid);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     __local const uint4 *block_queries = stored_queries;
@@ -156,25 +164,25 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
 
-    nv_sums sums;
-    nv_segment segment;
-    nv_queries view;
-    const uint row_a = 2u * (NV_PAIRED ? quarter % 2u : quarter);
+    nv_sums sums[NV_ROW_TILES];
+    nv_segment segment[NV_ROW_TILES];
+    nv_queries view[NV_ROW_TILES];
     const float cap = fmax(soft_cap, 0.0f), unit = scale * LOG2_E * (cap > 0.0f ? 2.0f * nv_reciprocal(cap) : 1.0f);
-    view.up0 = up[2u * quarter] * unit, view.up1 = up[2u * quarter + 1u] * unit, view.cap = cap * LOG2_E;
-    view.last0 = (int)(s.total + row_places.token[row_a]) - (int)s.queries;
-    view.last1 = (int)(s.total + row_places.token[row_a + 1u]) - (int)s.queries;
-    view.all = (int)(s.total + row_places.token[0]) - (int)s.queries;
-    sums.m0 = sums.m1 = LOWEST;
-    segment.u = 0u, segment.up = 0.0f;
 #pragma unroll
-    for (uint i = 0; i < 4u; i++) {
-        sums.aux[i] = 0.0f;
-#pragma unroll
-        for (uint step = 0; step < STEPS; step++) {
-            sums.acc[step][i] = 0.0f;
-        }
+    for (uint t = 0; t < NV_ROW_TILES; t++) {
+        const uint row_a = 8u * t + 2u * (NV_PAIRED ? quarter % 2u : quarter), at = 8u * t + 2u * quarter;
+        view[t].up0 = up[at] * unit, view[t].up1 = up[at + 1u] * unit, view[t].cap = cap * LOG2_E;
+        view[t].last0 = (int)(s.total + row_places.token[row_a]) - (int)s.queries;
+        view[t].last1 = (int)(s.total + row_places.token[row_a + 1u]) - (int)s.queries;
+        view[t].all = (int)(s.total + row_places.token[0]) - (int)s.queries;
+        sums[t].m0 = sums[t].m1 = LOWEST;
+        segment[t].u = 0u, segment[t].up = 0.0f;
+        sums[t].aux[0] = sums[t].aux[1] = sums[t].aux[2] = sums[t].aux[3] = 0.0f;
+        nv_clear(sums + t);
     }
+#if NV_ROW_TILES > 1
+    const uint has_low = nv_any_of(lows); /* whether rounding took something from the queries */
+#endif
 
     /* Dense tiles first, all warps together. */
 #pragma unroll 1
@@ -184,13 +192,13 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
                                            entry, 0u, head, HEAD_DIM);
         const gear_dense v = gear_dense_of(&s, &dense, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V,
                                            entry, 1u, head, HEAD_DIM);
-        nv_dense(&k, &v, &dense, (warp + index) % NV_WARPS, queries, &view, (__local ushort *)ring[warp], lane, &sums);
+        nv_dense(&k, &v, &dense, (warp + index) % NV_WARPS, queries, view, (__local ushort *)ring[warp], lane, sums);
     }
 
 #if V_ROTATE
     /* Their sums are not rotated: they wait in the place of the result. */
     if (has_dense) {
-        nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
+        nv_share(sums, reference, (__local float *)ring[warp], warp, lane);
         const nv_part mine = part;
         const nv_tile tile = nv_tile_of(&mine, &row_places, query_heads);
         for (uint i = lid; i < tile.count * QUADS; i += NV_ITEMS) {
@@ -201,8 +209,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
             parked[lid] = nv_most(reference, lid);
         }
 #  pragma unroll
-        for (uint step = 0; step < STEPS; step++) {
-            sums.acc[step][0] = sums.acc[step][1] = sums.acc[step][2] = sums.acc[step][3] = 0.0f;
+        for (uint t = 0; t < NV_ROW_TILES; t++) {
+            nv_clear(sums + t);
         }
         barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     }
@@ -250,34 +258,60 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #else
         __local const uchar *codes_k = part_k, *codes_v = part_v;
 #endif
-        float scores[4][4];
-        uint p[8];
+        float scores[NV_ROW_TILES][4][4];
+        uint p[NV_ROW_TILES][8];
 #pragma unroll
-        for (uint m = 0; m < 4u; m++) {
-            scores[m][0] = scores[m][1] = scores[m][2] = scores[m][3] = 0.0f;
+        for (uint m = 0; m < 4u * NV_ROW_TILES; m++) {
+            float *x = scores[m / 4u][m % 4u];
+            x[0] = x[1] = x[2] = x[3] = 0.0f;
         }
 #if NV_OUTLIERS
         const nv_block_lists lists = nv_find_lists(part_k, counts_v, places, &memory, lane);
         nv_sync();
 #endif
-        float delta = 1.0f; /* what the scores of outliers count */
-#if K_OUTLIERS
-        delta = nv_delta_scale(part_k + K_AT_SUPERS - K_SUPERS + K_DELTA_SCALE, 0u);
-        nv_outlier_scores(&source, now, places, part_k, (__local const ushort *)query_table, &memory, lists.k, scores);
-#endif
-        nv_block_scores((NV_PLANE const uint *)codes_k, &k, block_queries, constants, cls ? K_RANK_1 : K_RANK_0, opens, &view,
-                        delta, NV_OUTLIERS ? nv_lane() : lane, &segment, scores);
-        nv_cap(scores, NV_SCORE_TILES, view.cap);
-        const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
-        if (tokens < 64 || at < (int)s.exact || at + 63 > view.all) {
-            nv_hide(scores, NV_SCORE_TILES, &view, at, (int)s.exact - at, tokens, row + (NV_HALVED ? quarter / 2u * 32u : 0u));
+#if NV_ROW_TILES > 1
+#  pragma unroll
+        for (uint t = 0; t < NV_ROW_TILES; t++) { /* anew, for registers are few */
+            const uint at = 8u * t + 2u * quarter;
+            view[t].up0 = up[at] * unit, view[t].up1 = up[at + 1u] * unit;
         }
-#if V_OUTLIERS
-        const float m0 = sums.m0, m1 = sums.m1;
-        nv_probabilities(scores, NV_SCORE_TILES, NV_HALVED, NV_ROOM, &sums, p, lane);
-        nv_shrink_outliers(&memory, m0, m1, &sums);
+        nv_exact_scores((NV_PLANE const uint *)codes_k, &k, block_queries, has_low, constants, powers + lane, ready[warp],
+                        cls ? K_RANK_1 : K_RANK_0, opens, view, sums, lane, segment, scores);
 #else
-        nv_probabilities(scores, NV_SCORE_TILES, NV_HALVED, NV_ROOM, &sums, p, lane);
+        float delta = 1.0f; /* what the scores of outliers count */
+#  if K_OUTLIERS
+        delta = nv_delta_scale(part_k + K_AT_SUPERS - K_SUPERS + K_DELTA_SCALE, 0u);
+        nv_outlier_scores(&source, now, places, part_k, (__local const ushort *)query_table, &memory, lists.k, scores[0]);
+#  endif
+        nv_block_scores((NV_PLANE const uint *)codes_k, &k, block_queries, constants, cls ? K_RANK_1 : K_RANK_0, opens, view,
+                        delta, NV_OUTLIERS ? nv_lane() : lane, segment, scores[0]);
+#endif
+        const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
+#if V_OUTLIERS
+        const float m0 = sums[0].m0, m1 = sums[0].m1;
+#endif
+#pragma unroll
+        for (uint t = 0; t < NV_ROW_TILES; t++) {
+            nv_cap(scores[t], NV_SCORE_TILES, view[t].cap);
+        }
+        if (tokens < 64 || at < (int)s.exact || at + 63 > view[0].all) {
+#pragma unroll
+            for (uint t = 0; t < NV_ROW_TILES; t++) {
+#if NV_ROW_TILES > 1 /* anew, for registers are few */
+                view[t].last0 = view[0].all + (int)(row_places.token[8u * t + 2u * quarter] - row_places.token[0]);
+                view[t].last1 = view[0].all + (int)(row_places.token[8u * t + 2u * quarter + 1u] - row_places.token[0]);
+#endif
+                nv_hide(scores[t], NV_SCORE_TILES, view + t, at, (int)s.exact - at, tokens,
+                        row + (NV_HALVED ? quarter / 2u * 32u : 0u));
+            }
+        }
+#if NV_ROW_TILES > 1
+        nv_exact_softmax(scores, NV_ROOM, view[0].cap, sums, p);
+#else
+        nv_probabilities(scores[0], NV_SCORE_TILES, NV_HALVED, NV_ROOM, sums, p[0], lane);
+#endif
+#if V_OUTLIERS
+        nv_shrink_outliers(&memory, m0, m1, sums);
 #endif
         nv_sync();
 
@@ -290,13 +324,19 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_sync();
         const nv_parts v = nv_unpack_v(part_v, fold[warp], cls, closes, lane);
 #if V_OUTLIERS
-        nv_outlier_values(&source, now, places, part_v, &memory, &lists, p);
+        nv_outlier_values(&source, now, places, part_v, &memory, &lists, p[0]);
 #endif
-        nv_block_values((NV_PLANE const uint *)codes_v, &v, constants, p, cls ? V_RANK_1 : V_RANK_0,
-                        NV_OUTLIERS ? nv_lane() : lane, &sums);
+#if NV_ROW_TILES > 1
+        nv_exact_values((NV_PLANE const uint *)codes_v, &v, constants, powers, (__local uint *)ready[warp], p,
+                        cls ? V_RANK_1 : V_RANK_0, nv_lane(), sums);
+#else
+        nv_block_values((NV_PLANE const uint *)codes_v, &v, constants, p[0], cls ? V_RANK_1 : V_RANK_0,
+                        NV_OUTLIERS ? nv_lane() : lane, sums);
+#endif
 #if V_RANK
-        if (closes) {
-            nv_close_segment(&v, constants, cls ? V_RANK_1 : V_RANK_0, lane, &sums);
+#  pragma unroll
+        for (uint t = 0; t < NV_ROW_TILES && closes; t++) {
+            nv_close_segment(&v, constants, cls ? V_RANK_1 : V_RANK_0, lane, sums + t);
         }
 #endif
         nv_sync();
@@ -308,16 +348,13 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
     NV_WAIT(0);
 #if V_OUTLIERS
-    nv_join_outliers(&memory, &sums);
+    nv_join_outliers(&memory, sums);
 #endif
 
     const nv_part mine = part;
     const nv_tile tile = nv_tile_of(&mine, &row_places, query_heads);
-    if (row == 7u) {
-        total[warp][2u * quarter] = sums.aux[0];
-        total[warp][2u * quarter + 1u] = sums.aux[1];
-    }
-    nv_share(&sums, reference, (__local float *)ring[warp], warp, lane);
+    nv_put_totals(sums, total[warp], row, quarter);
+    nv_share(sums, reference, (__local float *)ring[warp], warp, lane);
     __local float *joined = (__local float *)ring[0];
 #if V_ROTATE
     for (uint i = lid; i < QUERY_ROWS * QUADS; i += NV_ITEMS) {
@@ -327,11 +364,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     nv_rotate_back(joined, lid);
 #endif
     const float most = nv_most(reference, lid % ROWS);
-    float sum = 0.0f; /* of p, of row lid % ROWS */
-#pragma unroll
-    for (uint w = 0; w < NV_WARPS; w++) {
-        sum = fma(total[w][lid % ROWS], nv_exp2(reference[w][lid % ROWS] - most), sum);
-    }
+    const float sum = nv_total(total, reference, lid % ROWS, most);
     if (lid < ROWS) {
         split_most[lid] = sum > 0.0f ? most * (1.0f / LOG2_E) : NEVER;
         split_total[lid] = sum;

@@ -93,21 +93,21 @@ static gear_status check_lse(const gear_cache *cache, const gear_batch *batch, c
     return gear__region_check(cache, &region, where, error);
 }
 
-/* Work-groups for each sequence and split. */
-static uint32_t head_tiles_of(const gear_cache *cache, const gear__variant *variant, const extent *most)
-{
-    uint32_t heads = cache->desc.num_kv_heads, rows = most->queries * (cache->desc.num_query_heads / heads);
-    return heads * ((rows + variant->tile.rows - 1) / variant->tile.rows);
-}
-
-/* How work-groups are made of so many: of those that are all under way at once the large ones leave fewer splits to join; where
- * many follow one another on a compute unit, small ones hide better how each begins and ends (H100, which has places for 264
- * large ones: 1024 of them take 165 us, small ones 154; 512 of them 301 and 313). */
-static gear__attend_tile tile_for(const gear_cache *cache, const gear__variant *variant, uint64_t groups)
+/* How work-groups are made for so many query rows of each of `heads` KV heads, counted over all sequences. More rows than one
+ * tile has go to wide ones. Of work-groups that are all under way at once the large ones leave fewer splits to join; where many
+ * follow one another on a compute unit, small ones hide better how each begins and ends (H100, which has places for 264 large
+ * ones: 1024 of them take 165 us, small ones 154; 512 of them 301 and 313). */
+static gear__attend_tile tile_for(const gear_cache *cache, const gear__variant *variant, uint32_t rows, uint64_t heads)
 {
     gear__attend_tile tile = variant->tile;
-    if (tile.least_items < tile.work_items &&
-        groups > 3 * (uint64_t)cache->context->device.caps.compute_units * tile.groups_per_unit) {
+    const uint64_t groups = heads * ((rows + tile.rows - 1) / tile.rows);
+    if (tile.wide_rows && rows > tile.rows) {
+        tile.rows = tile.wide_rows;
+        tile.work_items = tile.wide_items;
+        tile.tiles = tile.wide_items / 32;
+        tile.groups_per_unit = tile.wide_per_unit;
+    } else if (tile.least_items < tile.work_items &&
+               groups > 3 * (uint64_t)cache->context->device.caps.compute_units * tile.groups_per_unit) {
         tile.tiles = tile.tiles * tile.least_items / tile.work_items;
         tile.work_items = tile.least_items;
         tile.groups_per_unit = tile.least_per_unit;
@@ -137,8 +137,10 @@ static void divide(const gear_cache *cache, const gear__variant *variant, const 
                    uint32_t *more)
 {
     const uint32_t units = cache->context->device.caps.compute_units, count = call->num_seqs;
-    const uint32_t head_tiles = head_tiles_of(cache, variant, most);
-    const gear__attend_tile tile = tile_for(cache, variant, (uint64_t)count * head_tiles);
+    const uint32_t heads = cache->desc.num_kv_heads, rows = most->queries * (cache->desc.num_query_heads / heads);
+    const gear__attend_tile tile = tile_for(cache, variant, rows, (uint64_t)count * heads);
+    const uint32_t head_tiles = heads * ((rows + tile.rows - 1) / tile.rows);
+    call->rows = tile.rows;
     call->work_items = tile.work_items;
     call->splits = choose_splits(cache, &tile, (uint64_t)count * head_tiles, most);
     if (count == 1) {

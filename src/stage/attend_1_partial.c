@@ -10,7 +10,7 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
     const gear__variant *variant = m->variant;
     const gear__shape *shape = &variant->shape;
     cl_uint query_heads = shape->query_heads, group = query_heads / shape->kv_heads, rows = call->max_queries * group;
-    cl_uint row_tiles = (rows + variant->tile.rows - 1) / variant->tile.rows;
+    cl_uint row_tiles = (rows + call->rows - 1) / call->rows;
     const gear__tensor *q = &call->q, *k = &call->tail_k, *v = &call->tail_v;
     const gear__tensor *out = &call->out;
     cl_uint8 words = {{0}};
@@ -32,7 +32,9 @@ gear_status gear__attend_1_partial(gear__stream *stream, const gear__attend_call
     const size_t head_tiles = (size_t)shape->kv_heads * row_tiles;
     const size_t even[3] = {items * call->splits, head_tiles, call->num_seqs};
     const size_t ragged[3] = {items * head_tiles, call->num_pieces, 1};
-    const gear__kernel_id id = items < variant->tile.work_items ? GEAR__KERNEL_PARTIAL_SMALL : GEAR__KERNEL_PARTIAL;
+    const gear__kernel_id id = call->rows > variant->tile.rows    ? GEAR__KERNEL_PARTIAL_WIDE
+                               : items < variant->tile.work_items ? GEAR__KERNEL_PARTIAL_SMALL
+                                                                  : GEAR__KERNEL_PARTIAL;
     return gear__run_sized(stream, variant->kernel[id][0], args, num_args, call->num_pieces ? ragged : even, items, error);
 }
 

@@ -30,6 +30,9 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+/* Warps of a multiprocessor with two row tiles each, whose sums and scores fill 255 registers. */
+#define WIDE_WARPS 8u
+
 /* Entries of outliers that a warp of the NVIDIA kernel has in local memory at a time: NV_WINDOW. */
 #define WINDOW 384u
 
@@ -48,13 +51,23 @@ static uint32_t nvidia_block_bytes(const gear__shape *shape, int direct)
     return bytes;
 }
 
-/* Bytes of local memory that a warp of the NVIDIA kernel takes; as in cl/common/attend_nvidia_{stage,dense,fold,outliers}.clh:
- * too few only take a work-group more than fits. */
-static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int direct)
+/* The same of its scales as operands, which there are with 16 query rows: NV_READY of attend_nvidia_exact.clh. */
+static uint32_t nvidia_ready_bytes(const gear__shape *shape)
+{
+    const gear__side *k = &shape->side[0], *v = &shape->side[1];
+    uint32_t groups = k->axis == GEAR__AXIS_CHANNEL_GROUP ? 64 / k->group : 1, v_group = gear__attend_v_group(shape);
+    uint32_t k_bytes = gear__is_mixed(k) ? 0 : 4 * shape->head_dim * groups;
+    uint32_t v_bytes = gear__is_mixed(v) ? 0 : 256 * ((shape->head_dim + v_group - 1) / v_group);
+    return larger(larger(k_bytes, v_bytes), 16);
+}
+
+/* Bytes of local memory that a warp of the NVIDIA kernel takes with 4, 8 or 16 query rows; as in
+ * cl/common/attend_nvidia_{stage,dense,fold,outliers}.clh: too few only take a work-group more than fits. */
+static uint32_t nvidia_warp_bytes(const gear__shape *shape, uint32_t rows, int direct)
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
     uint32_t d = shape->head_dim, fold = 0;
-    uint32_t dense = (d > 128 ? 2u : 4u) * 16 * (d + 8), sums = 4 * 8 * (d + 8);
+    uint32_t dense = (d > 128 ? 2u : 4u) * 16 * (d + 8), sums = 4 * larger(rows, 8) * (d + 8);
     uint32_t ring = larger(larger(nvidia_block_bytes(shape, direct), dense), sums);
     fold += k->axis == GEAR__AXIS_MIXED_CHANNEL || k->axis == GEAR__AXIS_CHANNEL_SEGMENT ? 2 * d : 0;
     fold += k->axis == GEAR__AXIS_MIXED_CHANNEL ? (d + 31) / 32 * 32 : 0;
@@ -64,21 +77,21 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, int paired, int dire
         fold += side->factor_bits < 16 ? (64 + d) * larger(side->rank[0], side->rank[1]) : 0;
     }
     /* The tile, sums of V, places of entries, lists, channels: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
-    uint32_t outliers = 16 * 144 + (paired ? 16 : 32) * d + WINDOW + 64 + 4 * (d + 4) + d;
-    return ring + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) +
-           2 * 4 * 8; /* references and sums of the rows */
+    uint32_t outliers = 16 * 144 + 4 * rows * d + WINDOW + 64 + 4 * (d + 4) + d;
+    return ring + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) + (rows > 8 ? nvidia_ready_bytes(shape) : 0) +
+           2 * 4 * larger(rows, 8); /* references and sums of the rows */
 }
 
 /* Local memory of a work-group that every NVIDIA GPU has, less what queries and sums take. */
-static uint32_t nvidia_room(const gear__shape *shape, int paired)
+static uint32_t nvidia_room(const gear__shape *shape, uint32_t rows)
 {
-    uint32_t d = shape->head_dim, queries = (paired ? 4u : 8u) * 16 * (d / 4 | 4);
+    uint32_t d = shape->head_dim, queries = rows * 16 * (d / 4 | 4);
     /* the same in the stored channel order, and that order */
     uint32_t stored = shape->side[0].axis == GEAR__AXIS_MIXED_CHANNEL ? queries + d : 0;
     /* the same by channel, for the outliers of K */
-    uint32_t table = shape->side[0].delta_bits ? (paired ? 16u : 32u) * (d > 64 ? 128 : 64) : 0;
+    uint32_t table = shape->side[0].delta_bits ? 4 * rows * (d > 64 ? 128 : 64) : 0;
     uint32_t constants = 2 * (larger((d + 31) / 32 * 32, 64) + larger(d, 64)); /* NV_CONSTANTS of attend_nvidia_block.clh */
-    return 48 * 1024 - queries - stored - constants - 320 - table;
+    return 48 * 1024 - queries - stored - constants - 40 * larger(rows, 8) - (rows > 8 ? 512 : 0) - table;
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
@@ -105,7 +118,7 @@ static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *sha
     if (shape->head_dim > 7 * gear__attend_v_group(shape)) {
         return "more than 7 channel groups of V";
     }
-    return nvidia_warp_bytes(shape, 0, 1) > nvidia_room(shape, 0) ? "too little local memory" : NULL;
+    return nvidia_warp_bytes(shape, 8, 1) > nvidia_room(shape, 8) ? "too little local memory" : NULL;
 }
 
 const char *gear__attend_why_not(gear_attend_kernel kernel, const gear__caps *caps, const gear__shape *shape)
@@ -154,13 +167,49 @@ static uint32_t nvidia_unit_bytes(uint32_t sm)
     return (sm == 80 || sm == 87 ? 164 : sm >= 90 && sm < 120 ? 228 : 100) * 1024;
 }
 
-/* Work-groups of a tile that fit a multiprocessor together. */
-static uint32_t nvidia_fit(const gear__caps *caps, const gear__shape *shape, const gear__attend_tile *tile)
+/* Work-groups of `warps` warps and `rows` query rows in local memory that fit a multiprocessor together. */
+static uint32_t nvidia_fit(const gear__caps *caps, const gear__shape *shape, uint32_t rows, uint32_t warps, int direct)
 {
-    uint32_t warp_bytes = nvidia_warp_bytes(shape, tile->paired, tile->direct);
-    uint32_t fit =
-        nvidia_unit_bytes(caps->nv_sm) / (48 * 1024 - nvidia_room(shape, tile->paired) + tile->tiles * warp_bytes + 1024);
+    uint32_t bytes = 48 * 1024 - nvidia_room(shape, rows) + warps * nvidia_warp_bytes(shape, rows, direct);
+    uint32_t fit = nvidia_unit_bytes(caps->nv_sm) / (bytes + 1024);
     return fit ? fit : 1;
+}
+
+/* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out. Each of the
+ * four schedulers has 16384 of them. */
+static uint32_t nvidia_registers(uint32_t warps)
+{
+    uint32_t registers = 16384 / 32 / ((warps + 3) / 4) / 8 * 8;
+    return registers < 32 ? 32 : registers < 255 ? registers : 255;
+}
+
+/* Whether codes of a side times their scales are halves: cl/common/attend_nvidia_exact.clh. */
+static int is_exact(const gear__side *side)
+{
+    uint32_t most = side->bits;
+    for (uint32_t i = 0; i < GEAR_MAX_SEGMENTS; i++) {
+        most = side->segments[i].channels ? larger(most, side->segments[i].bits) : most;
+    }
+    return !side->levels && side->axis != GEAR__AXIS_NONE && most <= (gear__is_mixed(side) ? 5 : 2);
+}
+
+/* Two row tiles a warp, where more query rows may come than one has. The sums of head_dim 256 would take all registers; the
+ * zeros of V have rows 0 to 3 of an operand, its scales the next. */
+static void nvidia_widen(gear__attend_tile *tile, const gear__caps *caps, const gear__shape *shape, uint32_t max_rows)
+{
+    const uint32_t rows = 2 * tile->rows, all = WIDE_WARPS, v_group = gear__attend_v_group(shape);
+    uint32_t warps = nvidia_room(shape, rows) / nvidia_warp_bytes(shape, rows, 0);
+    warps = warps < 4 ? warps : 4;
+    const int fits = warps >= 2 && shape->head_dim <= 128 && !shape->has_outliers && is_exact(&shape->side[0]) &&
+                     is_exact(&shape->side[1]) && (shape->head_dim <= 3 * v_group || gear__is_mixed(&shape->side[1]));
+    if (max_rows <= tile->rows || !fits) {
+        return;
+    }
+    const uint32_t groups = all / warps, fit = nvidia_fit(caps, shape, rows, warps, 0);
+    tile->wide_rows = rows;
+    tile->wide_items = 32 * warps;
+    tile->wide_per_unit = groups < fit ? groups : fit;
+    tile->wide_registers = nvidia_registers(warps * tile->wide_per_unit);
 }
 
 static gear__attend_tile nvidia_tile(const gear__shape *shape, uint32_t max_rows, const gear_attend_tuning *tuning)
@@ -168,9 +217,10 @@ static gear__attend_tile nvidia_tile(const gear__shape *shape, uint32_t max_rows
     /* Large blocks leave room for fewer warps, or must be read directly. */
     const uint32_t wanted = tuning->work_items / 32 ? tuning->work_items / 32 : 1;
     const int paired = max_rows <= 4;
-    uint32_t room = nvidia_room(shape, paired), bytes = nvidia_warp_bytes(shape, paired, 0);
+    const uint32_t rows = paired ? 4 : 8;
+    uint32_t room = nvidia_room(shape, rows), bytes = nvidia_warp_bytes(shape, rows, 0);
     int direct = 2 * bytes > room;
-    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, paired, 1) : bytes);
+    uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, rows, 1) : bytes);
     warps = warps < wanted ? warps : wanted;
     return (gear__attend_tile){.rows = 8, .work_items = 32 * warps, .tiles = warps, .paired = paired, .direct = direct};
 }
@@ -204,19 +254,16 @@ gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__ca
     tile.least_items = tile.work_items;
     if (kernel == GEAR_ATTEND_NVIDIA) {
         /* One work-group more than fits would wait for the others and double the time. */
-        uint32_t fit = nvidia_fit(caps, shape, &tile);
+        const uint32_t rows = tile.paired ? 4 : 8;
+        uint32_t fit = nvidia_fit(caps, shape, rows, tile.tiles, tile.direct);
         tile.groups_per_unit = tile.groups_per_unit < fit ? tile.groups_per_unit : fit;
-        /* A compiler left alone takes up to 255 registers although fewer do, and leaves a quarter or half of the warps out.
-         * Each of the four schedulers has 16384 of them. */
-        uint32_t warps = (tile.tiles * tile.groups_per_unit + 3) / 4, registers = 16384 / 32 / warps / 8 * 8;
-        tile.registers = registers < 32 ? 32 : registers < 255 ? registers : 255;
+        tile.registers = nvidia_registers(tile.tiles * tile.groups_per_unit);
         /* As many warps in twice the work-groups. */
-        gear__attend_tile small = tile;
-        small.tiles = tile.tiles / 2;
         if (tile.tiles == 4 && 2 * tile.groups_per_unit <= most &&
-            2 * tile.groups_per_unit <= nvidia_fit(caps, shape, &small)) {
+            2 * tile.groups_per_unit <= nvidia_fit(caps, shape, rows, tile.tiles / 2, tile.direct)) {
             tile.least_items = tile.work_items / 2;
         }
+        nvidia_widen(&tile, caps, shape, max_rows);
     }
     tile.least_per_unit = tile.groups_per_unit * (tile.work_items / tile.least_items);
     tile.source = wanted->rows || wanted->work_items || wanted->groups_per_unit ? "asked for" : found.source;

@@ -13,9 +13,13 @@ typedef struct gear__attend_tile {
     uint32_t groups_per_unit;  /* work-groups that fill a compute unit */
     uint32_t least_items;      /* of a work-group where many follow one another: a kernel of its own if it is fewer */
     uint32_t least_per_unit;   /* such work-groups that fill a compute unit */
-    uint32_t tiles;            /* tiles that a work-group takes at a time: more splits than that would leave some idle */
-    uint32_t registers;        /* NVIDIA: most of a work-item, so that so many work-groups fit; 0: the compiler decides */
-    int paired;                /* NVIDIA: no more than 4 query rows; their rounding takes the place of the other 4 */
+    /* For calls with more query rows than `rows`, of kernels of its own: rows and work-items of a work-group, work-groups that
+     * fill a compute unit. 0: there is none. */
+    uint32_t wide_rows, wide_items, wide_per_unit;
+    uint32_t tiles;          /* tiles that a work-group takes at a time: more splits than that would leave some idle */
+    uint32_t registers;      /* NVIDIA: most of a work-item, so that so many work-groups fit; 0: the compiler decides */
+    uint32_t wide_registers; /* the same with wide_rows */
+    int paired;              /* NVIDIA: no more than 4 query rows; their rounding takes the place of the other 4 */
     int direct; /* NVIDIA: codes are read from global memory, because blocks are too large to pass through local memory */
     const char *source; /* where the numbers come from */
 } gear__attend_tile;

@@ -42,13 +42,14 @@ static void nvidia_side_options(gear__options *options, const gear__side *side, 
     gear__options_int(options, name, (long)scales[side->axis]);
 }
 
-void gear__attend_nvidia_options(gear__options *options, const gear__shape *shape, const gear__attend_tile *tile,
+void gear__attend_nvidia_options(gear__options *options, const gear__shape *shape, const gear__attend_tile *tile, int is_wide,
                                  uint32_t work_items)
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
     gear__options_int(options, "NV_WARPS", (long)work_items / 32);
-    gear__options_int(options, "NV_DIRECT", tile->direct);
-    gear__options_int(options, "NV_PAIRED", tile->paired);
+    gear__options_int(options, "NV_ROW_TILES", is_wide ? (long)(tile->wide_rows / tile->rows) : 1);
+    gear__options_int(options, "NV_DIRECT", !is_wide && tile->direct);
+    gear__options_int(options, "NV_PAIRED", !is_wide && tile->paired);
     gear__options_int(options, "HEAD_FIRST", (long)shape->head_first);
     gear__options_int(options, "SEGMENT_FIRST", (long)shape->seg_head_first);
     gear__options_int(options, "HEAD_BYTES_0", (long)shape->head_stride[0]);

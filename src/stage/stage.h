@@ -40,6 +40,7 @@ typedef enum gear__kernel_id {
     GEAR__KERNEL_WINDOW,
     GEAR__KERNEL_PARTIAL,
     GEAR__KERNEL_PARTIAL_SMALL, /* the same in work-groups of least_items of gear__attend_tile, where these are fewer */
+    GEAR__KERNEL_PARTIAL_WIDE,  /* the same with wide_rows of it, where it has such */
     GEAR__KERNEL_MERGE,
     GEAR__KERNEL_RECONSTRUCT,
     GEAR__NUM_KERNELS
@@ -67,7 +68,7 @@ gear_status gear__variant_kernel(gear__variant *variant, gear__device *device, g
                                  gear_error *error);
 
 /* Stem, kernel name and options of one kernel of a shape; 0 when the shape has no use for it. is_v only where it has a side;
- * tile only for GEAR__KERNEL_PARTIAL and its small form, which are the kernel of tile->kernel; append for the others. */
+ * tile only for GEAR__KERNEL_PARTIAL and its other forms, which are the kernel of tile->kernel; append for the others. */
 int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t is_v, const gear__attend_tile *tile,
                         const gear__append_tile *append, const char **stem, const char **name, gear__options *options);
 /* Work-items of a work-group of a kernel other than those. */
@@ -182,7 +183,8 @@ typedef struct gear__attend_call {
         *words; /* of the first sequence as in `seqs`: a kernel that merges need not wait for those of a batch of one */
     uint32_t num_seqs, max_queries, advance;
     uint32_t splits;     /* of each sequence, where there are no pieces */
-    uint32_t work_items; /* of a work-group: work_items of the tile, or least_items */
+    uint32_t rows;       /* query rows of a work-group: rows of the tile, or wide_rows */
+    uint32_t work_items; /* of a work-group: work_items of the tile, or least_items; wide_items with wide_rows */
     /* For a kernel that merges. */
     uint32_t num_pieces; /* behind the list, of gear__attend_cut; 0: none */
     uint32_t share;      /* weight of a split, where it is the same for all sequences; else 0 */

@@ -96,6 +96,7 @@ static const struct {
     [GEAR__KERNEL_WINDOW] = {"append_6_window", "gear_k_append_6_window", STAGED},
     [GEAR__KERNEL_PARTIAL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
     [GEAR__KERNEL_PARTIAL_SMALL] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
+    [GEAR__KERNEL_PARTIAL_WIDE] = {"attend_1_partial", "gear_k_attend_1_partial", OPT_DIM | OPT_ATTEND},
     [GEAR__KERNEL_MERGE] = {"attend_2_merge", "gear_k_attend_2_merge", STAGED},
     [GEAR__KERNEL_RECONSTRUCT] = {"reconstruct", "gear_k_reconstruct", SIDED},
 };
@@ -212,13 +213,15 @@ static void block_options(gear__options *options, const gear__shape *shape)
 
 static int is_partial(int id)
 {
-    return id == GEAR__KERNEL_PARTIAL || id == GEAR__KERNEL_PARTIAL_SMALL;
+    return id >= GEAR__KERNEL_PARTIAL && id <= GEAR__KERNEL_PARTIAL_WIDE;
 }
 
 /* Work-items of a work-group of one of those. */
 static uint32_t partial_items(int id, const gear__attend_tile *tile)
 {
-    return id == GEAR__KERNEL_PARTIAL ? tile->work_items : tile->least_items;
+    return id == GEAR__KERNEL_PARTIAL_WIDE    ? tile->wide_items
+           : id == GEAR__KERNEL_PARTIAL_SMALL ? tile->least_items
+                                              : tile->work_items;
 }
 
 /* Which form of a kernel runs; append: NULL for kernels that are not the compressor's. */
@@ -297,6 +300,9 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     if (id == GEAR__KERNEL_PARTIAL_SMALL && (!tile || tile->least_items == tile->work_items)) {
         return 0;
     }
+    if (id == GEAR__KERNEL_PARTIAL_WIDE && (!tile || !tile->wide_rows)) {
+        return 0;
+    }
     *stem = stem_of((int)id, append);
     *name = name_of((int)id, append);
     if (is_partial(id) && tile->kernel == GEAR_ATTEND_CPU) {
@@ -305,7 +311,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
     }
     gear__options_begin(options);
     if (is_partial(id) && tile->registers) {
-        gear__options_registers(options, tile->registers);
+        gear__options_registers(options, id == GEAR__KERNEL_PARTIAL_WIDE ? tile->wide_registers : tile->registers);
     }
     if (id != GEAR__KERNEL_LOWRANK_BLOCK && is_tensor_form((int)id, append)) {
         gear__options_registers(options, id == GEAR__KERNEL_DECODE ? DECODE_REGISTERS : GRAM_REGISTERS);
@@ -353,7 +359,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
         if (tile->kernel == GEAR_ATTEND_NVIDIA) {
             *stem = "attend_1_partial_nvidia";
             *name = "gear_k_attend_1_partial_nvidia";
-            gear__attend_nvidia_options(options, shape, tile, partial_items(id, tile));
+            gear__attend_nvidia_options(options, shape, tile, id == GEAR__KERNEL_PARTIAL_WIDE, partial_items(id, tile));
         } else {
             gear__options_int(options, "ROWS", (long)tile->rows);
         }

@@ -37,11 +37,18 @@ void stage_open(stage_bench *bench)
     bench->append = gear__append_items_of(&bench->device.caps);
 }
 
+int stage_has_nvidia_kernel(const stage_bench *bench)
+{
+    return bench->device.caps.is_nvidia && bench->device.caps.nv_sm >= 80;
+}
+
 void stage_close(stage_bench *bench, const char *name)
 {
-    printf("stage %s: %llu cases\n", name, (unsigned long long)bench->cases);
-    (void)fflush(stdout);
-    cr_assert_gt(bench->cases, 0);
+    if (name) {
+        printf("stage %s: %llu cases\n", name, (unsigned long long)bench->cases);
+        (void)fflush(stdout);
+        cr_assert_gt(bench->cases, 0);
+    }
     gear__device_close(&bench->device);
     test_cl_close(&bench->cl);
     cr_assert_eq(wrap_live_all(), 0, "%ld OpenCL objects left", wrap_live_all());

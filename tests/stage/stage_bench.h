@@ -31,8 +31,11 @@ typedef struct stage_buffer {
 } stage_buffer;
 
 void stage_open(stage_bench *bench);
-/* Prints "stage NAME: N cases"; fails the test when OpenCL objects are left. */
+/* Prints "stage NAME: N cases", of which there must be some; NULL: there may be none. Fails the test when OpenCL objects are
+ * left. */
 void stage_close(stage_bench *bench, const char *name);
+/* Whether the device is one of those that the nvidia attend kernel is for. */
+int stage_has_nvidia_kernel(const stage_bench *bench);
 /* GEAR_TEST_TINY=1: the simulator's small shapes. */
 int stage_tiny(void);
 

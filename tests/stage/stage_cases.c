@@ -76,6 +76,50 @@ static const stage_case cases[] = {
      CODEC(KIVI, 2, 64, 0, 0, 0, 16, 0, VECTOR)},
 };
 
+/* Without outliers these have the largest work-groups of the nvidia kernel, and small ones where a multiprocessor has room;
+ * with so many, more entries of both sides than local memory takes at a time. 4 query rows (paired), or 8 of their own. */
+static const stage_case nvidia_cases[] = {
+    {"low rank d128, 4 rows", 128, 2, 4, 1, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0, VECTOR),
+     CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0, VECTOR)},
+    {"low rank d128, 8 rows", 128, 2, 4, 2, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0, VECTOR),
+     CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0, VECTOR)},
+    {"outliers d128, 4 rows", 128, 1, 4, 1, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.10f, VECTOR),
+     CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.10f, VECTOR)},
+    {"outliers d128, 8 rows", 128, 1, 4, 2, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.10f, VECTOR),
+     CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.10f, VECTOR)},
+};
+
+static const stage_case wide_cases[] = {
+    {"wide kivi2 d128 r12", 128, 2, 4, 3, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0, VECTOR),
+     CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0, VECTOR)},
+    {"wide kivi2 d128 r16", 128, 2, 4, 4, 64, 0, 10, GEAR_F32, 1, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0, VECTOR),
+     CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0, VECTOR)},
+    {"wide kivi2 d64 r20", 64, 2, 4, 5, 64, 0, 0, GEAR_BF16, 0, CODEC(KIVI, 2, 32, 4, 2, 3, 4, 0, VECTOR),
+     CODEC(KIVI, 2, 32, 2, 2, 3, 8, 0, VECTOR)},
+    {"wide kivi2 d128 r32", 128, 2, 4, 8, 64, 0, 10, GEAR_F16, 0, CODEC(KIVI, 2, 64, 0, 0, 0, 16, 0, VECTOR),
+     CODEC(KIVI, 2, 64, 0, 0, 0, 16, 0, VECTOR)},
+    {"wide kcvt2 d96 r16", 96, 1, 16, 1, 64, 0, 0, GEAR_F16, 0, CODEC(KCVT, 2, 0, 4, 2, 3, 16, 0, VECTOR),
+     CODEC(KCVT, 2, 0, 0, 0, 0, 16, 0, VECTOR)},
+    {"wide mixed42 d128 r16", 128, 2, 4, 4, 64, 64, 4, GEAR_F16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {112, 2}),
+     MIXED_V(2, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
+    {"wide mixed5321 d128 r20", 128, 1, 4, 5, 64, 0, 4, GEAR_F32, 0,
+     MIXED_K(0, 0, 16, 0, VECTOR, {16, 5}, {64, 3}, {32, 2}, {16, 1}), MIXED_V(3, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
+    {"wide mixed421 d64 r12", 64, 2, 4, 3, 64, 10, 4, GEAR_BF16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {16, 2}, {32, 1}),
+     CODEC(KIVI, 2, 64, 0, 0, 0, 16, 0, VECTOR)},
+};
+
+const stage_case *stage_nvidia_cases(uint32_t *count)
+{
+    *count = (uint32_t)(sizeof nvidia_cases / sizeof *nvidia_cases);
+    return nvidia_cases;
+}
+
+const stage_case *stage_wide_cases(uint32_t *count)
+{
+    *count = (uint32_t)(sizeof wide_cases / sizeof *wide_cases);
+    return wide_cases;
+}
+
 const stage_case *stage_cases(uint32_t *count)
 {
     *count = stage_tiny() ? 3 : (uint32_t)(sizeof cases / sizeof *cases);

@@ -18,6 +18,11 @@ typedef struct stage_case {
 
 /* All cases, or the two that the simulator can do. */
 const stage_case *stage_cases(uint32_t *count);
+/* Those of the nvidia attend kernel alone, in both sizes of work-groups where there are no outliers. */
+const stage_case *stage_nvidia_cases(uint32_t *count);
+/* Those whose attention has wide work-groups (gear__attend_tile): query rows on both sides of the border of two row tiles, on
+ * one side alone, in several work-groups. */
+const stage_case *stage_wide_cases(uint32_t *count);
 
 typedef enum stage_data {
     STAGE_SMOOTH,  /* normal values with a low-rank part and strong channels */

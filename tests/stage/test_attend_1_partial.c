@@ -2,8 +2,9 @@
  * or by attend_2_merge), against attention in double precision on the reconstructed cache, for every attend kernel that the
  * device and the layer allow, each within its bound (attend_choice.h) of the largest output. Where no token is exact a split is
  * a range of positions, and each partial result is compared by itself. Ragged batches, also cut into pieces, tails, soft-cap,
- * splits that get nothing, lists some tokens old, both sizes of work-groups. */
+ * splits that get nothing, lists some tokens old, all forms of work-groups. */
 #include <criterion/criterion.h>
+#include <criterion/parameterized.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,7 +135,7 @@ static float *reconstructed(const stage_world *w, const stage_seq *seq, uint32_t
     return out;
 }
 
-static void attention_open(attention *t, stage_world *w, const variation *how, uint32_t work_items)
+static void attention_open(attention *t, stage_world *w, const variation *how, uint32_t rows, uint32_t work_items)
 {
     static const gear_type types[] = {GEAR_F32, GEAR_F16, GEAR_BF16};
     uint32_t heads = w->shape.query_heads, kv = w->c->kv_heads, d = w->c->head_dim;
@@ -156,6 +157,7 @@ static void attention_open(attention *t, stage_world *w, const variation *how, u
                                   .max_queries = t->most,
                                   .advance = how->advance,
                                   .splits = how->splits,
+                                  .rows = rows,
                                   .work_items = work_items,
                                   .soft_cap = how->soft_cap,
                                   .has_lse = 1};
@@ -332,10 +334,10 @@ static void check_sequence(const attention *t, uint32_t s, const float *partial,
 }
 
 /* Returns whether the batch was cut. */
-static int attend(stage_world *w, const variation *how, uint32_t work_items)
+static int attend(stage_world *w, const variation *how, uint32_t rows, uint32_t work_items)
 {
     attention t;
-    attention_open(&t, w, how, work_items);
+    attention_open(&t, w, how, rows, work_items);
     const int is_cut = t.call.num_pieces != 0;
     STAGE_LAUNCH(w->bench, gear__attend_1_partial(&stream, &t.call, &error));
     if (!gear__attend_merges(w->layer.variant->tile.kernel)) {
@@ -383,7 +385,7 @@ static void run_kernel(stage_world *world, gear_attend_kernel kernel, int both_s
     for (size_t v = 0; v < (stage_tiny() ? 2 : sizeof variations / sizeof *variations); v++) {
         for (int size = 0; size < 2; size++) {
             if (both_sizes ? has_small || !size : size == variations[v].cut) {
-                is_cut |= attend(world, &variations[v], sizes[size]);
+                is_cut |= attend(world, &variations[v], variant.tile.rows, sizes[size]);
                 to_cut |= variations[v].cut && gear__attend_merges(kernel);
             }
         }
@@ -412,63 +414,86 @@ static void run_case(stage_bench *bench, const stage_case *c, gear_attend_kernel
     stage_world_close(&world);
 }
 
-/* Low rank at head_dim 128 without outliers: of the nvidia kernel these have the largest work-groups, and small ones where a
- * multiprocessor has room. */
-static const gear_codec low_rank = {.struct_size = sizeof(gear_codec),
-                                    .backbone = GEAR_BACKBONE_KIVI,
-                                    .bits = 2,
-                                    .group = 64,
-                                    .rank_prompt = 4,
-                                    .rank_decode = 2,
-                                    .power_iterations = 3,
-                                    .factor_bits = 16};
-
-/* Both sides by `codec`, 4 query rows (paired, 1 query token) or 8 (rows of their own, 2). */
-static void run_nvidia_codec(stage_bench *bench, const char *const names[2], const gear_codec *codec, uint32_t kv_heads,
-                             int both_sizes, census *seen)
+/* Wide work-groups alone. */
+static void run_wide(stage_bench *bench, const stage_case *c)
 {
-    for (uint32_t max_queries = 1; max_queries <= 2; max_queries++) {
-        const stage_case c = {.name = names[max_queries - 1],
-                              .head_dim = 128,
-                              .kv_heads = kv_heads,
-                              .group = 4,
-                              .max_queries = max_queries,
-                              .window = 64,
-                              .type = GEAR_F16,
-                              .k = *codec,
-                              .v = *codec};
-        run_case(bench, &c, GEAR_ATTEND_NVIDIA, both_sizes, seen);
+    stage_world world;
+    gear__variant variant;
+    stage_world_open(&world, bench, c, STAGE_SMOOTH, 0);
+    stage_world_run(&world, STAGE_NONE, NULL);
+    stage_world_put(&world);
+    stage_variant_open(bench, &variant, &world.shape, world.table_row, c->group * c->max_queries,
+                       1u << GEAR__KERNEL_PARTIAL_WIDE, GEAR_ATTEND_NVIDIA);
+    cr_assert(variant.tile.wide_rows, "%s: no wide work-groups", c->name);
+    world.layer.variant = &variant;
+    for (size_t v = 0; v < sizeof variations / sizeof *variations; v++) {
+        (void)attend(&world, &variations[v], variant.tile.wide_rows, variant.tile.wide_items);
     }
+    gear__variant_close(&variant);
+    world.layer.variant = &world.variant;
+    stage_world_close(&world);
 }
 
-static void run_nvidia(stage_bench *bench, census *seen)
+/* Parts of the cases, so that several run at a time. */
+#define PARTS 8u
+
+static uint32_t parts[PARTS] = {0, 1, 2, 3, 4, 5, 6, 7};
+
+ParameterizedTestParameters(attend_1_partial, equals_the_reference)
 {
-    gear_codec outliers = low_rank;
-    outliers.outlier_fraction = 0.10f; /* more entries of both sides than local memory takes at a time */
-    run_nvidia_codec(bench, (const char *const[]){"low rank d128, 4 rows", "low rank d128, 8 rows"}, &low_rank, 2, 1, seen);
-    run_nvidia_codec(bench, (const char *const[]){"outliers d128, 4 rows", "outliers d128, 8 rows"}, &outliers, 1, 0, seen);
-    /* Multiprocessors of compute capability 8.0 and 9.0 have room for four work-groups of 2 warps. */
-    const uint32_t sm = bench->device.caps.nv_sm;
-    cr_assert(seen->small || (sm != 80 && sm != 90), "no small work-groups");
+    return cr_make_param_array(uint32_t, parts, PARTS);
 }
 
-Test(attend_1_partial, equals_the_reference)
+ParameterizedTest(const uint32_t *part, attend_1_partial, equals_the_reference)
 {
     stage_bench bench;
     uint32_t count;
     census seen = {0};
     const stage_case *cases = stage_cases(&count);
     stage_open(&bench);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = *part; i < count; i += PARTS) {
         run_case(&bench, &cases[i], GEAR_ATTEND_PORTABLE, 0, &seen);
-    }
-    if (bench.device.caps.is_nvidia && bench.device.caps.nv_sm >= 80) { /* elsewhere they are like others */
-        run_nvidia(&bench, &seen);
     }
     for (gear_attend_kernel kernel = GEAR_ATTEND_PORTABLE; gear__attend_name(kernel); kernel++) {
         printf("attend kernel %s: %u layers\n", gear__attend_name(kernel), seen.ran[kernel]);
     }
-    printf("cut into pieces: %u of %u layers; both sizes of work-groups: %u\n", seen.cut, seen.to_cut, seen.small);
+    printf("cut into pieces: %u of %u layers\n", seen.cut, seen.to_cut);
     cr_assert(seen.cut || !seen.to_cut, "no batch was cut");
-    stage_close(&bench, "attend_1_partial");
+    stage_close(&bench, *part < count ? "attend_1_partial" : NULL);
+}
+
+Test(attend_1_partial, small_work_groups_equal_the_reference)
+{
+    stage_bench bench;
+    uint32_t count;
+    census seen = {0};
+    const stage_case *cases = stage_nvidia_cases(&count);
+    stage_open(&bench);
+    const int runs = stage_has_nvidia_kernel(&bench);
+    for (uint32_t i = 0; i < count && runs; i++) {
+        run_case(&bench, &cases[i], GEAR_ATTEND_NVIDIA, cases[i].k.outlier_fraction == 0, &seen);
+    }
+    /* Multiprocessors of compute capability 8.0 and 9.0 have room for four work-groups of 2 warps. */
+    const uint32_t sm = bench.device.caps.nv_sm;
+    cr_assert(!runs || seen.small || (sm != 80 && sm != 90), "no small work-groups");
+    cr_assert(seen.cut || !seen.to_cut, "no batch was cut");
+    stage_close(&bench, runs ? "attend_1_partial" : NULL);
+}
+
+ParameterizedTestParameters(attend_1_partial, wide_work_groups_equal_the_reference)
+{
+    return cr_make_param_array(uint32_t, parts, PARTS);
+}
+
+ParameterizedTest(const uint32_t *part, attend_1_partial, wide_work_groups_equal_the_reference)
+{
+    stage_bench bench;
+    uint32_t count;
+    const stage_case *cases = stage_wide_cases(&count);
+    stage_open(&bench);
+    const int runs = *part < count && stage_has_nvidia_kernel(&bench);
+    for (uint32_t i = *part; i < count && runs; i += PARTS) {
+        run_wide(&bench, &cases[i]);
+    }
+    stage_close(&bench, runs ? "attend_1_partial" : NULL);
 }

@@ -18,10 +18,11 @@ static const struct {
     int all;
 } layers[] = {
     {64, KIVI, 2, 2, 16, 16, 8, 1},  {64, KIVI, 2, 2, 0, 0, 1, 0},   {64, KCVT, 4, 4, 16, 16, 4, 0},
-    {128, KIVI, 3, 3, 16, 16, 4, 1}, {128, KIVI, 2, 2, 0, 0, 8, 0},  {128, KIVI, 2, 2, 16, 16, 1, 0},
+    {128, KIVI, 3, 3, 16, 16, 4, 1}, {128, KIVI, 2, 2, 0, 0, 16, 0}, {128, KIVI, 2, 2, 16, 16, 1, 0},
     {128, KIVI, 2, 2, 16, 0, 4, 1},  {64, KCVT, 4, 4, 8, 0, 4, 0},   {256, KIVI, 2, 2, 16, 0, 4, 0},
     {128, KIVI, 4, 4, 8, 8, 8, 0},   {128, TOKEN, 4, 4, 0, 8, 1, 0}, {128, KIVI, 16, 16, 0, 0, 4, 0},
     {80, KIVI, 3, 3, 4, 8, 4, 0},    {96, TOKEN, 4, 8, 8, 16, 8, 0}, {256, KIVI, 8, 4, 16, 16, 4, 1},
+    {128, KIVI, 2, 2, 16, 0, 16, 0},
 };
 
 #define MOST_LINES 512u
@@ -71,7 +72,7 @@ static void add_attend(const gear__shape *shape, uint32_t max_rows)
             continue;
         }
         const gear__attend_tile tile = gear__attend_tile_of(attend_kernels[i].kernel, caps, shape, max_rows, NULL);
-        for (gear__kernel_id id = GEAR__KERNEL_PARTIAL; id <= GEAR__KERNEL_PARTIAL_SMALL; id++) {
+        for (gear__kernel_id id = GEAR__KERNEL_PARTIAL; id <= GEAR__KERNEL_PARTIAL_WIDE; id++) {
             if (gear__kernel_recipe(id, shape, 0, &tile, NULL, &stem, &name, &options)) {
                 add(stem, without_language(options.text), attend_kernels[i].gates);
             }
@@ -161,7 +162,7 @@ int main(void)
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
         add_layer(i);
     }
-    if (!add_preset("gear_2_6", 128, 8) || !add_preset("mix_3_1", 64, 4) || !add_preset("mix_2_2", 80, 1) ||
+    if (!add_preset("gear_2_6", 128, 16) || !add_preset("mix_3_1", 64, 4) || !add_preset("mix_2_2", 80, 1) ||
         !add_preset("mix_4_4", 128, 4)) {
         return 1;
     }

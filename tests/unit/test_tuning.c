@@ -164,6 +164,9 @@ static void is_sound(const gear__attend_tile *tile, uint32_t max_rows)
     cr_assert(tile->least_items >= 1 && tile->least_items <= tile->work_items);
     cr_assert_leq(tile->least_per_unit * tile->rows, GEAR__ATTEND_ROWS_PER_UNIT);
     cr_assert_eq(tile->least_per_unit * tile->least_items, tile->groups_per_unit * tile->work_items);
+    cr_assert_eq(tile->wide_rows != 0, tile->wide_items != 0);
+    cr_assert(!tile->wide_rows || (max_rows > tile->rows && tile->wide_rows > tile->rows && tile->wide_per_unit >= 1));
+    cr_assert_leq(tile->wide_per_unit * tile->wide_rows, GEAR__ATTEND_ROWS_PER_UNIT);
     cr_assert(tile->source && tile->source[0]);
 }
 
@@ -185,6 +188,21 @@ Test(tuning, nvidia_work_groups_have_half_the_warps_where_there_are_many)
     cr_assert_eq(tile.least_per_unit, 2);
     tile = gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 4, &most); /* as many as fit */
     cr_assert_leq(tile.least_per_unit * tile.least_items, 2048);
+}
+
+/* Where more rows may come than a tile has, and codes times scales are halves. */
+Test(tuning, nvidia_work_groups_are_wide_for_codes_whose_products_are_halves)
+{
+    gear__caps caps = some_device("x", 0, 0);
+    caps.is_nvidia = 1;
+    caps.nv_sm = 90;
+    gear__shape shape = some_shape(128, GEAR__CODEC_LOWRANK);
+    cr_assert_eq(gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 9, NULL).wide_rows, 16);
+    cr_assert_eq(gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 8, NULL).wide_rows, 0);
+    shape.side[1].bits = 3;
+    cr_assert_eq(gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 9, NULL).wide_rows, 0);
+    shape = some_shape(128, GEAR__CODEC_OUTLIERS);
+    cr_assert_eq(gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 9, NULL).wide_rows, 0);
 }
 
 Test(tuning, every_device_has_sound_values_for_what_it_can_run)
