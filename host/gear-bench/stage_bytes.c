@@ -32,6 +32,19 @@ static bool starts(const char *stage, const char *with)
     return !strncmp(stage, with, strlen(with));
 }
 
+/* Residual of the sides whose low rank is one launch (append_4_lowrank_fit, where the device has it: ranks up to 4), or of the
+ * others. */
+static double residual(const result *r, const side *k, const side *v, bool in_one)
+{
+    const gear_codec_pair *codecs = &r->shape.recipe.codecs;
+    bool has_fit = false;
+    for (size_t i = 0; i < r->time.stages.count; ++i)
+        has_fit = has_fit || starts(r->time.stages.items[i].name, "append_4_lowrank_fit");
+    bool k_in_one = has_fit && codecs->k.rank_prompt <= 4 && codecs->k.rank_decode <= 4;
+    bool v_in_one = has_fit && codecs->v.rank_prompt <= 4 && codecs->v.rank_decode <= 4;
+    return (k->rank && k_in_one == in_one ? k->residual : 0) + (v->rank && v_in_one == in_one ? v->residual : 0);
+}
+
 /* Which side a stage of the groups along channels or tokens works on. */
 static double by_axis(const char *stage, const gear_codec_pair *codecs, double k, double v)
 {
@@ -66,9 +79,9 @@ uint64_t stage_bytes(const result *r, const char *stage)
     else if (starts(stage, "append_4_lowrank_store"))
         bytes = (double)r->bytes.lowrank;
     else if (starts(stage, "append_4_lowrank_fit"))
-        bytes = 2 * ((k.rank ? k.residual : 0) + (v.rank ? v.residual : 0)) + (double)r->bytes.lowrank;
+        bytes = 2 * residual(r, &k, &v, true) + (double)r->bytes.lowrank;
     else if (starts(stage, "append_4_lowrank_gram") || starts(stage, "append_4_lowrank_project"))
-        bytes = (k.rank ? k.residual : 0) + (v.rank ? v.residual : 0);
+        bytes = residual(r, &k, &v, false);
     else if (starts(stage, "append_4_lowrank") && !starts(stage, "append_4_lowrank_iterate"))
         bytes = (k.rank ? k.residual : 0) + (v.rank ? v.residual : 0) + (double)r->bytes.lowrank;
     else if (starts(stage, "append_5_store"))
