@@ -2,6 +2,7 @@
  * one list for each token (and 128 channels), V one for each channel. Writes list lengths and bases to the blocks, entries to
  * the segment record. Convention: docs/design.md, rule 9; docs/format.md. Reference: src/ref/append_5_store.c. Three launches:
  * count, bases, store; append_block does the first itself. */
+#include "mark_words.clh"
 #include "outlier_lists.clh"
 #include "reduce.clh"
 
@@ -149,19 +150,6 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_5
     gear_store_lists(&lists);
 }
 
-#define MARK_WORDS (HEAD_DIM * 2) /* of a block: two tokens of a step each */
-#define MARK_TURNS ((MARK_WORDS + ITEMS - 1) / ITEMS)
-
-/* The marks of a work-item; stride: words from a step to the next. */
-GEAR__INLINE void gear_fetch_marks(__global const uint *marks, uint stride, uint words[MARK_TURNS], uint lid)
-{
-#pragma unroll
-    for (uint n = 0; n < MARK_TURNS; n++) {
-        const uint i = min(lid + n * ITEMS, (uint)(MARK_WORDS - 1));
-        words[n] = marks[i / 32u * stride + i % 32u];
-    }
-}
-
 #if IS_V
 /* Bits of 16 tokens and those of the 16 tokens in between as bits of 32 tokens. */
 GEAR__INLINE uint gear_interleave(uint halves)
@@ -206,7 +194,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_5
 {
     GEAR_LISTS_MEMORY
     const uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
-    uint words[MARK_TURNS]; /* first, for they come from far away */
+    uint words[MARKS_OF_ITEM]; /* first, for they come from far away */
     gear_fetch_marks(marks + gear__mark_at(HEAD_DIM, num_rows, head, 0u, row_block * 64u) / 2u, num_rows / 2u, words, lid);
     __global const uint *job = jobs + row_jobs[row_block] * GEAR__JOB_WORDS;
     const uint entry = job[GEAR__JOB_ENTRY];
@@ -232,7 +220,7 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_5
     }
     __local uint *room = (__local uint *)places; /* not needed before */
 #pragma unroll
-    for (uint n = 0; n < MARK_TURNS; n++) {
+    for (uint n = 0; n < MARKS_OF_ITEM; n++) {
         if (lid + n * ITEMS < MARK_WORDS) {
             room[lid + n * ITEMS] = words[n];
         }
