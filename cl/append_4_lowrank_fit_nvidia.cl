@@ -161,8 +161,8 @@ __kernel void gear_k_append_4_lowrank_fit_nvidia(FIT_ARGUMENTS, __global uint *c
     barrier(CLK_LOCAL_MEM_FENCE);
     const uint task = *room, kind = task / (parts * fits), part = task % parts, number = task / parts % fits;
     barrier(CLK_LOCAL_MEM_FENCE);
-    const gear_fit f = gear_fit_of(shape, is_v, pool, table, jobs + number / heads * GEAR__JOB_WORDS, num_rows, r, scratch,
-                                   part, number % heads);
+    const gear_fit f = gear_fit_of(shape, is_v, pool, table, jobs + number / heads * GEAR__JOB_WORDS, num_rows, slot, r,
+                                   scratch, part, number % heads);
     if (part >= gear_gram_parts(&f)) {
         return;
     }

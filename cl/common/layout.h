@@ -211,8 +211,9 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
 }
 
 /* Scratch of the low-rank fit (cl/common/lowrank.clh): rows of a part of it; rows of a part of the Gram matrix, its
- * tiles of 32 x 32, floats of what comes before the parts, of a part and of a part of the Gram matrix. A fit of n blocks has n
- * slots: room for all that one of five blocks needs, the shortest with a Gram matrix; others need less for each block. */
+ * tiles of 32 x 32, floats of what comes before the parts, of a part and of a part of the Gram matrix; of a fit of n blocks,
+ * which has a Gram matrix from five on, and for each of its blocks. In a round all blocks have as many, those of the fit that
+ * needs most. */
 #define GEAR__FIT_ROWS             256u
 #define GEAR__FIT_DIRECT_BLOCKS    (GEAR__FIT_ROWS / 64u) /* most blocks of a fit without a Gram matrix */
 #define GEAR__GRAM_ROWS            1024u
@@ -220,9 +221,12 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
 #define GEAR__FIT_HEAD(head_dim)   (2u * GEAR__MAX_RANK * (head_dim) + 2u * GEAR__MAX_RANK)
 #define GEAR__FIT_PART(head_dim)   (GEAR__MAX_RANK * (head_dim) + GEAR__MAX_RANK * GEAR__MAX_RANK)
 #define GEAR__GRAM_PART(head_dim)  (1024u * GEAR__GRAM_TILES(head_dim))
-#define GEAR__FIT_SLOT(head_dim)                                                                                               \
-  ((GEAR__FIT_HEAD(head_dim) + 2u * GEAR__FIT_PART(head_dim) + (head_dim) * (head_dim) + GEAR__GRAM_PART(head_dim) + 79u) /    \
-   80u * 16u)
+#define GEAR__FIT_PARTS(blocks)    (((blocks)*64u + GEAR__FIT_ROWS - 1u) / GEAR__FIT_ROWS)
+#define GEAR__GRAM_PARTS(blocks)   (((blocks)*64u + GEAR__GRAM_ROWS - 1u) / GEAR__GRAM_ROWS)
+#define GEAR__FIT_FLOATS(head_dim, blocks)                                                                                     \
+  (GEAR__FIT_HEAD(head_dim) + GEAR__FIT_PARTS(blocks) * GEAR__FIT_PART(head_dim) +                                             \
+   ((blocks) > GEAR__FIT_DIRECT_BLOCKS ? (head_dim) * (head_dim) + GEAR__GRAM_PARTS(blocks) * GEAR__GRAM_PART(head_dim) : 0u))
+#define GEAR__FIT_SLOT(head_dim, blocks) ((GEAR__FIT_FLOATS(head_dim, blocks) + 16u * (blocks)-1u) / (16u * (blocks)) * 16u)
 /* Tiles that a work-item of `items` takes part in, and work-groups that share those of a part. */
 #define GEAR__GRAM_GROUPS(head_dim, items) ((GEAR__GRAM_TILES(head_dim) + (items) / 16u - 1u) / ((items) / 16u))
 #define GEAR__GRAM_SHARE(head_dim, items)                                                                                      \

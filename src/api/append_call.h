@@ -37,6 +37,10 @@ static inline uint32_t gear__first_after(const gear__slot *slot)
     return last[GEAR__BLOCK_FIRST] + GEAR__INFO_TOKENS(last[GEAR__BLOCK_INFO]);
 }
 
+/* The GEAR__SEQ_* of sequence i of the batch; row: of its first new token in a ragged batch, moves to that of the next one. */
+void gear__sequence_words(const gear__append_call *call, uint32_t i, uint32_t *row, uint32_t *words);
+/* Lists, page table entries and records of all planned blocks, by the stages of the compressor. */
+gear_status gear__compress_in_rounds(gear__append_call *call, gear_error *error);
 /* Whether gear__decode_step can do all of a call that completes blocks: each sequence has some already and completes no more
  * than one, a decode segment of its own. */
 int gear__is_decode_step(const gear__append_call *call);

@@ -170,6 +170,7 @@ gear_status gear_cache_create(gear_context *context, const gear_cache_desc *desc
         if (!status && i == 0) {
             cache->staging_rows = (uint32_t)sizes.staging_rows;
             cache->list_rows = (uint32_t)sizes.list_rows;
+            cache->fit_floats = sizes.fit_floats;
             cache->scratch_bytes.scratch = sizes.scratch_bytes;
             cache->scratch_bytes.tables = sizes.list_bytes;
             cache->rules =

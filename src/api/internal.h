@@ -90,6 +90,7 @@ struct gear_cache {
     size_t counter_bytes;
     int counters_unknown;             /* whether `counters` may hold other than zeros */
     uint32_t staging_rows, list_rows; /* most rows of a round that needs x, mask or r, and of any round */
+    uint64_t fit_floats;              /* of `a`, for the slots of a KV head's fits */
     gear_bytes scratch_bytes;         /* scratch and tables, for the accounting */
 };
 
@@ -148,7 +149,7 @@ typedef struct gear__sizes {
     uint64_t pool_bytes, table_bytes, window_bytes;
     uint64_t scratch_bytes; /* staging, mask, residual, factors, sums, partials */
     uint64_t list_bytes;    /* work lists, shape words, counters */
-    uint64_t staging_rows, list_rows;
+    uint64_t staging_rows, list_rows, fit_floats;
     uint64_t x_bytes, mask_bytes, r_bytes, a_bytes, sums_bytes, partial_bytes, softmax_bytes, counter_bytes;
 } gear__sizes;
 

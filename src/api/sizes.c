@@ -52,15 +52,30 @@ gear__scratch_needs gear__scratch_needs_of(const gear_cache_desc *desc, const ge
     return needs;
 }
 
+static uint64_t longest_segment(const gear_cache_desc *desc)
+{
+    return round_up(desc->max_segment_tokens > desc->window ? desc->max_segment_tokens : desc->window, 64);
+}
+
 /* Rows that a round takes at a time: at least the longest segment; on a GPU, which a few segments leave idle, as many as make
  * `groups` work-groups a compute unit, a block and KV head each; no more than the layer can hold. */
 static uint64_t round_rows(const gear_cache_desc *desc, const gear__caps *caps, uint64_t groups)
 {
-    uint64_t least = round_up(desc->max_segment_tokens > desc->window ? desc->max_segment_tokens : desc->window, 64);
+    uint64_t least = longest_segment(desc);
     uint64_t filling = caps->is_gpu ? caps->compute_units * groups / desc->num_kv_heads * 64 : 0;
     uint64_t most = 64 * gear__desc_capacity_blocks(desc);
     filling = filling < most ? filling : most;
     return filling > least ? filling : least;
+}
+
+/* Floats for the slots of a KV head's fits: what blocks of segments of GEAR__GRAM_ROWS take, and room for any one segment. A
+ * round of shorter ones, which take more for each block, ends earlier. */
+static uint64_t fit_floats(const gear_cache_desc *desc, uint64_t rows)
+{
+    const uint32_t blocks = (uint32_t)(longest_segment(desc) / 64);
+    const uint64_t one = GEAR__FIT_FLOATS(desc->head_dim, blocks) + 16u * blocks; /* slots are multiples of 16 */
+    const uint64_t usual = rows / 64 * GEAR__FIT_SLOT(desc->head_dim, GEAR__GRAM_ROWS / 64);
+    return usual > one ? usual : one;
 }
 
 uint64_t gear__attend_list_words(const gear_cache_desc *desc, const gear__caps *caps)
@@ -81,16 +96,15 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->window_bytes = sequences * 2 * shape->window_tokens * values * 2;
 
     /* what a round stages costs memory by the row, what it lists hardly any */
-    uint64_t rows = round_rows(desc, caps, needs->staged ? 16 : 32), listed = round_rows(desc, caps, 128);
+    uint64_t rows = round_rows(desc, caps, needs->staged ? 16 : 64), listed = round_rows(desc, caps, 128);
     sizes->staging_rows = rows;
     sizes->list_rows = listed;
     sizes->x_bytes = needs->staged ? rows * values * 2 : 4;
     sizes->mask_bytes = needs->staged ? rows * values : needs->marked ? rows * values / 8 : 4;
     /* halves; stage by stage some codecs keep floats in their place first (append_1_transform, append_1_norms) */
     sizes->r_bytes = needs->turned ? rows * values * 4 : needs->staged || needs->ranked ? rows * values * 2 : 4;
-    /* A of every row, a slot for every part of a fit; a round has at most one part a block */
-    sizes->a_bytes =
-        needs->ranked ? desc->num_kv_heads * 4 * (rows * GEAR__MAX_RANK + rows / 64 * GEAR__FIT_SLOT(desc->head_dim)) : 4;
+    sizes->fit_floats = fit_floats(desc, rows);
+    sizes->a_bytes = needs->ranked ? desc->num_kv_heads * 4 * (rows * GEAR__MAX_RANK + sizes->fit_floats) : 4;
     sizes->sums_bytes = needs->ordered ? listed / 64 * values * 2 * 4 : 4;
 
     uint64_t query_rows = sequences * desc->max_query_tokens * desc->num_query_heads;

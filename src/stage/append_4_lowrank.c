@@ -10,7 +10,8 @@ static gear_status run(gear__stream *stream, const gear__round *round, uint32_t 
     const gear__variant *variant = m->variant;
     const gear__arg args[] = {GEAR__ARG(variant->words), GEAR__ARG(is_v),        GEAR__ARG(m->pool),
                               GEAR__ARG(m->table),       GEAR__ARG(round->jobs), GEAR__ARG(round->num_rows),
-                              GEAR__ARG(round->r),       GEAR__ARG(round->a),    GEAR__ARG(round->counters)};
+                              GEAR__ARG(round->slot),    GEAR__ARG(round->r),    GEAR__ARG(round->a),
+                              GEAR__ARG(round->counters)};
     const size_t num_args = GEAR__COUNT_OF(args) - (id == GEAR__KERNEL_LOWRANK_FIT ? 0 : 1); /* it alone counts */
     const size_t items = gear__kernel_items(id, &variant->append, variant->shape.head_dim);
     const size_t global[3] = {items * groups, variant->shape.kv_heads, round->num_jobs};

@@ -105,6 +105,7 @@ typedef struct gear__round {
     uint32_t opens; /* staging blocks up to the last of a job that opens its sequence; 0 without */
     uint32_t num_jobs, num_rows;
     uint32_t longest, shortest; /* blocks of the longest and the shortest job */
+    cl_uint slot;               /* floats of `a` for each block and KV head: the most of GEAR__FIT_SLOT of its jobs */
 } gear__round;
 
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,

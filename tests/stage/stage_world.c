@@ -284,9 +284,19 @@ void stage_make_counters(stage_world *w, uint32_t rows)
     memset(w->counters.host, 0, w->counters.bytes);
 }
 
-size_t stage_fit_bytes(const stage_world *w, uint32_t rows)
+uint32_t stage_fit_slot(const stage_world *w, const uint32_t *jobs, uint32_t count)
 {
-    const size_t floats = rows * GEAR__MAX_RANK + rows / GEAR__BLOCK * GEAR__FIT_SLOT(w->shape.head_dim);
+    uint32_t most = 0;
+    for (uint32_t j = 0; j < count; j++) {
+        const uint32_t own = GEAR__FIT_SLOT(w->shape.head_dim, jobs[j * GEAR__JOB_WORDS + GEAR__JOB_BLOCKS]);
+        most = own > most ? own : most;
+    }
+    return most;
+}
+
+size_t stage_fit_bytes(const stage_world *w, uint32_t rows, uint32_t slot)
+{
+    const size_t floats = rows * GEAR__MAX_RANK + (size_t)rows / GEAR__BLOCK * slot;
     return w->shape.kv_heads * floats * sizeof(float);
 }
 
@@ -319,6 +329,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
     uint32_t jobs[64 * GEAR__JOB_WORDS], rows, opens = 0;
     size_t values;
     w->jobs_count = plan_round(w, counts, jobs, &rows);
+    const uint32_t slot = stage_fit_slot(w, jobs, w->jobs_count);
     cr_assert_leq(w->jobs_count, 64);
     values = (size_t)w->c->kv_heads * rows * w->c->head_dim;
     make_list(w, counts);
@@ -339,7 +350,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
     stage_buffer_make(w->bench, &w->x, values * 2);
     stage_buffer_make(w->bench, &w->mask, values);
     stage_buffer_make(w->bench, &w->r, values * 4); /* append_1_transform keeps floats there */
-    stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows));
+    stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows, slot));
     stage_make_counters(w, rows);
     stage_buffer_make(w->bench, &w->sums, values / 64 * 8);
     w->round = (gear__round){.layer = &w->layer,
@@ -357,7 +368,8 @@ static void make_round(stage_world *w, const uint32_t *counts)
                              .opens = opens,
                              .num_jobs = w->jobs_count,
                              .num_rows = rows,
-                             .shortest = UINT32_MAX};
+                             .shortest = UINT32_MAX,
+                             .slot = slot};
     w->ref = (gear__ref_round){.shape = &w->shape,
                                .jobs = stage_words(&w->jobs),
                                .num_jobs = w->jobs_count,

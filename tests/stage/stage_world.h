@@ -72,8 +72,9 @@ void stage_world_write_health(stage_world *world);
 
 /* The counters of fits of a round of `rows` rows. */
 void stage_make_counters(stage_world *world, uint32_t rows);
-/* Bytes of the scratch of the low-rank fit for a round of `rows` rows. */
-size_t stage_fit_bytes(const stage_world *world, uint32_t rows);
+/* The slot of a round of these jobs (gear__round); bytes of the scratch of its low-rank fits, in `rows` rows. */
+uint32_t stage_fit_slot(const stage_world *world, const uint32_t *jobs, uint32_t count);
+size_t stage_fit_bytes(const stage_world *world, uint32_t rows, uint32_t slot);
 
 /* stage_run.c. Whether the cases are to be run once more because one of the kernels has another form; makes bench->append that
  * of GPUs, then that of work-groups of 64. */

@@ -37,7 +37,7 @@ static factors factors_of(const stage_world *w, const uint8_t *scratch, uint32_t
     const float *all = (const float *)(const void *)scratch;
     size_t rows = w->ref.num_rows, heads = w->shape.kv_heads, d = w->shape.head_dim;
     const gear__ref_job job = gear__ref_job_at(&w->ref, j);
-    const size_t row = job.row, slot = GEAR__FIT_SLOT(d) * (row / GEAR__BLOCK * heads + (size_t)head * job.blocks);
+    const size_t row = job.row, slot = w->round.slot * (row / GEAR__BLOCK * heads + (size_t)head * job.blocks);
     return (factors){all + head * GEAR__MAX_RANK * rows + row, all + (heads * rows + d) * GEAR__MAX_RANK + slot, rows, d};
 }
 
@@ -262,7 +262,8 @@ static void make_long_round(stage_world *w, residual_maker make)
     }
     stage_buffer_make(w->bench, &w->pool, (size_t)granules * GEAR__GRANULE);
     stage_buffer_make(w->bench, &w->r, values * 2);
-    stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows));
+    const uint32_t slot = stage_fit_slot(w, jobs, 3);
+    stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows, slot));
     stage_make_counters(w, rows);
     w->layer.pool = w->pool.mem;
     w->layer.table = w->table.mem;
@@ -274,7 +275,8 @@ static void make_long_round(stage_world *w, residual_maker make)
                              .num_jobs = 3,
                              .num_rows = rows,
                              .longest = jobs[GEAR__JOB_BLOCKS],
-                             .shortest = jobs[GEAR__JOB_WORDS + GEAR__JOB_BLOCKS]};
+                             .shortest = jobs[GEAR__JOB_WORDS + GEAR__JOB_BLOCKS],
+                             .slot = slot};
     w->ref = (gear__ref_round){.shape = &w->shape,
                                .jobs = (uint32_t *)(void *)w->jobs.host,
                                .num_jobs = 3,
