@@ -49,12 +49,13 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     __local uint channel_order[HEAD_DIM / 4];
 #endif
 #if K_OUTLIERS
-    __local uint4 query_table[NV_TABLES * NV_TABLE_ROWS];
+    __local float4 query_table[NV_TABLES * NV_TABLE_ROWS];
 #endif
 #if NV_OUTLIERS
     __local uint4 outliers[NV_WARPS][NV_OUTLIER_BYTES / 16];
 #endif
     __local ushort fold[NV_WARPS][FOLD ? FOLD : 8] __attribute__((aligned(16)));
+    __local uint2 code_powers[HEAD_DIM / 16];
     __local ushort constants[NV_CONSTANTS] __attribute__((aligned(16)));
     __local float up[ROWS], reference[NV_WARPS][ROWS], total[NV_WARPS][ROWS], split_most[ROWS], split_total[ROWS];
     __local nv_row_places row_places;
@@ -114,19 +115,24 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
 
     const nv_asked asked = nv_ask_queries(&tensor, first_row, entry, group, head, row0, rows, &row_places, warp, lane);
+    uint2 counts = (uint2)(0u), next_counts = (uint2)(0u); /* lengths of the lane's lists of outliers */
 #if NV_OUTLIERS
     if (first < last_block) {
         places = nv_outlier_places(&source, now);
+        counts = nv_counts(&source, now, lane);
     }
 #endif
     const uint first_dense = max(low, s.blocks);
     const uint has_dense = first_dense < high;
     if (!has_dense && first < last_block) { /* else dense tiles need the local memory first */
-        nv_stage_k(&source, now, places, 1u, ring_at, lane);
+        nv_stage_k(&source, now, places, counts.x, 1u, ring_at, lane);
     }
     nv_commit();
     for (uint i = lid; i < NV_CONSTANTS; i += NV_ITEMS) {
         constants[i] = i < NV_ONES ? 0 : (ushort)ONES;
+    }
+    if (K_SCALES == NV_SCALES_MIXED && lid < HEAD_DIM / 16) {
+        code_powers[lid] = (uint2)(nv_powers_k(lid, 0u, NV_FOLD_LIFT), nv_powers_k(lid, 1u, NV_FOLD_LIFT));
     }
 #if K_MIXED
     if (s.blocks) {
@@ -160,7 +166,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #endif
 
 #if K_OUTLIERS
-    nv_load_query_table((__local const ushort *)block_queries, (__local ushort *)query_table, lid);
+    nv_load_query_table((__local const ushort *)block_queries, (__local float *)query_table, lid);
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
 
@@ -218,25 +224,22 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 
     __local uchar *part_k = (__local uchar *)ring[warp], *part_v = part_k + K_PART;
     if (has_dense && first < last_block) {
-        nv_stage_k(&source, now, places, 1u, ring_at, lane);
+        nv_stage_k(&source, now, places, counts.x, 1u, ring_at, lane);
     }
     nv_commit();
 #if NV_OUTLIERS
-    uint counts_v = 0u, next_counts = 0u; /* lengths of the lane's lists of V */
-#  if V_OUTLIERS
-    if (first < last_block) {
-        counts_v = nv_counts_v(&source, now, lane);
-    }
-#  endif
     const nv_outlier_memory memory = nv_outlier_memory_at(outliers[warp], lane);
 #endif
     uint opens = 1u;
 #pragma unroll 1
     for (uint index = first; index < last_block; index += NV_WARPS) {
         const uint cls = GEAR__INFO_CLASS(now.w), ends = index + NV_WARPS >= last_block, closes = ends || next.y != now.y;
+#if NV_OUTLIERS
+        const nv_block_lists lists = nv_find_lists(counts, places, &memory, lane);
+#endif
 
         /* K: its part is there once all copies but those asked for last are done. */
-        nv_stage_v(&source, now, places, closes, ring_at + K_PART, lane);
+        nv_stage_v(&source, now, places, counts.y, closes, ring_at + K_PART, lane);
         nv_commit();
         uint4 after = next;
         if (index + 2u * NV_WARPS < last_block) {
@@ -245,14 +248,12 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #if NV_OUTLIERS
         if (!ends) {
             next_places = nv_outlier_places(&source, next);
-#  if V_OUTLIERS
-            next_counts = nv_counts_v(&source, next, nv_lane());
-#  endif
+            next_counts = nv_counts(&source, next, nv_lane());
         }
 #endif
         NV_WAIT(1);
         nv_sync();
-        const nv_parts k = nv_unpack_k(part_k, fold[warp], cls, opens, lane);
+        const nv_parts k = nv_unpack_k(part_k, code_powers, fold[warp], cls, opens, lane);
 #if NV_DIRECT
         __global const uchar *codes_k = gear_block_head(pool, shape, now.x, cls, head), *codes_v = codes_k + V_CODES;
 #else
@@ -265,10 +266,6 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
             float *x = scores[m / 4u][m % 4u];
             x[0] = x[1] = x[2] = x[3] = 0.0f;
         }
-#if NV_OUTLIERS
-        const nv_block_lists lists = nv_find_lists(part_k, counts_v, places, &memory, lane);
-        nv_sync();
-#endif
 #if NV_ROW_TILES > 1
 #  pragma unroll
         for (uint t = 0; t < NV_ROW_TILES; t++) { /* anew, for registers are few */
@@ -278,13 +275,15 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_exact_scores((NV_PLANE const uint *)codes_k, &k, block_queries, has_low, constants, powers + lane, ready[warp],
                         cls ? K_RANK_1 : K_RANK_0, opens, view, sums, lane, segment, scores);
 #else
-        float delta = 1.0f; /* what the scores of outliers count */
 #  if K_OUTLIERS
-        delta = nv_delta_scale(part_k + K_AT_SUPERS - K_SUPERS + K_DELTA_SCALE, 0u);
-        nv_outlier_scores(&source, now, places, part_k, (__local const ushort *)query_table, &memory, lists.k, scores[0]);
+        nv_outlier_scores(&source, now, places, part_k, query_table, &memory, lists.k);
 #  endif
         nv_block_scores((NV_PLANE const uint *)codes_k, &k, block_queries, constants, cls ? K_RANK_1 : K_RANK_0, opens, view,
-                        delta, NV_OUTLIERS ? nv_lane() : lane, segment, scores[0]);
+                        NV_OUTLIERS ? nv_lane() : lane, segment, scores[0]);
+#  if K_OUTLIERS
+        const float delta = nv_delta_scale(part_k + K_AT_SUPERS - K_SUPERS + K_DELTA_SCALE, 0u) * (1.0f / NV_LIFT);
+        nv_add_outlier_scores(&memory, delta * view[0].up0, delta * view[0].up1, scores[0]);
+#  endif
 #endif
         const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
 #if V_OUTLIERS
@@ -317,7 +316,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 
         /* V */
         if (!ends) {
-            nv_stage_k(&source, next, next_places, closes, ring_at, lane);
+            nv_stage_k(&source, next, next_places, next_counts.x, closes, ring_at, lane);
         }
         nv_commit();
         NV_WAIT(1);
@@ -341,10 +340,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #endif
         nv_sync();
         opens = closes;
-        now = next, next = after, places = next_places;
-#if NV_OUTLIERS
-        counts_v = next_counts;
-#endif
+        now = next, next = after, places = next_places, counts = next_counts;
     }
     NV_WAIT(0);
 #if V_OUTLIERS
