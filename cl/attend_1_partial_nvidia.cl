@@ -27,7 +27,8 @@
 #endif
 
 /* Whether the warp's number comes by a shuffle. The compiler then knows that all lanes have the same and leaves out what brings
- * them together before shuffles, 10 % of the code. No gain with low rank at head_dim 128: gear_2_6 272 us, with it 284. */
+ * them together before shuffles, 10 % of the code. No gain where K has low rank at head_dim 128: gear_2_6 272 us, with it
+ * 284. */
 #define NV_KNOWN_WARP (NV_OUTLIERS || (K_SCALES == NV_SCALES_MIXED && (K_RANK == 0 || HEAD_DIM <= 64)))
 
 /* No reqd_work_group_size: with it the compiler ignores the limit on registers (variant.c) and takes 224 where 167 do. */
@@ -42,7 +43,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
                                              uint has_lse, __global uint *counters, uint8 first_words, uint table_row,
                                              uint exact_max, uint group, uint pieces_at, uint share_of_all, uint piece_rows)
 {
-    __local uint4 ring[NV_WARPS][NV_RING / 16];
+    __local uint4 rings[NV_WARPS * (NV_RING / 16) + NV_BEYOND / 16];
     __local uint4 queries[QUERY_ROWS * QUERY_PITCH];
 #if K_MIXED
     __local uint4 stored_queries[QUERY_ROWS * QUERY_PITCH];
@@ -71,6 +72,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #endif
 
     const uint lid = (uint)get_local_id(0), warp = NV_KNOWN_WARP ? nv_shuffle(lid / 32u, 0u) : lid / 32u;
+    __local uint4 *ring = rings + warp * (NV_RING / 16);
     const uint lane = lid % 32u, row = lane >> 2, quarter = lane & 3u;
     const nv_tensor tensor = nv_query_tensor(q + q_offset, call);
     /* Even: (split, KV head x row tile, sequence). Ragged: (KV head x row tile, piece), the largest pieces first. */
@@ -101,7 +103,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     const uint high = split + 1u < splits ? gear__tile_at(s.blocks, s.tiles, split * share + share) : s.tiles;
     const uint first = low + warp, last_block = min(high, s.blocks);
     __global const uint4 *entries = (__global const uint4 *)(s.row + GEAR__BLOCK_WORDS);
-    const uint ring_at = nv_address(ring[warp]);
+    const uint ring_at = nv_address(ring);
     const nv_source source = {pool, head, heads, shape[GEAR__SHAPE_BASES]};
     /* Of the present block and the next: entry of the page table, places of the outliers. */
     uint4 now = nv_load_here((__global const uint *)(first < last_block ? entries + first : entries - 1)); /* or the header */
@@ -198,18 +200,18 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
                                            entry, 0u, head, HEAD_DIM);
         const gear_dense v = gear_dense_of(&s, &dense, shape, pool, window, tail_v + tail_v_offset, call + GEAR__CALL_TAIL_V,
                                            entry, 1u, head, HEAD_DIM);
-        nv_dense(&k, &v, &dense, (warp + index) % NV_WARPS, queries, view, (__local ushort *)ring[warp], lane, sums);
+        nv_dense(&k, &v, &dense, (warp + index) % NV_WARPS, queries, view, (__local ushort *)ring, lane, sums);
     }
 
 #if V_ROTATE
     /* Their sums are not rotated: they wait in the place of the result. */
     if (has_dense) {
-        nv_share(sums, reference, (__local float *)ring[warp], warp, lane);
+        nv_share(sums, reference, (__local float *)ring, warp, lane);
         const nv_part mine = part;
         const nv_tile tile = nv_tile_of(&mine, &row_places, query_heads);
         for (uint i = lid; i < tile.count * QUADS; i += NV_ITEMS) {
             __global float *to = partial + (nv_partial_at(&tile, i / QUADS, mine.splits) + mine.split) * HEAD_DIM;
-            ((__global float4 *)to)[i % QUADS] = nv_sum_of_warps((__local const float *)ring[0], i / QUADS, i % QUADS);
+            ((__global float4 *)to)[i % QUADS] = nv_sum_of_warps((__local const float *)rings, i / QUADS, i % QUADS);
         }
         if (lid < ROWS) {
             parked[lid] = nv_most(reference, lid);
@@ -222,7 +224,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
 #endif
 
-    __local uchar *part_k = (__local uchar *)ring[warp], *part_v = part_k + K_PART;
+    __local uchar *part_k = (__local uchar *)ring, *part_v = part_k + K_PART;
     if (has_dense && first < last_block) {
         nv_stage_k(&source, now, places, counts.x, 1u, ring_at, lane);
     }
@@ -350,8 +352,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     const nv_part mine = part;
     const nv_tile tile = nv_tile_of(&mine, &row_places, query_heads);
     nv_put_totals(sums, total[warp], row, quarter);
-    nv_share(sums, reference, (__local float *)ring[warp], warp, lane);
-    __local float *joined = (__local float *)ring[0];
+    nv_share(sums, reference, (__local float *)ring, warp, lane);
+    __local float *joined = (__local float *)rings;
 #if V_ROTATE
     for (uint i = lid; i < QUERY_ROWS * QUADS; i += NV_ITEMS) {
         *(__local float4 *)(joined + i / QUADS * SUM_PITCH + 4u * (i % QUADS)) = nv_sum_of_warps(joined, i / QUADS, i % QUADS);

@@ -91,7 +91,8 @@ static uint32_t nvidia_room(const gear__shape *shape, uint32_t rows)
     /* the same by channel, for the outliers of K */
     uint32_t table = shape->side[0].delta_bits ? 4 * rows * d : 0;
     uint32_t constants = 2 * (larger((d + 31) / 32 * 32, 64) + larger(d, 64)); /* NV_CONSTANTS of attend_nvidia_block.clh */
-    return 48 * 1024 - queries - stored - constants - d / 2 - 40 * larger(rows, 8) - (rows > 8 ? 512 : 0) - table;
+    return 48 * 1024 - queries - stored - constants - d / 2 - 40 * larger(rows, 8) - (rows > 8 ? 512 : 0) - table -
+           (shape->side[1].delta_bits ? 64 : 0); /* NV_BEYOND of attend_nvidia_parts.clh */
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)
