@@ -55,6 +55,12 @@ void stage_close(stage_bench *bench, const char *name)
     cr_assert_eq(wrap_alloc_live(), 0);
 }
 
+void stage_skip(stage_bench *bench, const char *why)
+{
+    stage_close(bench, NULL);
+    cr_skip_test("%s", why);
+}
+
 int stage_tiny(void)
 {
     const char *tiny = getenv("GEAR_TEST_TINY");

@@ -21,6 +21,7 @@ typedef struct stage_bench {
     uint64_t cases;                       /* comparisons made, for the report */
     const uint32_t (*counts)[STAGE_SEQS]; /* new tokens by round and sequence, 0: not in the batch; NULL: stage_world.c's */
     uint32_t rounds;
+    uint32_t max_segment; /* tokens of a segment at most, any number of them; 0: 128 */
 } stage_bench;
 
 /* `host` has bytes + STAGE_CANARY bytes. */
@@ -34,6 +35,8 @@ void stage_open(stage_bench *bench);
 /* Prints "stage NAME: N cases", of which there must be some; NULL: there may be none. Fails the test when OpenCL objects are
  * left. */
 void stage_close(stage_bench *bench, const char *name);
+/* The same of a test that the device cannot run: skips it, and says why. Does not return. */
+void stage_skip(stage_bench *bench, const char *why);
 /* Whether the device is one of those that the nvidia attend kernel is for. */
 int stage_has_nvidia_kernel(const stage_bench *bench);
 /* GEAR_TEST_TINY=1: the simulator's small shapes. */

@@ -189,6 +189,8 @@ float stage_value(stage_data data, uint32_t seed, uint32_t is_v, uint32_t head, 
     switch (data) {
     case STAGE_SMOOTH: return smooth(h, head, position, channel);
     case STAGE_TIES: return position % 11 == 7 ? -0.0f : rintf(2.0f * stage_normal(h)) / 2.0f;
+    case STAGE_FINE_TIES:
+        return channel == 20 || position == 100 ? (float)(h % 3u) - 1.0f : rintf(16.0f * stage_normal(h)) / 16.0f;
     default: return extreme(h, position, channel);
     }
 }

@@ -38,10 +38,16 @@ void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_ch
 void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const gear__append_tile *tile, stage_check check)
 {
     stage_bench bench;
-    uint32_t count;
-    const stage_case *cases = stage_cases(&count);
     stage_open(&bench);
     bench.append = tile ? *tile : bench.append;
+    stage_run_opened(&bench, step, kernels, check);
+    stage_close(&bench, name);
+}
+
+void stage_run_opened(stage_bench *bench, stage_step step, uint32_t kernels, stage_check check)
+{
+    uint32_t count;
+    const stage_case *cases = stage_cases(&count);
     do {
         for (uint32_t i = 0; i < count; i++) {
             for (int data = 0; data < STAGE_DATA_KINDS; data++) {
@@ -49,13 +55,12 @@ void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const 
                     continue;
                 }
                 stage_world world;
-                stage_world_open(&world, &bench, &cases[i], (stage_data)data, kernels);
+                stage_world_open(&world, bench, &cases[i], (stage_data)data, kernels);
                 stage_world_run(&world, step, check);
                 stage_world_close(&world);
             }
         }
-    } while (stage_other_form(&bench, kernels));
-    stage_close(&bench, name);
+    } while (stage_other_form(bench, kernels));
 }
 
 void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32_t kernels, void (*check)(stage_world *world))

@@ -167,7 +167,7 @@ void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, s
 {
     *w = (stage_world){.bench = bench, .c = c, .data = data};
     stage_shape(c, &w->shape);
-    w->rules = (gear__plan_rules){c->window, c->recent, w->shape.window_tokens, 128};
+    w->rules = (gear__plan_rules){c->window, c->recent, w->shape.window_tokens, bench->max_segment ? bench->max_segment : 128};
     dry_run(w);
     stage_buffer_make(bench, &w->pool, (size_t)w->granules * GEAR__GRANULE);
     stage_buffer_make(bench, &w->table, STAGE_SEQS * (size_t)w->table_row * GEAR__BLOCK_WORDS * 4);
@@ -402,7 +402,7 @@ void stage_world_put(const stage_world *w)
 
 void stage_world_same(const stage_world *w, const char *what)
 {
-    static const char *const kind[] = {"smooth", "ties", "extreme"};
+    static const char *const kind[] = {"smooth", "ties", "extreme", "finely tied"};
     const struct {
         const stage_buffer *buffer;
         const char *name;

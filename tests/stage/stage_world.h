@@ -83,6 +83,8 @@ int stage_other_form(stage_bench *bench, uint32_t kernels);
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check);
 /* The same with another tiling of the compressor than the device's. */
 void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const gear__append_tile *tile, stage_check check);
+/* The same with a bench that the test opens and closes. */
+void stage_run_opened(stage_bench *bench, stage_step step, uint32_t kernels, stage_check check);
 /* Every case once, grown to its end on the host and put on the device; data by case, even and odd ones. Fails when check
  * changes a buffer of the layer. */
 void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32_t kernels, void (*check)(stage_world *world));

@@ -90,11 +90,14 @@ static void put_place(uint32_t *place, const uint32_t *job, const uint32_t *seqs
     place[GEAR__PLACE_HEADER + 3] = 0;
 }
 
-/* 3 sequences, runs and jobs, `repeats` times over: more than one launch holds. */
-static void check_lists(stage_bench *bench, const gear__variant *variant, uint32_t repeats)
+#define PER_REPEAT 3u /* sequences and jobs */
+#define MOST_RUNS  6u
+
+/* PER_REPEAT sequences and jobs and `count` runs, `repeats` times over. */
+static void check_lists(stage_bench *bench, const gear__variant *variant, uint32_t repeats, uint32_t count)
 {
-    static const uint32_t lengths[] = {1, 64, 65, 0, 100, 2}, blocks[] = {1, 70, 9}, entries = 80;
-    const uint32_t count = sizeof lengths / sizeof *lengths, jobs = 3 * repeats;
+    static const uint32_t lengths[MOST_RUNS] = {1, 64, 65, 0, 100, 2}, blocks[PER_REPEAT] = {1, 70, 9}, entries = 80;
+    const uint32_t jobs = PER_REPEAT * repeats;
     stage_buffer table = {0}, seqs = {0}, list = {0}, rows = {0}, places = {0};
     const uint32_t first_slot = repeats * ENTRIES / entries + 1; /* its rows follow the runs */
     stage_buffer_make(bench, &table, (first_slot + jobs) * entries * GEAR__BLOCK_WORDS * 4);
@@ -145,10 +148,10 @@ static void check_lists(stage_bench *bench, const gear__variant *variant, uint32
             words[w] = stage_hash(j, w, 2);
         }
         words[GEAR__JOB_ROW] = 64 * block;
-        words[GEAR__JOB_BLOCKS] = blocks[j % 3];
+        words[GEAR__JOB_BLOCKS] = blocks[j % PER_REPEAT];
         words[GEAR__JOB_ENTRY] = 1 + (5 * j + 2) % jobs;
         words[GEAR__JOB_TABLE] = (first_slot + j) * entries + 1;
-        words[GEAR__JOB_TOKENS] = 64 * blocks[j % 3] - j % 64;
+        words[GEAR__JOB_TOKENS] = 64 * blocks[j % PER_REPEAT] - j % 64;
         words[GEAR__JOB_CLASS] = j % 2;
         words[GEAR__JOB_STEP] = j % 4 == 3 ? GEAR__NO_STEP : 3 * j;
         if (words[GEAR__JOB_STEP] != GEAR__NO_STEP) {
@@ -158,7 +161,7 @@ static void check_lists(stage_bench *bench, const gear__variant *variant, uint32
             expand(run, (uint32_t *)(void *)table.host);
         }
         memcpy(list.host + j * GEAR__JOB_WORDS * 4, words, GEAR__JOB_WORDS * 4);
-        for (uint32_t b = 0; b < blocks[j % 3]; b++) {
+        for (uint32_t b = 0; b < blocks[j % PER_REPEAT]; b++) {
             put_place((uint32_t *)(void *)places.host + block * GEAR__PLACE_WORDS, words, (uint32_t *)(void *)seqs.host, j, b);
             ((uint32_t *)(void *)rows.host)[block++] = j;
         }
@@ -183,8 +186,14 @@ Test(upload, lists_of_an_append)
     stage_bench bench;
     gear__variant variant;
     open_variant(&bench, &variant, 1u << GEAR__KERNEL_UPLOAD_LISTS);
-    check_lists(&bench, &variant, 1);
-    check_lists(&bench, &variant, 7);
+    const uint32_t room = bench.append.is_nvidia ? GEAR__LONG_UPLOAD_WORDS : GEAR__UPLOAD_WORDS; /* of a launch */
+    const uint32_t seqs = PER_REPEAT * GEAR__SEQ_WORDS;
+    check_lists(&bench, &variant, 1, MOST_RUNS);
+    /* jobs of sequences that an earlier launch brought */
+    check_lists(&bench, &variant, 2 * room / (seqs + MOST_RUNS * GEAR__RUN_WORDS + PER_REPEAT * GEAR__JOB_WORDS) + 1,
+                MOST_RUNS);
+    /* the second launch has the last sequences, and jobs of them and of those before */
+    check_lists(&bench, &variant, room / seqs + 1, 0);
     gear__variant_close(&variant);
     stage_close(&bench, "upload_lists");
 }

@@ -25,6 +25,12 @@ static const struct {
     {128, KIVI, 2, 2, 16, 0, 16, 0},
 };
 
+/* More low-rank fits of a device with tensor cores: those of high ranks, and of low ones at head_dims of which no layer above
+ * has all its kernels. */
+static const struct {
+    uint32_t head_dim, rank;
+} fits[] = {{80, 4}, {96, 4}, {64, 8}, {80, 8}, {96, 8}, {128, 8}};
+
 #define MOST_LINES 512u
 
 static char lines[MOST_LINES][GEAR__OPTIONS_BYTES];
@@ -89,18 +95,19 @@ static const struct {
                     {{1, 256, 0, 0, 0, 0}, "lint"}, {{1, 256, 0, 0, 1, 0}, "lint"}, {{64, 64, 0, 0, 0, 0}, "lint"},
                     {{64, 64, 0, 0, 1, 1}, "lint"}};
 
-/* Every kernel but that of attention. */
-static void add_append(const gear__shape *shape, const gear__append_tile *tile, const char *gates)
+/* Of the kernels from `first` to `last` every one but that of attention. */
+static void add_append(const gear__shape *shape, const gear__append_tile *tile, gear__kernel_id first, gear__kernel_id last,
+                       const char *gates)
 {
     const gear__caps caps = {.local_bytes = 49152, .is_cpu = gear__append_is_cpu_form(tile), .max_work_group = 256};
     gear__append_tile own = *tile;
     own.is_fused = tile->is_fused && !gear__append_why_not(&caps, shape);
-    for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
+    for (gear__kernel_id id = first; id <= last; id++) {
         for (uint32_t is_v = 0; is_v < 2; is_v++) {
             const char *stem, *name;
             gear__options options;
             if (id != GEAR__KERNEL_PARTIAL && (id != GEAR__KERNEL_DECODE || !gear__append_decode_why_not(&caps, shape)) &&
-                gear__kernel_recipe((gear__kernel_id)id, shape, is_v, NULL, &own, &stem, &name, &options)) {
+                gear__kernel_recipe(id, shape, is_v, NULL, &own, &stem, &name, &options)) {
                 /* others do not depend on the tile */
                 int is_tiled = strstr(options.text, " ITEMS=") != NULL || strstr(stem, "_cpu") != NULL;
                 int is_nvidia = strstr(stem, "_nvidia") != NULL || strstr(options.text, "HALF_PAIRS=1") != NULL ||
@@ -118,7 +125,8 @@ static void add_shape(const gear_cache_desc *desc, const gear_codec_pair *pair, 
     gear__shape_init(&shape, desc, pair);
     add_attend(&shape, max_rows);
     for (size_t i = 0; i < sizeof append_tiles / sizeof *append_tiles && all; i++) {
-        add_append(&shape, &append_tiles[i].tile, append_tiles[i].gates);
+        add_append(&shape, &append_tiles[i].tile, (gear__kernel_id)0, (gear__kernel_id)(GEAR__NUM_KERNELS - 1),
+                   append_tiles[i].gates);
     }
 }
 
@@ -143,6 +151,22 @@ static void add_layer(size_t index)
     add_shape(&desc, &pair, layers[index].rows, layers[index].all);
 }
 
+static void add_fits(uint32_t head_dim, uint32_t rank)
+{
+    static const gear__append_tile tile = {128, 256, 1, 1, 0, 0};
+    gear_cache_desc desc;
+    gear_codec_pair pair;
+    gear__shape shape;
+    gear_cache_desc_init(&desc);
+    gear_codec_init(&pair.k);
+    desc.head_dim = head_dim;
+    desc.num_kv_heads = 8;
+    pair.k.rank_prompt = pair.k.rank_decode = rank;
+    pair.v = pair.k;
+    gear__shape_init(&shape, &desc, &pair);
+    add_append(&shape, &tile, GEAR__KERNEL_LOWRANK, GEAR__KERNEL_LOWRANK_FIT, "");
+}
+
 static int add_preset(const char *name, uint32_t head_dim, uint32_t rows)
 {
     gear_codec_pair pair;
@@ -161,6 +185,9 @@ int main(void)
 {
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
         add_layer(i);
+    }
+    for (size_t i = 0; i < sizeof fits / sizeof *fits; i++) {
+        add_fits(fits[i].head_dim, fits[i].rank);
     }
     if (!add_preset("gear_2_6", 128, 16) || !add_preset("mix_3_1", 64, 4) || !add_preset("mix_2_2", 80, 1) ||
         !add_preset("mix_4_4", 128, 4)) {
