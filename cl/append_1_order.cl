@@ -19,13 +19,12 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1
     const uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
     gear_block_place place;
     gear_get_place(&place, places, row_block);
-    const uint entry = place.job.s0;
-    if (place.job.s1 != 0u) { /* GEAR__PLACE_FIRST */
+    if (place.first != 0u) {
         return;
     }
     const gear_tensor tensor = {k + k_offset, stride_seq, stride_head, stride_token, type};
-    const gear_rows rows = gear_rows_of(shape, &place.seq, window, &tensor, entry, 0u, head);
-    const gear_block_rows block = gear_block_rows_of(&rows, place.header, 0u, place.job.s2, place.index);
+    const gear_rows rows = gear_rows_of(shape, &place.seq, window, &tensor, place.entry, 0u, head);
+    const gear_block_rows block = gear_block_rows_of(&rows, place.header, 0u, place.tokens, place.index);
     __global float *out = sums + ((ulong)head * (num_rows / 64u) + row_block) * 2u * HEAD_DIM;
 #ifdef __NV_CL_C_VERSION
     if (block.plain) {

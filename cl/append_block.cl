@@ -30,13 +30,14 @@ __kernel GEAR_WORK_ITEMS(ITEMS) void gear_k_append_block(
         gear_block_place place;
         gear_get_place(&place, places, row_block);
         gear_block_task task;
-        task.entry = place.job.s0;
+        task.entry = place.entry;
         task.seq = place.seq;
-        task.first = place.job.s1;
-        task.tokens = place.job.s2;
+        task.first = place.first;
+        task.tokens = place.tokens;
         task.index = place.index;
-        task.offset = place.at.s0 != GEAR__NO_STEP ? place.at.s0 : table[place.at.s2 * GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET];
-        task.segment = place.at.s1;
+        task.offset =
+            place.offset != GEAR__NO_STEP ? place.offset : table[place.table * GEAR__BLOCK_WORDS + GEAR__BLOCK_OFFSET];
+        task.segment = place.segment;
         task.cls = place.cls;
         task.header = place.header;
         task.residual = shape[GEAR_SIDE(is_v) + GEAR__SIDE_RANK + task.cls]

@@ -45,6 +45,12 @@ GEAR__INLINE void gear_put_run(__global uint *table, uint8 r, uint lid)
     }
 }
 
+#if GEAR__JOB_SEGMENT || GEAR__JOB_TABLE != 1 || GEAR__JOB_BLOCKS != 2 || GEAR__JOB_TOKENS != 3 || GEAR__JOB_ROW != 4 ||       \
+    GEAR__JOB_FIRST != 5 || GEAR__JOB_ENTRY != 6 || GEAR__JOB_CLASS != 7 || GEAR__JOB_OFFSET != 14 || GEAR__JOB_STEP != 15 ||  \
+    GEAR__SEQ_SLOT || GEAR__SEQ_LENGTH != 1 || GEAR__SEQ_ROW != 3 || GEAR__SEQ_HEADER != 5 || GEAR__PLACE_HEADER != 12
+#  error "words of a job, a sequence or a place are not where gear_k_upload_lists has them"
+#endif
+
 /* What an append needs to know, in one launch: sequences of the batch from first_seq on, 8 words each, with the headers of
  * their page table rows, which have row_entries entries; runs of page table entries, 8 words; jobs of a round from first_job
  * on, 16 words, with the entries of their blocks, and of each staging block the job and its place. Range: 64 work-items for
@@ -82,9 +88,9 @@ __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void gear_k_upload_list
         for (uint b = lid; b < words.s2; b += 64u) { /* GEAR__JOB_BLOCKS, GEAR__JOB_ROW */
             const uint row = words.s4 / 64u + b, offset = more.s7 == GEAR__NO_STEP ? GEAR__NO_STEP : more.s6 + b * more.s7;
             row_jobs[row] = job;
-            vstore4((uint4)(entry, words.s5, words.s3, words.s2), 4u * row, places);
+            vstore4((uint4)(entry, words.s5, words.s3, 0u), 4u * row, places); /* GEAR__PLACE_* */
             vstore4((uint4)(seq.s0, seq.s1, seq.s3, words.s7 | b << 16), 4u * row + 1u, places);
-            vstore4((uint4)(offset, words.s0, words.s1 + b, job), 4u * row + 2u, places);
+            vstore4((uint4)(offset, words.s0, words.s1 + b, 0u), 4u * row + 2u, places);
             vstore4((uint4)(seq.s567, 0u), 4u * row + 3u, places);
         }
         if (more.s7 != GEAR__NO_STEP) { /* GEAR__JOB_TABLE .. OFFSET, STEP, SEGMENT, FIRST, TOKENS, CLASS */

@@ -82,18 +82,16 @@ typedef uint32_t gear__u32;
 /* What append_block needs to know of a staging block, 16 words, read at once; from GEAR__PLACE_HEADER on the header of the
  * sequence's page table row. */
 #define GEAR__PLACE_WORDS   16u
-#define GEAR__PLACE_ENTRY   0u /* of its job, as all up to GEAR__PLACE_BLOCKS */
+#define GEAR__PLACE_ENTRY   0u /* of its job, as all up to GEAR__PLACE_TOKENS; the word after that is spare */
 #define GEAR__PLACE_FIRST   1u
 #define GEAR__PLACE_TOKENS  2u
-#define GEAR__PLACE_BLOCKS  3u
 #define GEAR__PLACE_SLOT    4u /* of its sequence, as all up to GEAR__PLACE_ROW */
 #define GEAR__PLACE_LENGTH  5u
 #define GEAR__PLACE_ROW     6u
 #define GEAR__PLACE_INFO    7u /* class, and its index in the segment from bit 16 on */
 #define GEAR__PLACE_OFFSET  8u /* its record, granules; GEAR__NO_STEP: the page table has it */
 #define GEAR__PLACE_SEGMENT 9u
-#define GEAR__PLACE_TABLE   10u /* index of its entry in the page table */
-#define GEAR__PLACE_JOB     11u
+#define GEAR__PLACE_TABLE   10u /* index of its entry in the page table; the next word is spare */
 #define GEAR__PLACE_HEADER  12u
 
 /* Work list of a verb: one sequence of the batch, 8 words. */

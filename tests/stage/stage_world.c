@@ -300,8 +300,8 @@ size_t stage_fit_bytes(const stage_world *w, uint32_t rows, uint32_t slot)
     return w->shape.kv_heads * floats * sizeof(float);
 }
 
-/* What append_block is told of block `b` of job `j`; the record of every other block stands in the page table alone. */
-static void put_place(stage_world *w, const uint32_t *job, uint32_t j, uint32_t b)
+/* What append_block is told of block `b` of a job; the record of every other block stands in the page table alone. */
+static void put_place(stage_world *w, const uint32_t *job, uint32_t b)
 {
     const uint32_t *seq = stage_words(&w->list) + job[GEAR__JOB_ENTRY] * GEAR__SEQ_WORDS, at = job[GEAR__JOB_TABLE] + b;
     const uint32_t *entry = stage_words(&w->table) + at * GEAR__BLOCK_WORDS;
@@ -309,7 +309,6 @@ static void put_place(stage_world *w, const uint32_t *job, uint32_t j, uint32_t 
     const uint32_t words[GEAR__PLACE_WORDS] = {[GEAR__PLACE_ENTRY] = job[GEAR__JOB_ENTRY],
                                                [GEAR__PLACE_FIRST] = job[GEAR__JOB_FIRST],
                                                [GEAR__PLACE_TOKENS] = job[GEAR__JOB_TOKENS],
-                                               [GEAR__PLACE_BLOCKS] = job[GEAR__JOB_BLOCKS],
                                                [GEAR__PLACE_SLOT] = seq[GEAR__SEQ_SLOT],
                                                [GEAR__PLACE_LENGTH] = seq[GEAR__SEQ_LENGTH],
                                                [GEAR__PLACE_ROW] = seq[GEAR__SEQ_ROW],
@@ -317,7 +316,6 @@ static void put_place(stage_world *w, const uint32_t *job, uint32_t j, uint32_t 
                                                [GEAR__PLACE_OFFSET] = b % 2 ? GEAR__NO_STEP : entry[GEAR__BLOCK_OFFSET],
                                                [GEAR__PLACE_SEGMENT] = job[GEAR__JOB_SEGMENT],
                                                [GEAR__PLACE_TABLE] = at,
-                                               [GEAR__PLACE_JOB] = j,
                                                [GEAR__PLACE_HEADER] = header[0],
                                                [GEAR__PLACE_HEADER + 1] = header[1],
                                                [GEAR__PLACE_HEADER + 2] = header[2]};
@@ -343,7 +341,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
         const uint32_t *job = jobs + j * GEAR__JOB_WORDS;
         for (uint32_t b = 0; b < job[GEAR__JOB_BLOCKS]; b++) {
             stage_words(&w->row_jobs)[job[GEAR__JOB_ROW] / 64 + b] = j;
-            put_place(w, job, j, b);
+            put_place(w, job, b);
         }
         opens = job[GEAR__JOB_FIRST] ? opens : job[GEAR__JOB_ROW] / 64 + job[GEAR__JOB_BLOCKS];
     }

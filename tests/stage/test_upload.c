@@ -70,14 +70,14 @@ static void expand(const uint32_t *run, uint32_t *table)
     }
 }
 
-/* Of block `b` of job `j`. */
-static void put_place(uint32_t *place, const uint32_t *job, const uint32_t *seqs, uint32_t j, uint32_t b)
+/* Of block `b` of a job. */
+static void put_place(uint32_t *place, const uint32_t *job, const uint32_t *seqs, uint32_t b)
 {
     const uint32_t *seq = seqs + job[GEAR__JOB_ENTRY] * GEAR__SEQ_WORDS, step = job[GEAR__JOB_STEP];
     place[GEAR__PLACE_ENTRY] = job[GEAR__JOB_ENTRY];
     place[GEAR__PLACE_FIRST] = job[GEAR__JOB_FIRST];
     place[GEAR__PLACE_TOKENS] = job[GEAR__JOB_TOKENS];
-    place[GEAR__PLACE_BLOCKS] = job[GEAR__JOB_BLOCKS];
+    place[GEAR__PLACE_TOKENS + 1] = 0;
     place[GEAR__PLACE_SLOT] = seq[GEAR__SEQ_SLOT];
     place[GEAR__PLACE_LENGTH] = seq[GEAR__SEQ_LENGTH];
     place[GEAR__PLACE_ROW] = seq[GEAR__SEQ_ROW];
@@ -85,7 +85,7 @@ static void put_place(uint32_t *place, const uint32_t *job, const uint32_t *seqs
     place[GEAR__PLACE_OFFSET] = step == GEAR__NO_STEP ? step : job[GEAR__JOB_OFFSET] + b * step;
     place[GEAR__PLACE_SEGMENT] = job[GEAR__JOB_SEGMENT];
     place[GEAR__PLACE_TABLE] = job[GEAR__JOB_TABLE] + b;
-    place[GEAR__PLACE_JOB] = j;
+    place[GEAR__PLACE_TABLE + 1] = 0;
     memcpy(place + GEAR__PLACE_HEADER, seq + GEAR__SEQ_HEADER, 3 * sizeof *place);
     place[GEAR__PLACE_HEADER + 3] = 0;
 }
@@ -162,7 +162,7 @@ static void check_lists(stage_bench *bench, const gear__variant *variant, uint32
         }
         memcpy(list.host + j * GEAR__JOB_WORDS * 4, words, GEAR__JOB_WORDS * 4);
         for (uint32_t b = 0; b < blocks[j % PER_REPEAT]; b++) {
-            put_place((uint32_t *)(void *)places.host + block * GEAR__PLACE_WORDS, words, (uint32_t *)(void *)seqs.host, j, b);
+            put_place((uint32_t *)(void *)places.host + block * GEAR__PLACE_WORDS, words, (uint32_t *)(void *)seqs.host, b);
             ((uint32_t *)(void *)rows.host)[block++] = j;
         }
     }
