@@ -185,6 +185,8 @@ unfinished_offences()
 }
 check_empty "nothing is left unfinished" unfinished_offences
 
+check_empty "kernels find the files that they include" python3 ci/check_includes.py
+
 header=$(mktemp)
 trap 'rm -f "$header"' EXIT
 echo '#include "gear/gear.h"' > "$header"

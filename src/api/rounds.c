@@ -123,6 +123,16 @@ typedef struct job_list {
     uint64_t most_floats;       /* of its fits, of a KV head */
 } job_list;
 
+/* Whether fits of a round count their parts. */
+static int has_counting_fits(const gear__variant *variant, const job_list *list)
+{
+    int has = 0;
+    for (uint32_t s = 0; s < 2; s++) {
+        has |= gear__has_rank(&variant->shape, s) && gear__lowrank_is_joined(&variant->append, &variant->shape, s);
+    }
+    return has && list->longest > GEAR__FIT_DIRECT_BLOCKS;
+}
+
 static gear_status run_round(gear__append_call *call, job_list *list, gear_error *error)
 {
     gear_cache *cache = call->cache;
@@ -150,7 +160,10 @@ static gear_status run_round(gear__append_call *call, job_list *list, gear_error
     if (!list->num_jobs) {
         return GEAR_OK;
     }
-    gear_status status = gear__counters_ready(cache, &call->stream, error);
+    gear_status status = GEAR_OK;
+    if (has_counting_fits(round.layer->variant, list)) {
+        status = gear__counters_ready(cache, &call->stream, error);
+    }
     status = status ? status : upload_jobs(call, list->jobs, list->num_jobs, error);
     status = status ? status : gear__compress_round(&call->stream, &round, &call->k, &call->v, error);
     list->num_jobs = list->num_rows = list->opens = list->longest = list->slot = 0;
