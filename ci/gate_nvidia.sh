@@ -24,11 +24,14 @@ builtins=/usr/lib/clc/nvptx64--nvidiacl.bc
     -Xclang -mlink-builtin-bitcode -Xclang "$builtins" -O3 -S "$file" -o "$temp/kernel.ptx" || exit 1
 # clang-15 knows PTX only up to 7.5; what it wrote is valid in every later version
 [ $least = sm_75 ] || sed -i 's/^\.version .*/.version 7.8/' "$temp/kernel.ptx"
+# Two row tiles a warp take all 255 registers: on sm_80 with low rank two words more (docs/kernels.md), elsewhere none.
 status=0
 for arch in "${archs[@]}"; do
     "${PTXAS:-ptxas}" -v -arch="$arch" "$temp/kernel.ptx" -o "$temp/kernel.cubin" > "$temp/log" 2>&1 || status=1
     grep -E 'Compiling|Used|error|fatal' "$temp/log" | sed "s/^/$arch /"
-    if grep -qE '[1-9][0-9]* bytes spill' "$temp/log"; then
+    most=0
+    [[ $arch != sm_80 || ${options[*]} != *NV_ROW_TILES=2* ]] || most=8
+    if grep -oE '[0-9]+ bytes spill' "$temp/log" | awk -v most=$most '$1 > most { found = 1 } END { exit !found }'; then
         echo "$arch: registers spill"
         status=1
     fi
