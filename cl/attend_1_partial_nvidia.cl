@@ -150,8 +150,8 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         part.split = split, part.splits = splits, part.counter = entry * head_tiles + head_tile;
     }
 #if NV_ROW_TILES > 1
-    powers[lane] = nv_ready_powers(lane); /* the same from all warps */
-    lows[warp] = nv_any(nv_put_queries(&asked, queries, up, warp, lane));
+    powers[lane] = nv_ready_powers(lane);                                 /* the same from all warps */
+    lows[warp] = nv_any(nv_put_queries(&asked, queries, up, warp, lane)); /* the same from all lanes */
 #else
     (void)nv_put_queries(&asked, queries, up, warp, lane);
 #endif

@@ -47,7 +47,8 @@ GEAR__INLINE void gear_put_run(__global uint *table, uint8 r, uint lid)
 
 #if GEAR__JOB_SEGMENT || GEAR__JOB_TABLE != 1 || GEAR__JOB_BLOCKS != 2 || GEAR__JOB_TOKENS != 3 || GEAR__JOB_ROW != 4 ||       \
     GEAR__JOB_FIRST != 5 || GEAR__JOB_ENTRY != 6 || GEAR__JOB_CLASS != 7 || GEAR__JOB_OFFSET != 14 || GEAR__JOB_STEP != 15 ||  \
-    GEAR__SEQ_SLOT || GEAR__SEQ_LENGTH != 1 || GEAR__SEQ_ROW != 3 || GEAR__SEQ_HEADER != 5 || GEAR__PLACE_HEADER != 12
+    GEAR__JOB_WORDS != 16 || GEAR__SEQ_WORDS != 8 || GEAR__SEQ_SLOT || GEAR__SEQ_LENGTH != 1 || GEAR__SEQ_ROW != 3 ||          \
+    GEAR__SEQ_HEADER != 5 || GEAR__PLACE_HEADER != 12
 #  error "words of a job, a sequence or a place are not where gear_k_upload_lists has them"
 #endif
 

@@ -32,17 +32,27 @@ static bool starts(const char *stage, const char *with)
     return !strncmp(stage, with, strlen(with));
 }
 
-/* Residual of the sides whose low rank is one launch (append_4_lowrank_fit, where the device has it: ranks up to 4), or of the
- * others. */
-static double residual(const result *r, const side *k, const side *v, bool in_one)
+/* Bytes of the sides whose low rank is one launch (append_4_lowrank_fit, where the device has it: ranks up to 4), or of the
+ * others: residual, read once, and what is stored, shared out by ranks. */
+typedef struct lowrank_bytes {
+    double residual, stored;
+} lowrank_bytes;
+
+static lowrank_bytes lowrank_of(const result *r, const side *k, const side *v, bool in_one)
 {
-    const gear_codec_pair *codecs = &r->shape.recipe.codecs;
+    const gear_codec *codecs[] = {&r->shape.recipe.codecs.k, &r->shape.recipe.codecs.v};
+    const double residual[] = {k->rank ? k->residual : 0, v->rank ? v->residual : 0};
+    const double ranks = (double)codecs[0]->rank_prompt + codecs[1]->rank_prompt;
+    lowrank_bytes bytes = {0, 0};
     bool has_fit = false;
     for (size_t i = 0; i < r->time.stages.count; ++i)
         has_fit = has_fit || starts(r->time.stages.items[i].name, "append_4_lowrank_fit");
-    bool k_in_one = has_fit && codecs->k.rank_prompt <= 4 && codecs->k.rank_decode <= 4;
-    bool v_in_one = has_fit && codecs->v.rank_prompt <= 4 && codecs->v.rank_decode <= 4;
-    return (k->rank && k_in_one == in_one ? k->residual : 0) + (v->rank && v_in_one == in_one ? v->residual : 0);
+    for (size_t s = 0; s < 2; ++s)
+        if ((has_fit && codecs[s]->rank_prompt <= 4 && codecs[s]->rank_decode <= 4) == in_one && residual[s] > 0) {
+            bytes.residual += residual[s];
+            bytes.stored += (double)r->bytes.lowrank * codecs[s]->rank_prompt / ranks;
+        }
+    return bytes;
 }
 
 /* Which side a stage of the groups along channels or tokens works on. */
@@ -57,6 +67,7 @@ uint64_t stage_bytes(const result *r, const char *stage)
     const gear_codec_pair *codecs = &r->shape.recipe.codecs;
     side k = side_of(r, &codecs->k), v = side_of(r, &codecs->v);
     double bytes = 0, both = k.values + v.values;
+    lowrank_bytes joined = lowrank_of(r, &k, &v, true), apart = lowrank_of(r, &k, &v, false);
     if (r->verb == VERB_ATTEND)
         bytes = starts(stage, "attend_1") ? (double)r->moved : 0;
     else if (starts(stage, "append_0_gather"))
@@ -77,11 +88,11 @@ uint64_t stage_bytes(const result *r, const char *stage)
     else if (starts(stage, "append_3_quantize"))
         bytes = 3 * both + (double)r->bytes.codes + k.residual + v.residual;
     else if (starts(stage, "append_4_lowrank_store"))
-        bytes = (double)r->bytes.lowrank;
+        bytes = apart.stored;
     else if (starts(stage, "append_4_lowrank_fit"))
-        bytes = 2 * residual(r, &k, &v, true) + (double)r->bytes.lowrank;
+        bytes = 2 * joined.residual + joined.stored;
     else if (starts(stage, "append_4_lowrank_gram") || starts(stage, "append_4_lowrank_project"))
-        bytes = residual(r, &k, &v, false);
+        bytes = apart.residual;
     else if (starts(stage, "append_4_lowrank") && !starts(stage, "append_4_lowrank_iterate"))
         bytes = (k.rank ? k.residual : 0) + (v.rank ? v.residual : 0) + (double)r->bytes.lowrank;
     else if (starts(stage, "append_5_store"))

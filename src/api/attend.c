@@ -235,9 +235,12 @@ gear_status gear_attend(gear_cache *cache, uint32_t layer_index, const gear_batc
     }
     status = gear__list_update(cache, &stream, layer, &cache->attend_list, batch->count, more, &call.advance, error);
     status = status ? status : update_tensors(cache, &stream, &call, error);
-    status = status ? status : gear__counters_ready(cache, &stream, error);
+    const int counts = gear__attend_merges(layer->memory.variant->tile.kernel);
+    if (!status && counts) {
+        status = gear__counters_ready(cache, &stream, error);
+    }
     status = status ? status : gear__attend_1_partial(&stream, &call, error);
-    if (!status && !gear__attend_merges(layer->memory.variant->tile.kernel)) {
+    if (!status && !counts) {
         status = gear__attend_2_merge(&stream, &call, error);
     }
     return gear__stream_end(&stream, status, error);

@@ -36,6 +36,15 @@ void gear__slot_release(gear__layer *layer, gear__slot *slot, uint32_t keep)
     }
 }
 
+/* Whoever adds or clears after a command failed on the device must not go on with lists that never got there, nor with counters
+ * of work-groups that never came. */
+static void forget_device(gear_cache *cache)
+{
+    cache->counters_unknown = 1;
+    cache->append_list.count = cache->attend_list.count = 0;
+    memset(cache->tensor_words, 0xff, sizeof cache->tensor_words);
+}
+
 static void clear_slot(gear_cache *cache, uint32_t slot_index)
 {
     for (uint32_t i = 0; i < cache->desc.num_layers; i++) {
@@ -47,11 +56,7 @@ static void clear_slot(gear_cache *cache, uint32_t slot_index)
         slot->length = 0;
         slot->first = 0;
     }
-    /* Whoever clears after a command failed on the device must not go on with lists that never got there, nor with counters of
-     * work-groups that never came. */
-    cache->counters_unknown = 1;
-    cache->append_list.count = cache->attend_list.count = 0;
-    memset(cache->tensor_words, 0xff, sizeof cache->tensor_words);
+    forget_device(cache);
 }
 
 gear_status gear__counters_ready(gear_cache *cache, gear__stream *stream, gear_error *error)
@@ -83,6 +88,7 @@ gear_status gear_sequence_add(gear_cache *cache, gear_sequence *sequence, gear_e
     }
     for (uint32_t slot = 0; slot < cache->desc.capacity_sequences; slot++) {
         if (!cache->names[slot]) {
+            forget_device(cache);
             *sequence = cache->names[slot] = (cache->next_name++ << 32) | (slot + 1);
             return GEAR_OK;
         }

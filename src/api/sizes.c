@@ -58,18 +58,20 @@ static uint64_t longest_segment(const gear_cache_desc *desc)
 }
 
 /* Rows that a round takes at a time: at least the longest segment; on a GPU, which a few segments leave idle, as many as make
- * `groups` work-groups a compute unit, a block and KV head each; no more than the layer can hold. */
-static uint64_t round_rows(const gear_cache_desc *desc, const gear__caps *caps, uint64_t groups)
+ * `groups` work-groups a compute unit, a block and KV head each; no more than the layer can hold or, with up to row_bytes a row
+ * in one of them, the device's largest buffer. */
+static uint64_t round_rows(const gear_cache_desc *desc, const gear__caps *caps, uint64_t groups, uint64_t row_bytes)
 {
     uint64_t least = longest_segment(desc);
     uint64_t filling = caps->is_gpu ? caps->compute_units * groups / desc->num_kv_heads * 64 : 0;
-    uint64_t most = 64 * gear__desc_capacity_blocks(desc);
+    uint64_t most = 64 * gear__desc_capacity_blocks(desc), fitting = caps->max_alloc / row_bytes / 64 * 64;
+    most = most < fitting ? most : fitting;
     filling = filling < most ? filling : most;
     return filling > least ? filling : least;
 }
 
 /* Floats for the slots of a KV head's fits: what blocks of segments of GEAR__GRAM_ROWS take, and room for any one segment. A
- * round of shorter ones, which take more for each block, ends earlier. */
+ * round of others, of one block or a few, which take more for each, ends earlier. */
 static uint64_t fit_floats(const gear_cache_desc *desc, uint64_t rows)
 {
     const uint32_t blocks = (uint32_t)(longest_segment(desc) / 64);
@@ -96,7 +98,11 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->window_bytes = sequences * 2 * shape->window_tokens * values * 2;
 
     /* what a round stages costs memory by the row, what it lists hardly any */
-    uint64_t rows = round_rows(desc, caps, needs->staged ? 16 : 64), listed = round_rows(desc, caps, 128);
+    const uint64_t usual_slot = GEAR__FIT_SLOT(desc->head_dim, GEAR__GRAM_ROWS / 64); /* floats for each block and KV head */
+    const uint64_t of_values = 4 * values, of_fits = desc->num_kv_heads * 4 * (GEAR__MAX_RANK + (usual_slot + 63) / 64);
+    const uint64_t row_bytes = of_values > of_fits ? of_values : of_fits;
+    uint64_t rows = round_rows(desc, caps, needs->staged ? 16 : 64, row_bytes);
+    uint64_t listed = round_rows(desc, caps, 128, row_bytes);
     sizes->staging_rows = rows;
     sizes->list_rows = listed;
     sizes->x_bytes = needs->staged ? rows * values * 2 : 4;

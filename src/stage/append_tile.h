@@ -10,7 +10,7 @@ typedef struct gear__append_tile {
     uint32_t work_items;  /* of a work-group that brings rows into local memory: 128 or 64; 1 on CPU devices */
     uint32_t most_items;  /* of one that wants as many as it gets: 256, 128 or 64 */
     int is_nvidia;        /* an NVIDIA GPU, whose compiler is told how many registers there are */
-    int has_tensor_cores; /* NVIDIA's, from sm_80 on: kernels with a form for them take it */
+    int has_tensor_cores; /* NVIDIA's, gear__caps_tensor_cores_why_not: kernels with a form for them take it */
     int is_fused;         /* append_block in place of the stages 0 to 3 */
     int has_decode;       /* append_decode in place of all, where a step completes blocks of sequences that have some */
 } gear__append_tile;

@@ -194,8 +194,9 @@ static int is_exact(const gear__side *side)
     return !side->levels && side->axis != GEAR__AXIS_NONE && most <= (gear__is_mixed(side) ? 5 : 2);
 }
 
-/* Two row tiles a warp, where more query rows may come than one has. The sums of head_dim 256 would take all registers; the
- * zeros of V have rows 0 to 3 of an operand, its scales the next. */
+/* Two row tiles a warp, where more query rows may come than one has and no one asked for another tile. The sums of head_dim 256
+ * would take all registers; the zeros of V have rows 0 to 2 of an operand, its scales rows 4 to 6, and row 7 is the sum of the
+ * probabilities. */
 static void nvidia_widen(gear__attend_tile *tile, const gear__caps *caps, const gear__shape *shape, uint32_t max_rows)
 {
     const uint32_t rows = 2 * tile->rows, all = WIDE_WARPS, v_group = gear__attend_v_group(shape);
@@ -243,6 +244,7 @@ gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__ca
     const gear__tuning_found found = gear__tuning_find(&gear__tuning_builtin, kernel, caps, shape);
     const gear_attend_tuning *known = &found.record->tuning;
     wanted = wanted ? wanted : &none;
+    const int is_asked = wanted->rows || wanted->work_items || wanted->groups_per_unit;
     const gear_attend_tuning tuning = {.rows = wanted->rows ? wanted->rows : known->rows,
                                        .work_items = wanted->work_items ? wanted->work_items : known->work_items};
     gear__attend_tile tile = kernel_tile(kernel, shape, max_rows, &tuning);
@@ -264,10 +266,12 @@ gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__ca
             2 * tile.groups_per_unit <= nvidia_fit(caps, shape, rows, tile.tiles / 2, tile.direct)) {
             tile.least_items = tile.work_items / 2;
         }
-        nvidia_widen(&tile, caps, shape, max_rows);
+        if (!is_asked) {
+            nvidia_widen(&tile, caps, shape, max_rows);
+        }
     }
     tile.least_per_unit = tile.groups_per_unit * (tile.work_items / tile.least_items);
-    tile.source = wanted->rows || wanted->work_items || wanted->groups_per_unit ? "asked for" : found.source;
+    tile.source = is_asked ? "asked for" : found.source;
     return tile;
 }
 

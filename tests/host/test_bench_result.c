@@ -100,16 +100,18 @@ Test(bench_result, stages_of_append_count_what_they_must_move)
 Test(bench_result, stages_of_low_rank_count_their_own_side)
 {
     char line[] = "append 1 2 1 4096 64 1 --preset paper_2bit_l";
-    result r = {.verb = VERB_APPEND, .compressed = 4096};
+    result r = {.verb = VERB_APPEND, .compressed = 4096, .bytes.lowrank = 1200};
     host_error error = {0};
     const double values = 4096.0 * 2 * 64;
     cr_assert(shape_parse(line, "test", &r.shape, &error));
     cr_assert_eq(stage_bytes(&r, "append_4_lowrank_gram"), (uint64_t)(4 * values));
     r.time.stages.items[0] = (stage_time){.name = "append_4_lowrank_fit_nvidia"};
     r.time.stages.count = 1;
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_fit"), (uint64_t)(8 * values));
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_fit"), (uint64_t)(8 * values) + 1200);
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_store"), 0);
     r.shape.recipe.codecs.v.rank_prompt = r.shape.recipe.codecs.v.rank_decode = 8;
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_fit"), (uint64_t)(4 * values));
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_fit"), (uint64_t)(4 * values) + 400);
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_store"), 800);
     cr_assert_eq(stage_bytes(&r, "append_4_lowrank_gram"), (uint64_t)(2 * values));
 }
 

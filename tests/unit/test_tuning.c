@@ -170,6 +170,20 @@ static void is_sound(const gear__attend_tile *tile, uint32_t max_rows)
     cr_assert(tile->source && tile->source[0]);
 }
 
+Test(tuning, tensor_cores_need_a_card_and_a_driver)
+{
+    gear__caps caps = some_device("x", 0, 0);
+    cr_assert_str_eq(gear__caps_tensor_cores_why_not(&caps), "no NVIDIA GPU");
+    caps.is_nvidia = 1;
+    caps.nv_sm = 75;
+    caps.nv_driver = 580;
+    cr_assert_str_eq(gear__caps_tensor_cores_why_not(&caps), "sm_80 or later is needed");
+    caps.nv_sm = 80;
+    cr_assert_null(gear__caps_tensor_cores_why_not(&caps));
+    caps.nv_driver = 515;
+    cr_assert_str_eq(gear__caps_tensor_cores_why_not(&caps), "driver 520 or later is needed");
+}
+
 /* As many warps in twice the work-groups, where local memory has room for these. */
 Test(tuning, nvidia_work_groups_have_half_the_warps_where_there_are_many)
 {
@@ -199,6 +213,8 @@ Test(tuning, nvidia_work_groups_are_wide_for_codes_whose_products_are_halves)
     gear__shape shape = some_shape(128, GEAR__CODEC_LOWRANK);
     cr_assert_eq(gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 9, NULL).wide_rows, 16);
     cr_assert_eq(gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 8, NULL).wide_rows, 0);
+    const gear_attend_tuning asked = {8, 32, 1};
+    cr_assert_eq(gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 9, &asked).wide_rows, 0);
     shape.side[1].bits = 3;
     cr_assert_eq(gear__attend_tile_of(GEAR_ATTEND_NVIDIA, &caps, &shape, 9, NULL).wide_rows, 0);
     shape = some_shape(128, GEAR__CODEC_OUTLIERS);
