@@ -459,3 +459,32 @@ gear__ref_store stage_ref_store(const stage_world *w)
     return (gear__ref_store){&w->shape, stage_words(&w->table), w->table_row, w->pool.host,
                              (const uint16_t *)(const void *)w->window.host};
 }
+
+gear__tensor stage_tensor_make(stage_world *w, int is_strided, stage_buffer *buffer, uint32_t heads, const uint32_t *tokens,
+                               gear_type type, uint32_t seed, float *dense[STAGE_SEQS])
+{
+    const uint32_t d = w->c->head_dim, gap = is_strided ? 3 : 0;
+    uint32_t total = 0, longest = 0, row = 0;
+    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
+        total += tokens[i];
+        longest = tokens[i] > longest ? tokens[i] : longest;
+    }
+    gear__tensor out = {.offset = gap * stage_element(type), .stride_head = d + gap, .type = (cl_uint)type};
+    out.stride_token = heads * out.stride_head;
+    out.stride_seq = gap ? longest * out.stride_token + gap : 0;
+    const uint64_t elements = gap ? STAGE_SEQS * out.stride_seq : total * out.stride_token;
+    stage_buffer_make(w->bench, buffer, (size_t)(out.offset + elements * stage_element(type)));
+    for (uint32_t i = 0; i < STAGE_SEQS; row += tokens[i], i++) {
+        const uint64_t start = gap ? i * out.stride_seq : row * out.stride_token;
+        dense[i] = malloc((heads * tokens[i] * d + 1u) * sizeof(float));
+        cr_assert_not_null(dense[i]);
+        for (uint32_t n = 0; n < heads * tokens[i] * d; n++) {
+            const uint64_t at = start + n / d % tokens[i] * out.stride_token + n / d / tokens[i] * out.stride_head + n % d;
+            stage_store(buffer->host + out.offset, at, type, stage_normal(stage_hash(seed, i, n)));
+            dense[i][n] = stage_load(buffer->host + out.offset, at, type);
+        }
+    }
+    stage_put(w->bench, buffer);
+    out.mem = buffer->mem;
+    return out;
+}

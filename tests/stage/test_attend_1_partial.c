@@ -40,35 +40,6 @@ typedef struct attention {
     gear__ref_attention ref[STAGE_SEQS];
 } attention;
 
-/* A tensor [sequence][token][head][d] and for each sequence its floats [head][token][d]; total tokens 0: a dummy. */
-static gear__tensor make_tensor(attention *t, stage_buffer *buffer, uint32_t heads, const uint32_t *tokens, gear_type type,
-                                uint32_t seed, float *dense[STAGE_SEQS])
-{
-    uint32_t d = t->world->c->head_dim, total = 0, longest = 0, gap = t->how->strided ? 3 : 0, row = 0;
-    for (uint32_t i = 0; i < STAGE_SEQS; i++) {
-        total += tokens[i];
-        longest = tokens[i] > longest ? tokens[i] : longest;
-    }
-    gear__tensor out = {.offset = gap * stage_element(type), .stride_head = d + gap, .type = (cl_uint)type};
-    out.stride_token = heads * out.stride_head;
-    out.stride_seq = gap ? longest * out.stride_token + gap : 0;
-    uint64_t elements = gap ? STAGE_SEQS * out.stride_seq : total * out.stride_token;
-    stage_buffer_make(t->world->bench, buffer, (size_t)(out.offset + elements * stage_element(type)));
-    for (uint32_t i = 0; i < STAGE_SEQS; row += tokens[i], i++) {
-        uint64_t start = gap ? i * out.stride_seq : row * out.stride_token;
-        dense[i] = malloc((heads * tokens[i] * d + 1u) * sizeof(float));
-        cr_assert_not_null(dense[i]);
-        for (uint32_t n = 0; n < heads * tokens[i] * d; n++) {
-            uint64_t at = start + n / d % tokens[i] * out.stride_token + n / d / tokens[i] * out.stride_head + n % d;
-            stage_store(buffer->host + out.offset, at, type, stage_normal(stage_hash(seed, i, n)));
-            dense[i][n] = stage_load(buffer->host + out.offset, at, type);
-        }
-    }
-    stage_put(t->world->bench, buffer);
-    out.mem = buffer->mem;
-    return out;
-}
-
 #define MOST_PIECES (STAGE_SEQS + 64)
 
 /* Cuts the batch, three pieces for each of its sequences on average. */
@@ -165,9 +136,11 @@ static void attention_open(attention *t, stage_world *w, const variation *how, u
     t->call.seqs = t->list.mem;
     t->call.words = (const uint32_t *)(const void *)t->list.host;
     t->call.scale = how->scale > 0 ? how->scale : (float)(1 / sqrt((double)d));
-    t->call.q = make_tensor(t, &t->q, heads, t->queries, types[how->splits % 3], 11, q);
-    t->call.tail_k = make_tensor(t, &t->tail[0], kv, t->tails, types[(how->splits + 1) % 3], 12, tail_k);
-    t->call.tail_v = make_tensor(t, &t->tail[1], kv, t->tails, types[(how->splits + 2) % 3], 13, tail_v);
+    t->call.q = stage_tensor_make(t->world, how->strided, &t->q, heads, t->queries, types[how->splits % 3], 11, q);
+    t->call.tail_k =
+        stage_tensor_make(t->world, how->strided, &t->tail[0], kv, t->tails, types[(how->splits + 1) % 3], 12, tail_k);
+    t->call.tail_v =
+        stage_tensor_make(t->world, how->strided, &t->tail[1], kv, t->tails, types[(how->splits + 2) % 3], 13, tail_v);
     stage_buffer_make(w->bench, &t->partial, t->partials * d * 4);
     stage_buffer_make(w->bench, &t->softmax, t->partials * 8);
     stage_buffer_make(w->bench, &t->out, (size_t)t->rows * d * 4);
