@@ -92,8 +92,8 @@ void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32
 typedef gear_status (*stage_launch)(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 void stage_check_round(stage_world *world, uint32_t is_v, stage_step step, stage_launch launch);
 
-/* A caller's tensor [sequence][token][head][d] on the device, and for each sequence its floats [head][token][d]; of no tokens at
- * all: a dummy. */
+/* A caller's tensor [sequence][token][head][d] on the device, and for each sequence its floats [head][token][d]; of no tokens
+ * at all: a dummy. */
 gear__tensor stage_tensor_make(stage_world *world, int is_strided, stage_buffer *buffer, uint32_t heads, const uint32_t *tokens,
                                gear_type type, uint32_t seed, float *dense[STAGE_SEQS]);
 
