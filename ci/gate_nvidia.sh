@@ -17,8 +17,8 @@ if [[ $file == *_nvidia.cl || ${options[*]} == *HALF_PAIRS=1* ]]; then # kernels
     for arch in "${archs[@]}"; do [ "${arch#sm_}" -lt 80 ] || kept+=("$arch"); done
     archs=("${kept[@]}")
 fi
-# GATE_FIRST=1: the first of the chips that a kernel is for, whose registers are no more than the others'.
-[ "${GATE_FIRST:-0}" = 0 ] || archs=("${archs[0]}")
+# GATE_FIRST=1: of the chips that the kernel is for the first alone.
+[ "${GATE_FIRST:-0}" = 0 ] || archs=("${archs[@]:0:1}")
 builtins=/usr/lib/clc/nvptx64--nvidiacl.bc
 "${CLANG:-clang-15}" -target nvptx64-nvidia-nvcl -Xclang -target-cpu -Xclang "$least" -x cl -cl-std=CL1.2 \
     -D __OPENCL_VERSION__=120 -I "$(dirname "$file")/common" "${options[@]}" -Wno-linker-warnings \
