@@ -241,6 +241,12 @@ static gear_status add_segments(gear__append_call *call, job_list *list, uint32_
     return status;
 }
 
+/* The end of the segment with which a slot's sequence opens in this call; 0: it does not. */
+static uint32_t opening_end(const gear__slot *slot)
+{
+    return slot->num_blocks || !slot->planned ? 0 : segment_at(slot, 0).end;
+}
+
 /* Segments that open their sequences come first: the moments of their blocks take a launch of blocks that follow one another,
  * and rounds behind find the orders there. */
 static gear_status compress_all(gear__append_call *call, gear_error *error)
@@ -256,12 +262,12 @@ static gear_status compress_all(gear__append_call *call, gear_error *error)
     gear_status status = GEAR_OK;
     for (uint32_t i = 0; i < call->batch->count && !status; i++) {
         const gear__slot *slot = gear__slot_of(call, i);
-        status = add_segments(call, &list, i, slot->num_blocks, slot->num_blocks || !slot->planned ? 0 : 1, error);
+        status = add_segments(call, &list, i, slot->num_blocks, opening_end(slot), error);
     }
     for (uint32_t i = 0; i < call->batch->count && !status; i++) {
         const gear__slot *slot = gear__slot_of(call, i);
-        const uint32_t opened = slot->num_blocks || !slot->planned ? slot->num_blocks : segment_at(slot, 0).end;
-        status = add_segments(call, &list, i, opened, slot->planned, error);
+        const uint32_t opened = opening_end(slot);
+        status = add_segments(call, &list, i, opened ? opened : slot->num_blocks, slot->planned, error);
     }
     return status ? status : run_round(call, &list, error);
 }

@@ -70,13 +70,19 @@ static uint64_t round_rows(const gear_cache_desc *desc, const gear__caps *caps, 
     return filling > least ? filling : least;
 }
 
+/* Floats of the slot of a block and KV head in fits of segments of GEAR__GRAM_ROWS. */
+static uint64_t usual_slot(const gear_cache_desc *desc)
+{
+    return GEAR__FIT_SLOT(desc->head_dim, GEAR__GRAM_ROWS / 64);
+}
+
 /* Floats for the slots of a KV head's fits: what blocks of segments of GEAR__GRAM_ROWS take, and room for any one segment. A
  * round of others, of one block or a few, which take more for each, ends earlier. */
 static uint64_t fit_floats(const gear_cache_desc *desc, uint64_t rows)
 {
     const uint32_t blocks = (uint32_t)(longest_segment(desc) / 64);
     const uint64_t one = GEAR__FIT_FLOATS(desc->head_dim, blocks) + 16u * blocks; /* slots are multiples of 16 */
-    const uint64_t usual = rows / 64 * GEAR__FIT_SLOT(desc->head_dim, GEAR__GRAM_ROWS / 64);
+    const uint64_t usual = rows / 64 * usual_slot(desc);
     return usual > one ? usual : one;
 }
 
@@ -98,8 +104,7 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->window_bytes = sequences * 2 * shape->window_tokens * values * 2;
 
     /* what a round stages costs memory by the row, what it lists hardly any */
-    const uint64_t usual_slot = GEAR__FIT_SLOT(desc->head_dim, GEAR__GRAM_ROWS / 64); /* floats for each block and KV head */
-    const uint64_t of_values = 4 * values, of_fits = desc->num_kv_heads * 4 * (GEAR__MAX_RANK + (usual_slot + 63) / 64);
+    const uint64_t of_values = 4 * values, of_fits = desc->num_kv_heads * 4 * (GEAR__MAX_RANK + (usual_slot(desc) + 63) / 64);
     const uint64_t row_bytes = of_values > of_fits ? of_values : of_fits;
     uint64_t rows = round_rows(desc, caps, needs->staged ? 16 : 64, row_bytes);
     uint64_t listed = round_rows(desc, caps, 128, row_bytes);

@@ -214,12 +214,18 @@ static void nvidia_widen(gear__attend_tile *tile, const gear__caps *caps, const 
     tile->wide_registers = nvidia_registers(warps * tile->wide_per_unit);
 }
 
+/* Query rows in local memory of a work-group with one row tile. */
+static uint32_t nvidia_rows(int paired)
+{
+    return paired ? 4 : 8;
+}
+
 static gear__attend_tile nvidia_tile(const gear__shape *shape, uint32_t max_rows, const gear_attend_tuning *tuning)
 {
     /* Large blocks leave room for fewer warps, or must be read directly. */
     const uint32_t wanted = tuning->work_items / 32 ? tuning->work_items / 32 : 1;
     const int paired = max_rows <= 4;
-    const uint32_t rows = paired ? 4 : 8;
+    const uint32_t rows = nvidia_rows(paired);
     uint32_t room = nvidia_room(shape, rows), bytes = nvidia_warp_bytes(shape, rows, 0);
     int direct = 2 * bytes > room;
     uint32_t warps = room / (direct ? nvidia_warp_bytes(shape, rows, 1) : bytes);
@@ -257,7 +263,7 @@ gear__attend_tile gear__attend_tile_of(gear_attend_kernel kernel, const gear__ca
     tile.least_items = tile.work_items;
     if (kernel == GEAR_ATTEND_NVIDIA) {
         /* One work-group more than fits would wait for the others and double the time. */
-        const uint32_t rows = tile.paired ? 4 : 8;
+        const uint32_t rows = nvidia_rows(tile.paired);
         uint32_t fit = nvidia_fit(caps, shape, rows, tile.tiles, tile.direct);
         tile.groups_per_unit = tile.groups_per_unit < fit ? tile.groups_per_unit : fit;
         tile.registers = nvidia_registers(tile.tiles * tile.groups_per_unit);

@@ -39,7 +39,7 @@ void stage_open(stage_bench *bench)
 
 int stage_has_nvidia_kernel(const stage_bench *bench)
 {
-    return bench->device.caps.is_nvidia && bench->device.caps.nv_sm >= 80;
+    return !gear__caps_tensor_cores_why_not(&bench->device.caps);
 }
 
 void stage_close(stage_bench *bench, const char *name)
