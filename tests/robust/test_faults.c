@@ -1,8 +1,10 @@
 /* test_faults.c: every OpenCL call and every host allocation of the library fails once. The call that met it returns a status,
  * nothing leaks, the cache answers as before and the next try works. */
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "api/internal.h"
 #include "rig_cache.h"
 #include "wrap_alloc.h"
 #include "wrap_cl.h"
@@ -116,6 +118,7 @@ static void fail_verb(rig_cache *r, verb which, cl_command_queue queue, int with
     for (gear_status status = GEAR_ERROR_OPENCL; status && ++n < MOST;) {
         cl_event event = NULL;
         const gear_sync sync = {queue, 0, NULL, with_signal ? &event : NULL};
+        r->cache->counters_unknown = 1; /* a kernel that counts has them filled first, with a call that can fail too */
         wrap_fail_at(n);
         status = issue(r, which, &sync);
         int met = wrap_failed() != NULL;
@@ -161,4 +164,38 @@ Test(faults, verbs)
     }
     cr_assert_eq(rig_cache_digest(&twin), after);
     rig_cache_close(&twin);
+}
+
+/* Verbs fill the counters before kernels that count, which not every device has: here without a kernel. */
+Test(faults, counters_stay_unknown_until_they_are_filled)
+{
+    static rig_cache r;
+    rig_cache_open(&r);
+    const cl_uint left = 3;
+    const size_t bytes = r.cache->counter_bytes;
+    cl_command_queue queue = r.rig.cl.queue;
+    cl_uint *counters = malloc(bytes);
+    cr_assert_not_null(counters);
+    cr_assert_eq(clEnqueueFillBuffer(queue, r.cache->counters, &left, sizeof left, 0, bytes, 0, NULL, NULL), CL_SUCCESS);
+    r.cache->counters_unknown = 1;
+    for (long n = 1; n <= 2; n++) { /* the one call fails, then none */
+        gear__stream stream;
+        const gear_sync sync = {queue, 0, NULL, NULL};
+        e2e_expect(&r.rig, gear__stream_begin(&stream, &r.rig.context->device, &sync, "test", &r.rig.error), GEAR_OK, "begin",
+                   0);
+        wrap_fail_at(n);
+        gear_status status = gear__counters_ready(r.cache, &stream, &r.rig.error);
+        const char *failed = wrap_failed();
+        wrap_fail_at(0);
+        status = gear__stream_end(&stream, status, &r.rig.error);
+        cr_assert_eq(status, n == 1 ? GEAR_ERROR_OPENCL : GEAR_OK, "call %ld: %s", n, gear_status_name(status));
+        cr_assert_eq(failed != NULL, n == 1);
+        cr_assert_eq(r.cache->counters_unknown, n == 1);
+        cr_assert_eq(clEnqueueReadBuffer(queue, r.cache->counters, CL_TRUE, 0, bytes, counters, 0, NULL, NULL), CL_SUCCESS);
+        for (size_t i = 0; i < bytes / sizeof *counters; i++) {
+            cr_assert_eq(counters[i], n == 1 ? left : 0);
+        }
+    }
+    free(counters);
+    rig_cache_close(&r);
 }

@@ -106,6 +106,16 @@ static const stage_case wide_cases[] = {
      MIXED_K(0, 0, 16, 0, VECTOR, {16, 5}, {64, 3}, {32, 2}, {16, 1}), MIXED_V(3, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
     {"wide mixed421 d64 r12", 64, 2, 4, 3, 64, 10, 4, GEAR_BF16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {16, 2}, {32, 1}),
      CODEC(KIVI, 2, 64, 0, 0, 0, 16, 0, VECTOR)},
+    {"wide kivi2 d80 r20", 80, 2, 4, 5, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 16, 6, 0, 3, 16, 0, VECTOR),
+     CODEC(KIVI, 2, 32, 6, 0, 3, 16, 0, VECTOR)},
+    {"wide kivi2 d96 r12", 96, 2, 4, 3, 64, 0, 0, GEAR_BF16, 1, CODEC(KIVI, 2, 16, 6, 0, 3, 16, 0, VECTOR),
+     CODEC(KIVI, 2, 32, 6, 0, 3, 16, 0, VECTOR)},
+    {"wide kivi2 d128 r20 n7", 128, 2, 4, 5, 7, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0, VECTOR),
+     CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0, VECTOR)},
+    {"wide mixed42 d128 r20 n7", 128, 2, 4, 5, 7, 0, 4, GEAR_F16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {112, 2}),
+     MIXED_V(2, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
+    {"wide kivi2 d128 r16 f8", 128, 2, 4, 4, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 8, 0, VECTOR),
+     CODEC(KIVI, 2, 64, 4, 2, 3, 8, 0, VECTOR)},
 };
 
 const stage_case *stage_nvidia_cases(uint32_t *count)
@@ -191,6 +201,11 @@ float stage_value(stage_data data, uint32_t seed, uint32_t is_v, uint32_t head, 
     case STAGE_TIES: return position % 11 == 7 ? -0.0f : rintf(2.0f * stage_normal(h)) / 2.0f;
     case STAGE_FINE_TIES:
         return channel == 20 || position == 100 ? (float)(h % 3u) - 1.0f : rintf(16.0f * stage_normal(h)) / 16.0f;
+    case STAGE_LARGE_CHANNEL:
+        if (!is_v && channel == 5) {
+            return position % 64 == 11 ? 1200.0f : 0.0f;
+        }
+        return smooth(h, head, position, channel);
     default: return extreme(h, position, channel);
     }
 }

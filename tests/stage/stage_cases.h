@@ -25,11 +25,12 @@ const stage_case *stage_nvidia_cases(uint32_t *count);
 const stage_case *stage_wide_cases(uint32_t *count);
 
 typedef enum stage_data {
-    STAGE_SMOOTH,                      /* normal values with a low-rank part and strong channels */
-    STAGE_TIES,                        /* multiples of 1/2: many equal values, -0 */
-    STAGE_EXTREME,                     /* constants, subnormals, signed zeros, the largest range, NaN, infinities */
-    STAGE_DATA_KINDS,                  /* of most tests */
-    STAGE_FINE_TIES = STAGE_DATA_KINDS /* multiples of 1/16, some equal; of channel 20 and position 100 many */
+    STAGE_SMOOTH,                       /* normal values with a low-rank part and strong channels */
+    STAGE_TIES,                         /* multiples of 1/2: many equal values, -0 */
+    STAGE_EXTREME,                      /* constants, subnormals, signed zeros, the largest range, NaN, infinities */
+    STAGE_DATA_KINDS,                   /* of most tests */
+    STAGE_FINE_TIES = STAGE_DATA_KINDS, /* multiples of 1/16, some equal; of channel 20 and position 100 many */
+    STAGE_LARGE_CHANNEL                 /* smooth but for channel 5 of K: 0, and large in one token of 64 */
 } stage_data;
 
 uint32_t stage_hash(uint32_t a, uint32_t b, uint32_t c);

@@ -400,7 +400,7 @@ void stage_world_put(const stage_world *w)
 
 void stage_world_same(const stage_world *w, const char *what)
 {
-    static const char *const kind[] = {"smooth", "ties", "extreme", "finely tied"};
+    static const char *const kind[] = {"smooth", "ties", "extreme", "finely tied", "large channel"};
     const struct {
         const stage_buffer *buffer;
         const char *name;
