@@ -27,8 +27,7 @@
 #endif
 
 /* Whether the warp's number comes by a shuffle. The compiler then knows that all lanes have the same and leaves out what brings
- * them together before shuffles, 10 % of the code. No gain where K has low rank at head_dim 128: gear_2_6 272 us, with it
- * 284. */
+ * them together before shuffles, 10 % of the code. No gain where K has low rank at head_dim 128: gear_2_6 272 us, so 284. */
 #define NV_KNOWN_WARP (NV_OUTLIERS || (K_SCALES == NV_SCALES_MIXED && (K_RANK == 0 || HEAD_DIM <= 64)))
 
 /* No reqd_work_group_size: with it the compiler ignores the limit on registers (variant.c) and takes 224 where 167 do. */
@@ -117,7 +116,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
     }
 
     const nv_asked asked = nv_ask_queries(&tensor, first_row, entry, group, head, row0, rows, &row_places, warp, lane);
-    uint2 counts = (uint2)(0u), next_counts = (uint2)(0u); /* lengths of the lane's lists of outliers */
+    uint2 counts = (uint2)(0u); /* lengths of the lane's lists of outliers */
 #if NV_OUTLIERS
     if (first < last_block) {
         places = nv_outlier_places(&source, now);
@@ -236,10 +235,6 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #pragma unroll 1
     for (uint index = first; index < last_block; index += NV_WARPS) {
         const uint cls = GEAR__INFO_CLASS(now.w), ends = index + NV_WARPS >= last_block, closes = ends || next.y != now.y;
-#if NV_OUTLIERS
-        const nv_block_lists lists = nv_find_lists(counts, places, &memory, lane);
-#endif
-
         /* K: its part is there once all copies but those asked for last are done. */
         nv_stage_v(&source, now, places, counts.y, closes, ring_at + K_PART, lane);
         nv_commit();
@@ -248,9 +243,11 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
             after = entries[index + 2u * NV_WARPS];
         }
 #if NV_OUTLIERS
+        const nv_block_lists lists = nv_find_lists(counts, places, &memory, lane);
+        uint next_word = 0u;
         if (!ends) {
-            next_places = nv_outlier_places(&source, next);
-            next_counts = nv_counts(&source, next, nv_lane());
+            next_word = nv_ask_places(&source, next, nv_lane());
+            counts = nv_counts(&source, next, nv_lane());
         }
 #endif
         NV_WAIT(1);
@@ -287,6 +284,9 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_add_outlier_scores(&memory, delta * view[0].up0, delta * view[0].up1, scores[0]);
 #  endif
 #endif
+#if NV_OUTLIERS /* others have registers for it only after the softmax */
+        nv_stage_next_k(&source, next, &next_places, next_word, counts.x, !ends, closes, ring_at);
+#endif
         const int tokens = (int)GEAR__INFO_TOKENS(now.w), at = (int)now.z;
 #if V_OUTLIERS
         const float m0 = sums[0].m0, m1 = sums[0].m1;
@@ -317,10 +317,12 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
         nv_sync();
 
         /* V */
+#if !NV_OUTLIERS
         if (!ends) {
-            nv_stage_k(&source, next, next_places, next_counts.x, closes, ring_at, lane);
+            nv_stage_k(&source, next, next_places, counts.x, closes, ring_at, lane);
         }
         nv_commit();
+#endif
         NV_WAIT(1);
         nv_sync();
         const nv_parts v = nv_unpack_v(part_v, fold[warp], cls, closes, lane);
@@ -342,7 +344,7 @@ __kernel void gear_k_attend_1_partial_nvidia(__global const uint *shape, __globa
 #endif
         nv_sync();
         opens = closes;
-        now = next, next = after, places = next_places, counts = next_counts;
+        now = next, next = after, places = next_places;
     }
     NV_WAIT(0);
 #if V_OUTLIERS

@@ -40,7 +40,8 @@ static uint32_t larger(uint32_t a, uint32_t b)
 static uint32_t nvidia_block_bytes(const gear__shape *shape, int direct)
 {
     const gear__side *k = &shape->side[0], *v = &shape->side[1];
-    uint32_t bytes = (direct ? 0 : k->supers) + (k->pairs - k->supers) + (k->a[0] - k->supers) + v->shared_pairs_bytes;
+    uint32_t bytes = (direct ? 0 : k->supers) + (k->pairs - k->supers) + (k->counts - k->supers) + (v->counts - v->pairs) +
+                     v->shared_pairs_bytes;
     bytes += larger(v->a[0] - k->a[0], v->a[1] - k->a[1]);
     bytes += larger(shape->head_stride[0] - v->a[0], shape->head_stride[1] - v->a[1]);
     bytes += larger(v->b[0], v->b[1]) + larger(shape->seg_head_stride[0] - v->b[0], shape->seg_head_stride[1] - v->b[1]);
