@@ -1,4 +1,4 @@
-/* append_4_lowrank_fit_nvidia: long fits (append_4_lowrank_long.cl) in one launch, on tensor cores, for NVIDIA GPUs from sm_80
+/* append_4_lowrank_fit_nvidia: fits of more than a block in one launch, on tensor cores, for NVIDIA GPUs from sm_80
  * on (PTX ISA 7.8: mma.m16n8k16, movmatrix), of up to four columns and 128 channels. Reference: src/ref/append_4_lowrank.c.
  *
  * A part of a fit is GEAR__GRAM_ROWS rows. A work-group takes the next task: those of `gram`, of all fits, come first; the last
@@ -7,8 +7,8 @@
  * nothing, so that there is no deadlock, whatever the device runs at a time. They store A as halves; where it is codes, whose
  * scale is that of all rows, tasks of `store` follow, which wait for those of `project`.
  *
- * Work-groups are (parts of the longest fit, for each kind of task; KV heads; jobs), in no order. counters: zeros, left as
- * zeros: the tasks taken, then one for each staging block and KV head. Those of a fit's blocks are its own; it uses four. */
+ * Work-groups are (parts of all jobs, for each kind of task; KV heads), in no order. counters: zeros, left as zeros: the tasks
+ * taken, then GEAR__FIT_NV_COUNTERS for each staging block and KV head. Those of a fit's blocks are its own; it uses four. */
 #include "lowrank_iterate_nvidia.clh"
 #define PROJECT_ITEMS GRAM_ITEMS
 #include "lowrank_project_nvidia.clh"
@@ -18,8 +18,8 @@
 #define FIT_LATER   (FIT_ITERATE > FIT_PROJECT ? FIT_ITERATE : FIT_PROJECT)
 #define FIT_LOCAL   (GRAM_LOCAL > FIT_LATER ? GRAM_LOCAL : FIT_LATER)
 
-#if GEAR__FIT_DIRECT_BLOCKS < 3
-#  error "the shortest long fit has fewer blocks than a fit has counters"
+#if GEAR__FIT_NV_COUNTERS < 2 || GEAR__FIT_NV_PARTS(1)
+#  error "the shortest fit has fewer blocks than a fit has counters"
 #endif
 
 #define FIT_JOINED    0u /* parts of G that are there */
@@ -90,7 +90,7 @@ GEAR__INLINE void gear_fit_gram_part(const gear_fit *f, __global uint *counters,
 {
     /* before the rank is known, which takes a second access to memory */
     gear_gram_begin(gear_gram_residual(f), gear_gram_rows(f), room, lid);
-    if (f->parts < 2u) {
+    if (!f->parts) {
         NV_WAIT(0);
         return;
     }
@@ -110,7 +110,7 @@ GEAR__INLINE void gear_fit_project_part(const gear_fit *f, __global uint *counte
     const uint rows = gear_gram_rows(f);
     gear_project_rows x;
     gear_project_begin(f, rows, &x, lid);
-    if (f->parts < 2u) {
+    if (!f->parts) {
         return;
     }
     if (lid == 0u) {
@@ -131,7 +131,7 @@ GEAR__INLINE void gear_fit_project_part(const gear_fit *f, __global uint *counte
 /* A of a part as codes. */
 GEAR__INLINE void gear_fit_store_part(const gear_fit *f, __global uint *counters, __local uint *room, uint lid)
 {
-    if (f->parts < 2u) {
+    if (!f->parts) {
         return;
     }
     if (lid == 0u) {
@@ -144,29 +144,48 @@ GEAR__INLINE void gear_fit_store_part(const gear_fit *f, __global uint *counters
     }
 }
 
+/* The parts before those of a job, and how many it has. */
+GEAR__INLINE uint2 gear_fit_parts(__global const uint *jobs, uint j)
+{
+    __global const uint *job = jobs + j * GEAR__JOB_WORDS;
+    return (uint2)(job[GEAR__JOB_FIT], GEAR__FIT_NV_PARTS(job[GEAR__JOB_BLOCKS]));
+}
+
 /* Without the attribute of the work-group size, with which the compiler takes all registers there are. */
-__kernel void gear_k_append_4_lowrank_fit_nvidia(FIT_ARGUMENTS, __global uint *counters)
+__kernel void gear_k_append_4_lowrank_fit_nvidia(FIT_ARGUMENTS, __global uint *counters, uint num_jobs)
 {
     __local uint room[FIT_LOCAL] __attribute__((aligned(16)));
-    const uint lid = (uint)get_local_id(0), heads = (uint)get_num_groups(1), fits = heads * (uint)get_num_groups(2);
-    const uint kinds = GEAR__FIT_NV_KINDS(shape[GEAR_SIDE(is_v) + GEAR__SIDE_FACTOR_BITS]);
-    const uint parts = (uint)get_num_groups(0) / kinds;
+    const uint lid = (uint)get_local_id(0), heads = (uint)get_num_groups(1), tasks = (uint)get_num_groups(0) * heads;
+    const uint of_kind = tasks / GEAR__FIT_NV_KINDS(shape[GEAR_SIDE(is_v) + GEAR__SIDE_FACTOR_BITS]);
+    uint j = min(lid, num_jobs - 1u);
+    uint2 parts = gear_fit_parts(jobs, j); /* asked for while the task is not known */
     if (lid == 0u) {
         const uint taken = nv_count(counters);
         *room = taken;
-        if (taken + 1u == (uint)get_num_groups(0) * fits) {
+        if (taken + 1u == tasks) {
             *counters = 0u;
         }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    const uint task = *room, kind = task / (parts * fits), part = task % parts, number = task / parts % fits;
+    const uint task = *room, kind = task / of_kind, place = task % of_kind;
     barrier(CLK_LOCAL_MEM_FENCE);
-    const gear_fit f = gear_fit_of(shape, is_v, pool, table, jobs + number / heads * GEAR__JOB_WORDS, num_rows, slot, r,
-                                   scratch, part, number % heads);
-    if (part >= gear_gram_parts(&f)) {
-        return;
-    }
-    __global uint *own = counters + 1u + f.job[GEAR__JOB_ROW] / 64u * heads + f.head * f.job[GEAR__JOB_BLOCKS];
+#pragma unroll 1
+    do { /* parts of a job, then KV heads, then jobs */
+        if (place / heads - parts.x < parts.y) {
+            room[0] = j;
+            room[1] = place - parts.x * heads;
+            room[2] = parts.y;
+        }
+        j += GRAM_ITEMS;
+        parts = gear_fit_parts(jobs, min(j, num_jobs - 1u));
+    } while (j < num_jobs);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    const uint number = room[0], part = room[1] % room[2], head = room[1] / room[2];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    const gear_fit f =
+        gear_fit_of(shape, is_v, pool, table, jobs + number * GEAR__JOB_WORDS, num_rows, slot, r, scratch, part, head);
+    __global uint *own =
+        counters + 1u + GEAR__FIT_NV_COUNTERS * (f.job[GEAR__JOB_ROW] / 64u * heads + head * f.job[GEAR__JOB_BLOCKS]);
     if (kind == 0u) {
         gear_fit_gram_part(&f, own, room, lid);
     } else if (kind == 1u) {

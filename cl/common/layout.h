@@ -73,7 +73,8 @@ typedef uint32_t gear__u32;
 #define GEAR__JOB_FIRST   5u /* position in the sequence of its first token */
 #define GEAR__JOB_ENTRY   6u /* index into the batch's sequence list */
 #define GEAR__JOB_CLASS   7u
-#define GEAR__JOB_PER_END 8u  /* by side: outliers at each end of a vector of the segment, vector rule along tokens */
+#define GEAR__JOB_PER_END 8u  /* outliers at each end of a vector of the segment, vector rule along tokens: K, V << 16 */
+#define GEAR__JOB_FIT     9u  /* GEAR__FIT_NV_PARTS of the jobs before it */
 #define GEAR__JOB_PARTS   10u /* by side, 2 words: byte offsets of the outlier indices and deltas in the segment record */
 #define GEAR__JOB_OFFSET  14u /* record of its first block, granules, and how far apart those of its blocks are; or */
 #define GEAR__JOB_STEP    15u /* GEAR__NO_STEP: page table entries come as runs */
@@ -224,7 +225,8 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
 #define GEAR__FIT_FLOATS(head_dim, blocks)                                                                                     \
   (GEAR__FIT_HEAD(head_dim) + GEAR__FIT_PARTS(blocks) * GEAR__FIT_PART(head_dim) +                                             \
    ((blocks) > GEAR__FIT_DIRECT_BLOCKS ? (head_dim) * (head_dim) + GEAR__GRAM_PARTS(blocks) * GEAR__GRAM_PART(head_dim) : 0u))
-#define GEAR__FIT_SLOT(head_dim, blocks) ((GEAR__FIT_FLOATS(head_dim, blocks) + 16u * (blocks)-1u) / (16u * (blocks)) * 16u)
+#define GEAR__FIT_SLOT_OF(floats, blocks) (((floats) + 16u * (blocks)-1u) / (16u * (blocks)) * 16u)
+#define GEAR__FIT_SLOT(head_dim, blocks)  GEAR__FIT_SLOT_OF(GEAR__FIT_FLOATS(head_dim, blocks), blocks)
 /* Tiles that a work-item of `items` takes part in, and work-groups that share those of a part. */
 #define GEAR__GRAM_GROUPS(head_dim, items) ((GEAR__GRAM_TILES(head_dim) + (items) / 16u - 1u) / ((items) / 16u))
 #define GEAR__GRAM_SHARE(head_dim, items)                                                                                      \
@@ -242,8 +244,11 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
   ((GEAR__GRAM_NV_SHARES(head_dim) + GEAR__GRAM_NV_GROUPS(head_dim) - 1u) / GEAR__GRAM_NV_GROUPS(head_dim))
 #define GEAR__GRAM_NV_WARPS(head_dim)                                                                                          \
   ((head_dim) <= 128u && (head_dim) / 16u > GEAR__GRAM_NV_LEAST(head_dim) ? (head_dim) / 16u : GEAR__GRAM_NV_LEAST(head_dim))
-/* Whether long fits take one launch there, with the ranks of a side; its kinds of tasks, by the bits of factors. */
+/* Whether fits of more than a block take one launch there, with the ranks of a side; parts of such a fit; counters for each
+ * staging block and KV head; kinds of tasks, by the bits of factors. */
 #define GEAR__GRAM_NV_FITS(head_dim, rank, rank_decode) ((head_dim) <= 128u && (rank) <= 4u && (rank_decode) <= 4u)
+#define GEAR__FIT_NV_PARTS(blocks)                      ((blocks) > 1u ? GEAR__GRAM_PARTS(blocks) : 0u)
+#define GEAR__FIT_NV_COUNTERS                           2u
 #define GEAR__FIT_NV_KINDS(factor_bits)                 ((factor_bits) < 16u ? 3u : 2u)
 #define GEAR__PROJECT_NV_ITEMS                          256u
 

@@ -118,20 +118,11 @@ typedef struct job_list {
     uint32_t num_jobs, num_rows;
     uint32_t opens;             /* blocks up to the last of a job that is the first of its sequence */
     uint32_t longest, shortest; /* blocks of the longest and the shortest job */
+    uint32_t fit_parts;         /* GEAR__FIT_NV_PARTS of all */
     uint32_t slot;              /* most floats of a job's fits for each block and KV head */
     uint32_t most_rows;         /* of a round */
     uint64_t most_floats;       /* of its fits, of a KV head */
 } job_list;
-
-/* Whether fits of a round count their parts. */
-static int has_counting_fits(const gear__variant *variant, const job_list *list)
-{
-    int has = 0;
-    for (uint32_t s = 0; s < 2; s++) {
-        has |= gear__has_rank(&variant->shape, s) && gear__lowrank_is_joined(&variant->append, &variant->shape, s);
-    }
-    return has && list->longest > GEAR__FIT_DIRECT_BLOCKS;
-}
 
 static gear_status run_round(gear__append_call *call, job_list *list, gear_error *error)
 {
@@ -154,6 +145,7 @@ static gear_status run_round(gear__append_call *call, job_list *list, gear_error
                                .opens = list->opens,
                                .num_jobs = list->num_jobs,
                                .num_rows = list->num_rows,
+                               .fit_parts = list->fit_parts,
                                .longest = list->longest,
                                .shortest = list->shortest,
                                .slot = list->slot};
@@ -161,32 +153,25 @@ static gear_status run_round(gear__append_call *call, job_list *list, gear_error
         return GEAR_OK;
     }
     gear_status status = GEAR_OK;
-    if (has_counting_fits(round.layer->variant, list)) {
+    if (gear__append_4_lowrank_counts(&round)) {
         status = gear__counters_ready(cache, &call->stream, error);
     }
     status = status ? status : upload_jobs(call, list->jobs, list->num_jobs, error);
     status = status ? status : gear__compress_round(&call->stream, &round, &call->k, &call->v, error);
-    list->num_jobs = list->num_rows = list->opens = list->longest = list->slot = 0;
+    list->num_jobs = list->num_rows = list->opens = list->longest = list->fit_parts = list->slot = 0;
     list->shortest = UINT32_MAX;
     return status;
 }
 
-/* Floats of fits for each block and KV head once a job of `blocks` blocks is among them. */
-static uint32_t slot_of(const job_list *list, uint32_t head_dim, uint32_t blocks)
+/* Whether a round has room for one more job, whose fits take `slot` floats for each block and KV head. */
+static int has_room(const job_list *list, uint32_t blocks, uint32_t slot)
 {
-    const uint32_t own = GEAR__FIT_SLOT(head_dim, blocks);
-    return own > list->slot ? own : list->slot;
-}
-
-/* Whether a round has room for one more job. */
-static int has_room(const job_list *list, uint32_t head_dim, uint32_t blocks)
-{
-    const uint32_t rows = list->num_rows + 64 * blocks;
-    return rows <= list->most_rows && (uint64_t)(rows / 64) * slot_of(list, head_dim, blocks) <= list->most_floats;
+    const uint32_t rows = list->num_rows + 64 * blocks, most = slot > list->slot ? slot : list->slot;
+    return rows <= list->most_rows && (uint64_t)(rows / 64) * most <= list->most_floats;
 }
 
 /* Adds a segment of sequence i. */
-static void add_job(gear__append_call *call, job_list *list, uint32_t i, const segment *s)
+static void add_job(gear__append_call *call, job_list *list, uint32_t i, const segment *s, uint32_t fit_slot)
 {
     gear_cache *cache = call->cache;
     const gear__slot *slot = gear__slot_of(call, i);
@@ -205,10 +190,11 @@ static void add_job(gear__append_call *call, job_list *list, uint32_t i, const s
     job[GEAR__JOB_FIRST] = first;
     job[GEAR__JOB_ENTRY] = i;
     job[GEAR__JOB_CLASS] = cls;
+    job[GEAR__JOB_FIT] = list->fit_parts;
     job[GEAR__JOB_OFFSET] = block->word[GEAR__BLOCK_OFFSET];
     job[GEAR__JOB_STEP] = s->step;
     for (uint32_t side = 0; side < 2; side++) {
-        job[GEAR__JOB_PER_END + side] = gear__outlier_per_end(shape->side[side].outlier_fraction, tokens, available);
+        job[GEAR__JOB_PER_END] |= gear__outlier_per_end(shape->side[side].outlier_fraction, tokens, available) << 16 * side;
         for (uint32_t p = 0; p < 2; p++) {
             job[GEAR__JOB_PARTS + 2 * side + p] =
                 (uint32_t)gear__outlier_part(shape, cls, block->outliers[0], block->outliers[1], (int)(2 * side + p));
@@ -216,7 +202,8 @@ static void add_job(gear__append_call *call, job_list *list, uint32_t i, const s
     }
     list->longest = blocks > list->longest ? blocks : list->longest;
     list->shortest = blocks < list->shortest ? blocks : list->shortest;
-    list->slot = slot_of(list, shape->head_dim, blocks);
+    list->slot = fit_slot > list->slot ? fit_slot : list->slot;
+    list->fit_parts += GEAR__FIT_NV_PARTS(blocks);
     list->num_jobs++;
     list->num_rows += 64 * blocks;
     list->opens = first ? list->opens : list->num_rows / 64;
@@ -227,24 +214,27 @@ static gear_status add_segments(gear__append_call *call, job_list *list, uint32_
                                 gear_error *error)
 {
     const gear__slot *slot = gear__slot_of(call, i);
+    const gear__variant *variant = call->layer->memory.variant;
     gear_status status = GEAR_OK;
     while (b < end && !status) {
         const segment s = segment_at(slot, b);
         b = s.end;
-        if (!has_room(list, call->cache->desc.head_dim, s.end - s.first)) {
+        const uint32_t cls = GEAR__INFO_CLASS(slot->blocks[s.first].word[GEAR__BLOCK_INFO]);
+        const uint32_t fit_slot = gear__lowrank_slot(&variant->append, &variant->shape, cls, s.end - s.first);
+        if (!has_room(list, s.end - s.first, fit_slot)) {
             status = run_round(call, list, error);
         }
         if (!status) {
-            add_job(call, list, i, &s);
+            add_job(call, list, i, &s, fit_slot);
         }
     }
     return status;
 }
 
-/* The end of the segment with which a slot's sequence opens in this call; 0: it does not. */
-static uint32_t opening_end(const gear__slot *slot)
+/* Whether a slot's sequence opens in this call. */
+static int has_opening(const gear__slot *slot)
 {
-    return slot->num_blocks || !slot->planned ? 0 : segment_at(slot, 0).end;
+    return !slot->num_blocks && slot->planned;
 }
 
 /* Segments that open their sequences come first: the moments of their blocks take a launch of blocks that follow one another,
@@ -262,12 +252,12 @@ static gear_status compress_all(gear__append_call *call, gear_error *error)
     gear_status status = GEAR_OK;
     for (uint32_t i = 0; i < call->batch->count && !status; i++) {
         const gear__slot *slot = gear__slot_of(call, i);
-        status = add_segments(call, &list, i, slot->num_blocks, opening_end(slot), error);
+        status = add_segments(call, &list, i, 0, has_opening(slot) ? 1 : 0, error);
     }
     for (uint32_t i = 0; i < call->batch->count && !status; i++) {
         const gear__slot *slot = gear__slot_of(call, i);
-        const uint32_t opened = opening_end(slot);
-        status = add_segments(call, &list, i, opened ? opened : slot->num_blocks, slot->planned, error);
+        const uint32_t first = has_opening(slot) ? segment_at(slot, 0).end : slot->num_blocks;
+        status = add_segments(call, &list, i, first, slot->planned, error);
     }
     return status ? status : run_round(call, &list, error);
 }

@@ -107,7 +107,7 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     const uint64_t of_values = 4 * values, of_fits = desc->num_kv_heads * 4 * (GEAR__MAX_RANK + (usual_slot(desc) + 63) / 64);
     const uint64_t row_bytes = of_values > of_fits ? of_values : of_fits;
     uint64_t rows = round_rows(desc, caps, needs->staged ? 16 : 64, row_bytes);
-    uint64_t listed = round_rows(desc, caps, 128, row_bytes);
+    uint64_t listed = round_rows(desc, caps, 128, needs->ordered ? (values + 7) / 8 : 1); /* sums; places: 64 bytes a block */
     sizes->staging_rows = rows;
     sizes->list_rows = listed;
     sizes->x_bytes = needs->staged ? rows * values * 2 : 4;
@@ -125,9 +125,10 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->partial_bytes = entries * desc->head_dim * 4;
     sizes->softmax_bytes = entries * 2 * 4;
     uint64_t group_rows = (uint64_t)desc->max_query_tokens * (desc->num_query_heads / desc->num_kv_heads);
-    /* gear_attend's, one for each row tile; between its calls those of long fits, one and one for each staging block */
+    /* gear_attend's, one for each row tile; between its calls those of long fits, one and some for each staging block */
     const uint64_t tiles = sequences * ((group_rows + GEAR__ATTEND_LEAST_ROWS - 1) / GEAR__ATTEND_LEAST_ROWS);
-    const uint64_t counted = caps->is_nvidia && needs->ranked && rows / 64 > tiles ? rows / 64 : tiles;
+    const uint64_t of_fits_counted = caps->is_nvidia && needs->ranked ? rows / 64 * GEAR__FIT_NV_COUNTERS : 0;
+    const uint64_t counted = of_fits_counted > tiles ? of_fits_counted : tiles;
     sizes->counter_bytes = (counted * desc->num_kv_heads + 1) * 4;
     sizes->scratch_bytes = sizes->x_bytes + sizes->mask_bytes + sizes->r_bytes + sizes->a_bytes + sizes->sums_bytes +
                            sizes->partial_bytes + sizes->softmax_bytes;

@@ -33,7 +33,7 @@ typedef enum gear__kernel_id {
     GEAR__KERNEL_LOWRANK_ITERATE,
     GEAR__KERNEL_LOWRANK_PROJECT,
     GEAR__KERNEL_LOWRANK_STORE,
-    GEAR__KERNEL_LOWRANK_FIT, /* these four in one */
+    GEAR__KERNEL_LOWRANK_FIT, /* all of these but LOWRANK_BLOCK in one */
     GEAR__KERNEL_COUNT_OUTLIERS,
     GEAR__KERNEL_BASES,
     GEAR__KERNEL_STORE,
@@ -73,7 +73,7 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
                         const gear__append_tile *append, const char **stem, const char **name, gear__options *options);
 /* Work-items of a work-group of a kernel other than those. */
 uint32_t gear__kernel_items(gear__kernel_id id, const gear__append_tile *append, uint32_t head_dim);
-/* Whether long fits take one launch, of LOWRANK_FIT, and not those of the four kernels before it. */
+/* Whether fits of more than a block take one launch, of LOWRANK_FIT, and not those of LOWRANK and the four after it. */
 int gear__lowrank_is_joined(const gear__append_tile *append, const gear__shape *shape, uint32_t is_v);
 /* Whether a kernel has a form of its own for CPU devices. */
 int gear__kernel_has_cpu_form(gear__kernel_id id);
@@ -97,15 +97,16 @@ typedef struct gear__round {
     const gear__layer_memory *layer;
     cl_mem seqs, jobs, row_jobs, places;
     cl_mem x, mask, r, a, health;
-    cl_mem counters;         /* of fits: zeros, one and one for each staging block and KV head; left as zeros */
-    cl_mem sums;             /* of the channel order, [KV head][staging block][2][head_dim] floats */
-    cl_mem weights;          /* of the channel order, [sequence][KV head][head_dim] floats; a placeholder without */
+    cl_mem counters; /* of fits: zeros, one and GEAR__FIT_NV_COUNTERS for each staging block and KV head; left as zeros */
+    cl_mem sums;     /* of the channel order, [KV head][staging block][2][head_dim] floats */
+    cl_mem weights;  /* of the channel order, [sequence][KV head][head_dim] floats; a placeholder without */
     cl_ulong weights_offset; /* floats */
     cl_uint has_weights;
     uint32_t opens; /* staging blocks up to the last of a job that opens its sequence; 0 without */
     uint32_t num_jobs, num_rows;
+    uint32_t fit_parts;         /* GEAR__FIT_NV_PARTS of all jobs */
     uint32_t longest, shortest; /* blocks of the longest and the shortest job */
-    cl_uint slot;               /* floats of `a` for each block and KV head: the most of GEAR__FIT_SLOT of its jobs */
+    cl_uint slot;               /* floats of `a` for each block and KV head: the most of gear__lowrank_slot of its jobs */
 } gear__round;
 
 gear_status gear__upload(gear__stream *stream, const gear__variant *variant, cl_mem table, uint32_t offset_words,
@@ -148,6 +149,10 @@ gear_status gear__append_1_marks(gear__stream *stream, const gear__round *round,
  * whose channel orders come from the moments. Only where the layer's gear__append_tile says so. */
 gear_status gear__append_block(gear__stream *stream, const gear__round *round, uint32_t first_side, uint32_t sides,
                                uint32_t orders, const gear__tensor *k, const gear__tensor *v, gear_error *error);
+/* Whether fits of a round count their parts. */
+int gear__append_4_lowrank_counts(const gear__round *round);
+/* Floats of scratch that a segment of `blocks` blocks takes for each of them and each KV head; 0: it has no rank. */
+uint32_t gear__lowrank_slot(const gear__append_tile *append, const gear__shape *shape, uint32_t cls, uint32_t blocks);
 gear_status gear__append_4_lowrank(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 gear_status gear__append_5_store(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 /* The same from marks that append_block counted. */

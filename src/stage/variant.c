@@ -290,8 +290,8 @@ int gear__kernel_recipe(gear__kernel_id id, const gear__shape *shape, uint32_t i
 {
     const gear__side *side = &shape->side[is_v];
     unsigned uses = kernels[id].uses;
-    const int is_of_long_fits = id >= GEAR__KERNEL_LOWRANK_GRAM && id <= GEAR__KERNEL_LOWRANK_FIT;
-    if (append && is_of_long_fits && gear__lowrank_is_joined(append, shape, is_v) != (id == GEAR__KERNEL_LOWRANK_FIT)) {
+    const int is_of_fits = (id >= GEAR__KERNEL_LOWRANK_GRAM && id <= GEAR__KERNEL_LOWRANK_FIT) || id == GEAR__KERNEL_LOWRANK;
+    if (append && is_of_fits && gear__lowrank_is_joined(append, shape, is_v) != (id == GEAR__KERNEL_LOWRANK_FIT)) {
         return 0;
     }
     if ((append && is_left_out(id, append)) || !has_use(id, side) || (is_v && !(uses & (OPT_SIDE | PER_SIDE)))) {

@@ -137,15 +137,18 @@ Test(rounds, have_room_for_any_segment)
                 desc.max_segment_tokens = longest;
                 desc = gear__desc_complete(&desc);
                 gear__shape_init(&shape, &desc, &codec);
+                const gear__append_tile append = gear__append_tile_of(&caps, &shape);
                 const gear__scratch_needs needs = gear__scratch_needs_of(&desc, &caps);
                 gear__sizes_of(&desc, &shape, &caps, &needs, &sizes);
                 const uint32_t most = longest > desc.window ? longest : desc.window;
                 cr_assert_geq(sizes.staging_rows, most);
+                cr_assert_geq(sizes.list_rows, sizes.staging_rows);
                 cr_assert(sizes.staging_rows == (most + 63) / 64 * 64 ||
                           (sizes.r_bytes <= caps.max_alloc && sizes.a_bytes <= caps.max_alloc * 2));
                 for (uint32_t blocks = 1; blocks <= (most + 63) / 64; blocks++) {
                     cr_assert_leq((uint64_t)blocks * GEAR__FIT_SLOT(dim, blocks), sizes.fit_floats, "%u channels, %u blocks",
                                   dim, blocks);
+                    cr_assert_leq(gear__lowrank_slot(&append, &shape, GEAR__PROMPT, blocks), GEAR__FIT_SLOT(dim, blocks));
                 }
                 cr_assert_eq(sizes.a_bytes, 8 * 4 * (sizes.staging_rows * GEAR__MAX_RANK + sizes.fit_floats));
             }

@@ -68,7 +68,7 @@ static void place_segment(stage_world *w, stage_seq *seq, uint32_t entry, const 
         job[GEAR__JOB_CLASS] = s->cls;
         for (uint32_t side = 0; side < 2; side++) {
             double share = shape->side[side].outlier_fraction;
-            job[GEAR__JOB_PER_END + side] = gear__outlier_per_end(share, s->tokens, s->tokens - exact);
+            job[GEAR__JOB_PER_END] |= gear__outlier_per_end(share, s->tokens, s->tokens - exact) << 16 * side;
             for (uint32_t part = 0; part < 2; part++) {
                 job[GEAR__JOB_PARTS + 2 * side + part] =
                     (uint32_t)gear__outlier_part(shape, s->cls, k, v, (int)(2 * side + part));
@@ -280,7 +280,7 @@ static void make_weights(stage_world *w)
 
 void stage_make_counters(stage_world *w, uint32_t rows)
 {
-    stage_buffer_make(w->bench, &w->counters, (w->shape.kv_heads * rows / GEAR__BLOCK + 1) * 4);
+    stage_buffer_make(w->bench, &w->counters, (GEAR__FIT_NV_COUNTERS * w->shape.kv_heads * rows / GEAR__BLOCK + 1) * 4);
     memset(w->counters.host, 0, w->counters.bytes);
 }
 
@@ -288,7 +288,8 @@ uint32_t stage_fit_slot(const stage_world *w, const uint32_t *jobs, uint32_t cou
 {
     uint32_t most = 0;
     for (uint32_t j = 0; j < count; j++) {
-        const uint32_t own = GEAR__FIT_SLOT(w->shape.head_dim, jobs[j * GEAR__JOB_WORDS + GEAR__JOB_BLOCKS]);
+        const uint32_t *job = jobs + (size_t)j * GEAR__JOB_WORDS;
+        const uint32_t own = gear__lowrank_slot(&w->bench->append, &w->shape, job[GEAR__JOB_CLASS], job[GEAR__JOB_BLOCKS]);
         most = own > most ? own : most;
     }
     return most;
@@ -379,7 +380,9 @@ static void make_round(stage_world *w, const uint32_t *counts)
                                .mask = w->mask.host,
                                .r = (uint16_t *)(void *)w->r.host};
     for (uint32_t j = 0; j < w->jobs_count; j++) {
-        const uint32_t *job = jobs + j * GEAR__JOB_WORDS;
+        uint32_t *job = stage_words(&w->jobs) + j * GEAR__JOB_WORDS;
+        job[GEAR__JOB_FIT] = w->round.fit_parts;
+        w->round.fit_parts += GEAR__FIT_NV_PARTS(job[GEAR__JOB_BLOCKS]);
         w->round.longest = job[GEAR__JOB_BLOCKS] > w->round.longest ? job[GEAR__JOB_BLOCKS] : w->round.longest;
         w->round.shortest = job[GEAR__JOB_BLOCKS] < w->round.shortest ? job[GEAR__JOB_BLOCKS] : w->round.shortest;
     }

@@ -284,6 +284,8 @@ static void make_jobs(stage_world *w, const long_fit *fits, uint32_t count)
         job[GEAR__JOB_ROW] = w->round.num_rows;
         job[GEAR__JOB_TABLE] = w->round.num_rows / GEAR__BLOCK;
         job[GEAR__JOB_CLASS] = fits[j].cls;
+        job[GEAR__JOB_FIT] = w->round.fit_parts;
+        w->round.fit_parts += GEAR__FIT_NV_PARTS(blocks);
         w->round.num_rows += blocks * GEAR__BLOCK;
         w->round.longest = blocks > w->round.longest ? blocks : w->round.longest;
         w->round.shortest = blocks < w->round.shortest ? blocks : w->round.shortest;
@@ -382,27 +384,44 @@ Test(append_4_lowrank, several_parts_and_8_bits)
     run_few("append_4_lowrank, 8 bits", &c, 1);
 }
 
-#define MANY_FITS 32u
-
-/* Long fits in one launch, which wait for each other, where a device cannot hold all their work-groups at a time. */
-Test(append_4_lowrank, more_fits_than_a_device_holds)
+/* Fits in one launch, which wait for each other. */
+static void run_many(const stage_case *c, const long_fit *fits, uint32_t count, const char *name)
 {
-    const stage_case c = case_of("many fits", 128, 8, 4, 2, 4);
-    long_fit fits[MANY_FITS];
     stage_bench bench;
     stage_world world;
     stage_open(&bench);
     if (!bench.append.has_tensor_cores) {
         stage_skip(&bench, "no NVIDIA GPU from sm_80 on");
     }
-    for (uint32_t j = 0; j < MANY_FITS; j++) { /* of one to five parts of G, one a decode segment of five, one without G */
-        fits[j] = (long_fit){j == 9 ? 200 : 290 + 5 * j % 8 * 640, j == 14 ? GEAR__DECODE : GEAR__PROMPT};
-    }
-    stage_world_open(&world, &bench, &c, STAGE_SMOOTH, KERNELS);
-    make_long_round(&world, fits, MANY_FITS, fill_residual);
+    stage_world_open(&world, &bench, c, STAGE_SMOOTH, KERNELS);
+    make_long_round(&world, fits, count, fill_residual);
     check_runs(&world, 0, 3, 7);
     stage_world_close(&world);
-    stage_close(&bench, "append_4_lowrank, many fits");
+    stage_close(&bench, name);
+}
+
+/* Where a device cannot hold all their work-groups at a time. */
+Test(append_4_lowrank, more_fits_than_a_device_holds)
+{
+    enum { MANY = 32 };
+    const stage_case c = case_of("many fits", 128, 8, 4, 2, 4);
+    long_fit fits[MANY];
+    for (uint32_t j = 0; j < MANY; j++) { /* of one to five parts of G, one a decode segment of five, one of four blocks */
+        fits[j] = (long_fit){j == 9 ? 200 : 290 + 5 * j % 8 * 640, j == 14 ? GEAR__DECODE : GEAR__PROMPT};
+    }
+    run_many(&c, fits, MANY, "append_4_lowrank, many fits");
+}
+
+/* More jobs than a work-group, which looks for its own, has work-items; most of them have no part in the launch. */
+Test(append_4_lowrank, more_jobs_than_work_items)
+{
+    enum { MANY = 600 };
+    const stage_case c = case_of("many jobs", 64, 2, 4, 2, 8);
+    long_fit fits[MANY];
+    for (uint32_t j = 0; j < MANY; j++) {
+        fits[j] = (long_fit){j % 7 ? 40 : j == 560 ? 1500 : 70 + j / 3, j % 2 ? GEAR__DECODE : GEAR__PROMPT};
+    }
+    run_many(&c, fits, MANY, "append_4_lowrank, many jobs");
 }
 
 /* A residual whose singular values are 1, 1/2, 1/4 ... */
