@@ -13,9 +13,11 @@ else
 fi
 [ ${#programs[@]} -gt 0 ] || finish
 export GEAR_TEST_TMP=$ROOT/$BUILD/tests
+jobs=1 # of a program; one alone has all
+[ ${#programs[@]} -gt 1 ] || jobs=$JOBS
 printf '%s\0' "${programs[@]}" |
-    xargs -0 -n 1 -P "$JOBS" bash -c '"$1" --jobs 1 --verbose=1 > "$0/${1##*/}.log" 2>&1
-        echo $? > "$0/${1##*/}.status"' "$logs"
+    xargs -0 -n 1 -P "$JOBS" bash -c '"$2" --jobs "$1" --verbose=1 > "$0/${2##*/}.log" 2>&1
+        echo $? > "$0/${2##*/}.status"' "$logs" "$jobs"
 for program in "${programs[@]}"; do
     count_criterion "$(basename "$program")" "$logs/$(basename "$program").log" \
         "$(cat "$logs/$(basename "$program").status")"

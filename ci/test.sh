@@ -29,7 +29,7 @@ tally quality ci/check_quality.sh
 tally consumer ci/check_consumer.sh
 tally oclgrind ci/check_oclgrind.sh
 # The kernels of gear-llm, all but what runs in CLBlast's own.
-tally oclgrind-llm ci/check_oclgrind.sh "$BUILD/bin/test_host" --filter 'llm_kernels/[!c]*' --jobs 1
+tally oclgrind-llm ci/check_oclgrind.sh "$BUILD/bin/test_host" --filter 'llm_kernels/[!c]*' --jobs "$JOBS"
 tally sanitizers ci/check_sanitize.sh
 echo "everything in $((SECONDS - start)) s"
 finish

@@ -48,10 +48,12 @@ void stage_run_opened(stage_bench *bench, stage_step step, uint32_t kernels, sta
 {
     uint32_t count;
     const stage_case *cases = stage_cases(&count);
+    int is_other = 0;
     do {
         for (uint32_t i = 0; i < count; i++) {
             for (int data = 0; data < STAGE_DATA_KINDS; data++) {
-                if (stage_tiny() && data != (i ? STAGE_SMOOTH : STAGE_EXTREME)) {
+                if (stage_tiny() ? data != (i ? STAGE_SMOOTH : STAGE_EXTREME)
+                                 : is_other && bench->append.work_items == 64 && data != (int)(i % STAGE_DATA_KINDS)) {
                     continue;
                 }
                 stage_world world;
@@ -60,7 +62,7 @@ void stage_run_opened(stage_bench *bench, stage_step step, uint32_t kernels, sta
                 stage_world_close(&world);
             }
         }
-    } while (stage_other_form(bench, kernels));
+    } while ((is_other = stage_other_form(bench, kernels)) != 0);
 }
 
 void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32_t kernels, void (*check)(stage_world *world))

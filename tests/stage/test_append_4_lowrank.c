@@ -229,7 +229,7 @@ static void check_runs(stage_world *w, uint32_t is_v, uint32_t runs, uint32_t ev
 
 static void check(stage_world *w, uint32_t is_v)
 {
-    check_runs(w, is_v, 2, 1);
+    check_runs(w, is_v, stage_tiny() ? 1 : 2, 1); /* a simulator runs always alike */
     stage_ref_step(w, is_v, STAGE_LOWRANK);
 }
 
@@ -354,11 +354,14 @@ static void run_few(const char *name, const stage_case *cases, uint32_t count)
     stage_open(&bench);
     do {
         for (uint32_t i = 0; i < 2 * count; i++) {
-            const uint32_t is_v = i % 2;
+            const uint32_t is_v = i % 2, left_out = stage_tiny() && i ? 1 : 0;
             stage_world world;
+            if (stage_tiny() && i != 0 && i != 3) { /* all of K of the first case, of V of the second those of one part of G */
+                continue;
+            }
             stage_world_open(&world, &bench, &cases[i / 2], STAGE_SMOOTH, KERNELS);
             if (world.shape.side[is_v].rank[GEAR__PROMPT]) {
-                make_long_round(&world, few_fits, sizeof few_fits / sizeof *few_fits, fill_residual);
+                make_long_round(&world, few_fits + left_out, sizeof few_fits / sizeof *few_fits - left_out, fill_residual);
                 check(&world, is_v);
             }
             stage_world_close(&world);
