@@ -12,6 +12,8 @@ import argparse
 import datetime
 import json
 import math
+import re
+import subprocess
 import sys
 import time
 
@@ -128,6 +130,35 @@ def measure(torch, shape, seconds):
     return row
 
 
+def driver(uuid):
+    """Version of the card's driver, or None where nothing tells it."""
+    try:
+        query = ["nvidia-smi", "--query-gpu=uuid,driver_version", "--format=csv,noheader"]
+        said = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+        cards = [line.split(", ") for line in said.splitlines()]
+        return next(version for name, version in cards if uuid is None or name.removeprefix("GPU-") == uuid)
+    except (OSError, subprocess.CalledProcessError, ValueError, StopIteration):
+        pass
+    try:
+        with open("/proc/driver/nvidia/version", encoding="utf-8") as file:
+            found = re.search(r"\b\d+\.\d+(\.\d+)?\b", file.readline())
+            return found and found[0]
+    except OSError:
+        return None
+
+
+def describe(torch):
+    """Name, uuid and driver of the card: gear-bench writes the same of the device that it measures."""
+    uuid = getattr(torch.cuda.get_device_properties(0), "uuid", None)  # since torch 2.5
+    uuid = None if uuid is None else str(uuid).removeprefix("GPU-")
+    return {"name": torch.cuda.get_device_name(0), "uuid": uuid, "driver": driver(uuid)}
+
+
+def now():
+    moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"date": moment[:10], "time": moment}
+
+
 def main():
     parser = argparse.ArgumentParser(description="PyTorch's 16-bit attention for the shapes of gear-bench")
     parser.add_argument("shapes")
@@ -137,8 +168,7 @@ def main():
     import torch
     if not torch.cuda.is_available():
         sys.exit("bench_peers.py: torch sees no CUDA device")
-    report = {"program": "bench_peers", "date": datetime.date.today().isoformat(),
-              "device": {"name": torch.cuda.get_device_name(0)},
+    report = {"program": "bench_peers", **now(), "device": describe(torch),
               "torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version(), "rows": []}
     for shape in read_shapes(options.shapes):
         print("x".join(map(str, shape)), file=sys.stderr)

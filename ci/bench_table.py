@@ -32,7 +32,8 @@ def words(row):
     said = [name for name in ("decode", "shuffled", "ragged") if row[name]]
     if row.get("decode_block"):
         return "decode-block"
-    return " ".join(said + ([f"window={row['window']}"] if row["window"] else []))
+    said += [f"window={row['window']}"] if row["window"] else []
+    return " ".join(said + (["real data"] if row.get("data") == "real" else []))
 
 
 def shape(row):
@@ -111,14 +112,33 @@ def decode_table(run):
     return table(head, lines) if lines else ""
 
 
+def when(document):
+    return document.get("time") or document["date"]
+
+
+def card(run, peer):
+    """Says that both were measured on one card, where both say on which; two cards do not belong in one table."""
+    uuids = [document["device"].get("uuid") for document in (run, peer)]
+    if None in uuids:
+        return ""
+    if uuids[0] != uuids[1]:
+        sys.exit(f"bench_table.py: run and peers are of two cards, {uuids[0]} and {uuids[1]}")
+    driver = peer["device"].get("driver")
+    return f"the same card ({uuids[0]}), " + (f"driver {driver}, " if driver else "")
+
+
 def document(run, peers):
     device, memory = run["device"], run["bandwidth"]
-    text = f"{device['name']} through {device['platform']}, driver {device['driver']}, {run['date']}; gear {run['version']}. "
+    text = f"{device['name']} through {device['platform']}, driver {device['driver']}, {when(run)}; gear {run['version']}"
+    text += f", commit {run['commit']}. " if run.get("commit") else ". "
+    if run.get("openmp"):
+        policy = run["openmp"]["wait_policy"]
+        text += f"OpenMP: {run['openmp']['threads']} threads, wait policy {policy or 'of the runtime'}. "
     text += f"Measured in the same run: read {memory['read_gbps']:.1f} GB/s, copy {memory['copy_gbps']:.1f} GB/s over "
     text += f"{memory['bytes'] >> 20} MiB."
     for peer in peers:
         text += f" Peers: PyTorch {peer['torch']}, CUDA {peer['cuda']}, cuDNN {peer['cudnn']} on {peer['device']['name']}, "
-        text += f"{peer['date']}."
+        text += f"{card(run, peer)}{when(peer)}."
     return "\n\n".join(part for part in (text, attend_table(run, peers), append_table(run), decode_table(run)) if part)
 
 

@@ -4,7 +4,14 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 
 file(GLOB host_common CONFIGURE_DEPENDS host/common/*.c)
 if(host_common)
-    add_library(gear_host STATIC ${host_common})
+    # The commit that reports name, looked up at each build.
+    set(commit_source "${PROJECT_BINARY_DIR}/host/commit.c")
+    set(commit_arguments -D "SOURCE=${PROJECT_SOURCE_DIR}" -D "VERSION=${PROJECT_VERSION}" -D "OUT=${commit_source}"
+        -P "${PROJECT_SOURCE_DIR}/cmake/write_commit.cmake")
+    add_custom_target(gear_commit COMMAND "${CMAKE_COMMAND}" ${commit_arguments} BYPRODUCTS "${commit_source}"
+        COMMENT "Looking up the commit" VERBATIM)
+    add_library(gear_host STATIC ${host_common} "${commit_source}")
+    add_dependencies(gear_host gear_commit)
     gear_settings(gear_host)
     # No link to the library here: programs add the shared one, tests the static one.
     target_include_directories(gear_host PUBLIC include host/common)

@@ -2,11 +2,16 @@
 #include "pick_device.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The loader answers with this code of cl_khr_icd where no driver is installed. */
 #define NO_PLATFORMS (-1001)
+
+/* Of cl_khr_device_uuid. */
+#define DEVICE_UUID 0x106a
+enum { UUID_BYTES = 16 };
 
 bool open_library(const device *dev, const char *programs, gear_context **context, host_error *error)
 {
@@ -42,6 +47,19 @@ static void device_text(cl_device_id id, cl_device_info what, char *out, size_t 
     out[length] = 0;
 }
 
+static void device_uuid(cl_device_id id, char *out, size_t size)
+{
+    unsigned char bytes[UUID_BYTES];
+    size_t got = 0;
+    out[0] = 0;
+    if (clGetDeviceInfo(id, DEVICE_UUID, sizeof bytes, bytes, &got) != CL_SUCCESS || got != sizeof bytes)
+        return;
+    for (int i = 0; i < UUID_BYTES; ++i) {
+        size_t length = strlen(out);
+        snprintf(out + length, size - length, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", bytes[i]);
+    }
+}
+
 static void describe(device *d)
 {
     if (clGetPlatformInfo(d->platform, CL_PLATFORM_NAME, sizeof d->platform_name, d->platform_name, NULL) != CL_SUCCESS)
@@ -50,6 +68,7 @@ static void describe(device *d)
     device_text(d->id, CL_DEVICE_VENDOR, d->vendor, sizeof d->vendor);
     device_text(d->id, CL_DRIVER_VERSION, d->driver, sizeof d->driver);
     device_text(d->id, CL_DEVICE_VERSION, d->version, sizeof d->version);
+    device_uuid(d->id, d->uuid, sizeof d->uuid);
     if (clGetDeviceInfo(d->id, CL_DEVICE_TYPE, sizeof d->type, &d->type, NULL) != CL_SUCCESS)
         d->type = 0;
 }
@@ -142,7 +161,7 @@ bool open_device(const char *match, device *chosen, host_error *error)
     } else if (!count) {
         fail(error, EXIT_DEVICE, "no OpenCL device: install a driver, for example the package pocl-opencl-icd");
     } else {
-        fail(error, EXIT_DEVICE, "no platform or device name contains '%s'; gear-info lists them", match);
+        fail(error, EXIT_INPUT, "no platform or device name contains '%s'; gear-info lists them", match);
     }
     free(list);
     return ok;

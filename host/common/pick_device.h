@@ -10,6 +10,7 @@ typedef struct device {
     cl_context context;
     cl_command_queue queue; /* in-order */
     char platform_name[128], name[128], vendor[128], driver[128], version[128];
+    char uuid[37]; /* "01234567-89ab-cdef-0123-456789abcdef", as the vendor's other tools write it; "": unknown */
     cl_device_type type;
 } device;
 

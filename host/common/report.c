@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 bool table_add(report_table *table, size_t columns, const char *const *cells, host_error *error)
 {
@@ -97,9 +98,17 @@ static json_t *text(const char *bytes)
 
 json_t *report_device(const device *dev)
 {
-    return json_pack("{so so so ss so so}", "platform", text(dev->platform_name), "name", text(dev->name), "vendor",
+    return json_pack("{so so so ss so so ss?}", "platform", text(dev->platform_name), "name", text(dev->name), "vendor",
                      text(dev->vendor), "type", device_kind(dev->type), "version", text(dev->version), "driver",
-                     text(dev->driver));
+                     text(dev->driver), "uuid", dev->uuid[0] ? dev->uuid : NULL);
+}
+
+void report_time(char *out, size_t size)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    if (!gmtime_r(&now, &utc) || !strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &utc))
+        snprintf(out, size, "unknown");
 }
 
 json_t *report_read(const char *path, host_error *error)

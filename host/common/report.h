@@ -27,8 +27,13 @@ json_t *report_real(double value);
 /* {"codes": ..., "scales": ..., ...}: what tokens occupy adds up to "total"; "allocated" has "scratch" and "unused" on top. */
 json_t *report_bytes(const gear_bytes *bytes);
 
-/* {"platform", "name", "vendor", "type", "version", "driver"} */
+/* {"platform", "name", "vendor", "type", "version", "driver", "uuid"}; uuid: null where the driver tells none. */
 json_t *report_device(const device *dev);
+
+/* What this was built from: git describe --always --dirty, or the version where the build saw no repository. Static. */
+const char *report_commit(void);
+/* The time in UTC, "2026-01-31T12:34:56Z". */
+void report_time(char *out, size_t size);
 
 /* Bytes that compressed tokens occupy: all but window, scratch and unused. */
 uint64_t report_compressed(const gear_bytes *bytes);

@@ -1,31 +1,150 @@
-/* csv.c: one line a result, for spreadsheets. */
-#include "../common/report.h"
+/* csv.c: one line a result, and below it one for each of its stages, for spreadsheets. */
+#include <math.h>
+
 #include "result.h"
 
-bool results_csv(const result *list, size_t count, const device *dev, const bandwidth *peaks, const char *path,
-                 host_error *error)
+static const char header[] =
+    "device,verb,batch,kv_heads,queries_per_kv_head,tokens,head_dim,query_tokens,built,codec,variant,bits_per_value,"
+    "device_us,device_median_us,kernels_us,wall_median_us,launches,bytes,gbps,percent_of_peak,peak_gbps,tokens_per_s,"
+    "times_16bit,kernels_median_us,wall_us,openmp_us,openmp_median_us,step_device_us,step_device_median_us,step_kernels_us,"
+    "step_kernels_median_us,step_wall_us,step_wall_median_us,step_launches,stage,problem\n";
+
+/* Columns from bits_per_value to step_launches; NaN leaves a cell empty. */
+enum {
+    BITS,
+    DEVICE,
+    DEVICE_MEDIAN,
+    KERNELS,
+    WALL_MEDIAN,
+    LAUNCHES,
+    BYTES,
+    GBPS,
+    PERCENT,
+    PEAK,
+    TOKENS,
+    TIMES_16BIT,
+    KERNELS_MEDIAN,
+    WALL,
+    OPENMP,
+    OPENMP_MEDIAN,
+    STEP_DEVICE,
+    STEP_DEVICE_MEDIAN,
+    STEP_KERNELS,
+    STEP_KERNELS_MEDIAN,
+    STEP_WALL,
+    STEP_WALL_MEDIAN,
+    STEP_LAUNCHES,
+    NUM_VALUES
+};
+
+static const int decimals[NUM_VALUES] = {[BITS] = 4,           [DEVICE] = 3,
+                                         [DEVICE_MEDIAN] = 3,  [KERNELS] = 3,
+                                         [WALL_MEDIAN] = 3,    [GBPS] = 2,
+                                         [PERCENT] = 2,        [PEAK] = 2,
+                                         [TOKENS] = 1,         [TIMES_16BIT] = 3,
+                                         [KERNELS_MEDIAN] = 3, [WALL] = 3,
+                                         [OPENMP] = 3,         [OPENMP_MEDIAN] = 3,
+                                         [STEP_DEVICE] = 3,    [STEP_DEVICE_MEDIAN] = 3,
+                                         [STEP_KERNELS] = 3,   [STEP_KERNELS_MEDIAN] = 3,
+                                         [STEP_WALL] = 3,      [STEP_WALL_MEDIAN] = 3};
+
+static void clear(double *values)
 {
-    out_file out;
-    if (!out_open(&out, path, error))
-        return false;
-    FILE *file = out.stream;
-    fprintf(file,
-            "device,verb,batch,kv_heads,queries_per_kv_head,tokens,head_dim,query_tokens,built,codec,variant,bits_per_value,"
-            "device_us,device_median_us,kernels_us,wall_median_us,launches,bytes,gbps,percent_of_peak,peak_gbps,tokens_per_s,"
-            "times_16bit\n");
+    for (int i = 0; i < NUM_VALUES; ++i)
+        values[i] = (double)NAN;
+}
+
+static void values_of(const result *r, double *values)
+{
+    const timing *t = &r->time, *step = &r->step;
+    clear(values);
+    values[BITS] = r->bits;
+    values[DEVICE] = 1e3 * t->device.best;
+    values[DEVICE_MEDIAN] = 1e3 * t->device.median;
+    values[KERNELS] = 1e3 * t->kernels.best;
+    values[KERNELS_MEDIAN] = 1e3 * t->kernels.median;
+    values[WALL] = 1e3 * t->wall.best;
+    values[WALL_MEDIAN] = 1e3 * t->wall.median;
+    values[LAUNCHES] = result_launches(t);
+    values[BYTES] = (double)r->moved;
+    values[GBPS] = result_rate(r);
+    values[PERCENT] = 100 * result_rate(r) / r->peak;
+    values[PEAK] = r->peak;
+    values[TOKENS] = result_tokens_per_second(r);
+    values[TIMES_16BIT] = r->of_16bit;
+    values[OPENMP] = 1e3 * r->openmp.best;
+    values[OPENMP_MEDIAN] = 1e3 * r->openmp.median;
+    if (!r->shape.decode_block)
+        return;
+    values[STEP_DEVICE] = 1e3 * step->device.best;
+    values[STEP_DEVICE_MEDIAN] = 1e3 * step->device.median;
+    values[STEP_KERNELS] = 1e3 * step->kernels.best;
+    values[STEP_KERNELS_MEDIAN] = 1e3 * step->kernels.median;
+    values[STEP_WALL] = 1e3 * step->wall.best;
+    values[STEP_WALL_MEDIAN] = 1e3 * step->wall.median;
+    values[STEP_LAUNCHES] = result_launches(step);
+}
+
+static void stage_values(const result *r, const stage_time *s, double *values)
+{
+    double bytes = (double)stage_bytes(r, s->name), rate = bytes / (s->ms * 1e6);
+    clear(values);
+    values[KERNELS] = 1e3 * s->ms;
+    values[LAUNCHES] = s->launches;
+    values[PEAK] = r->peak;
+    if (bytes > 0) {
+        values[BYTES] = bytes;
+        values[GBPS] = rate;
+        values[PERCENT] = 100 * rate / r->peak;
+    }
+}
+
+static void write_text(const char *text, FILE *file)
+{
+    fputc('"', file);
+    for (; *text; ++text) {
+        if (*text == '"')
+            fputc('"', file);
+        fputc(*text, file);
+    }
+    fputc('"', file);
+}
+
+static void write_line(const device *dev, const result *r, const double *values, const char *stage, FILE *file)
+{
+    const bench_shape *s = &r->shape;
+    char words[64];
+    shape_words(s, words, sizeof words);
+    write_text(dev->name, file);
+    fprintf(file, ",%s,%u,%u,%u,%u,%u,%u,%s,", r->verb == VERB_ATTEND ? "attend" : "append", s->batch, s->kv_heads, s->group,
+            s->tokens, s->head_dim, s->queries, words);
+    write_text(s->codec, file);
+    fprintf(file, ",%s", r->variant);
+    for (int i = 0; i < NUM_VALUES; ++i)
+        if (isfinite(values[i]))
+            fprintf(file, ",%.*f", decimals[i], values[i]);
+        else
+            fputc(',', file);
+    fprintf(file, ",%s,", stage);
+    if (r->problem[0])
+        write_text(r->problem, file);
+    fputc('\n', file);
+}
+
+bool results_csv(const result *list, size_t count, const device *dev, out_file *out, host_error *error)
+{
+    fputs(header, out->stream);
     for (size_t i = 0; i < count; ++i) {
         const result *r = &list[i];
-        const bench_shape *s = &r->shape;
-        char words[64];
-        shape_words(s, words, sizeof words);
-        if (r->problem[0])
-            continue;
-        fprintf(file, "\"%s\",%s,%u,%u,%u,%u,%u,%u,%s,\"%s\",%s,%.4f,%.3f,%.3f,%.3f,%.3f,%u,%llu,%.2f,%.2f,%.2f,%.1f,%.3f\n",
-                dev->name, r->verb == VERB_ATTEND ? "attend" : "append", s->batch, s->kv_heads, s->group, s->tokens,
-                s->head_dim, s->queries, words, s->codec, r->variant, r->bits, 1e3 * r->time.device.best,
-                1e3 * r->time.device.median, 1e3 * r->time.kernels.best, 1e3 * r->time.wall.median, result_launches(&r->time),
-                (unsigned long long)r->moved, result_rate(r), 100 * result_rate(r) / r->peak,
-                r->verb == VERB_ATTEND ? peaks->read : peaks->copy, result_tokens_per_second(r), r->of_16bit);
+        double values[NUM_VALUES];
+        clear(values);
+        if (!r->problem[0])
+            values_of(r, values);
+        write_line(dev, r, values, "", out->stream);
+        for (size_t s = 0; !r->problem[0] && s < r->time.stages.count; ++s) {
+            stage_values(r, &r->time.stages.items[s], values);
+            write_line(dev, r, values, r->time.stages.items[s].name, out->stream);
+        }
     }
-    return out_commit(&out, error);
+    return out_commit(out, error);
 }

@@ -3,12 +3,14 @@
 
 #include "../common/args.h"
 #include "../common/report.h"
+#include "openmp_attend.h"
 #include "page.h"
 #include "suite.h"
+#include "wait_policy.h"
 
 typedef struct options {
     device_flags device;
-    const char *shapes, *json, *csv, *report;
+    const char *shapes, *data, *json, *csv, *report;
     const char **compare; /* [num_compare] */
     size_t num_compare;
     uint32_t attend; /* index in attend_kernel_names[] */
@@ -19,6 +21,7 @@ typedef struct options {
 
 enum {
     KEY_SHAPES = 0x600,
+    KEY_DATA,
     KEY_ATTEND,
     KEY_JSON,
     KEY_CSV,
@@ -34,6 +37,11 @@ enum {
 
 static const struct argp_option option_table[] = {
     {"shapes", KEY_SHAPES, "FILE", 0, "What to measure, one shape a line (host/gear-bench/shapes has some)", 1},
+    {"data", KEY_DATA, "DIR", 0,
+     "Folder of the keys and values of a model, for shapes with data=real: L00_k_post.npy, L00_v.npy and so on, float16 "
+     "[heads, "
+     "tokens, channels] (tests/data/smollm2-kv has some)",
+     0},
     {"attend", KEY_ATTEND, "KERNEL", 0, "auto, portable, cpu or nvidia [auto]", 0},
     {"repeat", KEY_REPEAT, "N", 0, "Rounds of each clock, 1 to 1000 [as many as fit --seconds, at least 5]", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Time of each of the three clocks, for each verb [0.5]", 0},
@@ -42,7 +50,7 @@ static const struct argp_option option_table[] = {
     {"no-16bit", KEY_NO_BASELINE, NULL, 0, "Leave out the 16-bit codec that every row is compared with", 0},
     {"stages", KEY_STAGES, NULL, 0, "Print the time of each kernel too (--json always has it)", 2},
     {"json", KEY_JSON, "FILE", 0, "Also write everything here", 0},
-    {"csv", KEY_CSV, "FILE", 0, "Also write a line a row here", 0},
+    {"csv", KEY_CSV, "FILE", 0, "Also write a line a row, and one for each of its stages, here", 0},
     {"report", KEY_REPORT, "FILE", 0, "Also write a page with figures here (HTML)", 0},
     {"compare", KEY_COMPARE, "FILE", 0,
      "Put the results of an earlier --json, or of ci/bench_peers.py, beside these in --report; may be repeated, and goes "
@@ -55,19 +63,23 @@ static const char doc[] =
     "Measures attend and append on one device."
     "\v"
     "A line of the shapes file is: attend, append or both; batch; KV heads; query heads per KV head; tokens; head_dim; query "
-    "tokens; any of decode, shuffled, ragged, window=N; codec flags as of gear-info, such as --preset gear_2_6.\n\n"
+    "tokens; any of decode, shuffled, ragged, window=N, decode-block, data=real; codec flags as of gear-info, such as --preset "
+    "gear_2_6.\n\n"
     "Every result is checked before it is timed and again after: attend against double precision on what gear_reconstruct "
     "returns, for a sample of heads, and all sequences against each other; append by the error of what it stored. A wrong "
-    "result has no numbers and makes the exit code 1.\n\n"
+    "result has no numbers.\n\n"
     "us is the best time on the device's clock of one verb among many queued behind each other, launch gaps included; kernels "
-    "the sum of its kernels; wall one verb and the wait for it. MB are, for attend, all that the sequences hold (codes, "
+    "the best sum of its kernels; wall the median of one verb and the wait for it (--json and --csv have the best and the "
+    "median "
+    "of all three). MB are, for attend, all that the sequences hold (codes, "
     "scales, low "
     "rank, outliers, exact, tables, window), queries and output; for append the 16-bit input once. % peak is of this device's "
     "own "
     "read bandwidth (append: copy bandwidth, read plus written), measured in the same run. x 16 bits is the time of the "
     "16-bit codec of this library over this one's, x OpenMP that of plain C + OpenMP on 16-bit keys and values (CPU "
     "devices).\n\n"
-    "Exit codes: 0 done, 1 a wrong result, or the device or the library failed, 2 wrong usage or input.";
+    "Exit codes: 0 done, 1 a row has no result, because it was wrong, the device or the library failed, or this device or the "
+    "kernel of --attend does not serve it; 2 wrong usage or input.";
 
 static void add_compare(options *o, const char *path, const struct argp_state *state)
 {
@@ -86,6 +98,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT: state->child_inputs[0] = &o->device; return 0;
     case KEY_SHAPES: o->shapes = text; return 0;
+    case KEY_DATA: o->data = text; return 0;
     case KEY_ATTEND: o->attend = args_choice("attend", text, attend_kernel_names, NUM_ATTEND_KERNELS, state); return 0;
     case KEY_JSON: o->json = text; return 0;
     case KEY_CSV: o->csv = text; return 0;
@@ -132,11 +145,21 @@ static bool open_context(const options *o, const device *dev, gear_context **con
     return ok;
 }
 
-/* Measures and prints; *document is the one of --json. */
-static bool measure(const options *o, const shape_list *shapes, json_t **document, host_error *error)
+/* Moves what was read to the generator, and onto the device. */
+static bool take_data(bench *b, real_data *real, host_error *error)
+{
+    b->data.real = *real;
+    *real = (real_data){0};
+    return !b->data.real.layers || real_data_open(&b->data.real, b->dev, error);
+}
+
+/* Measures, prints and writes --csv; takes *real over; *document is the one of --json. */
+static bool measure(const options *o, const shape_list *shapes, real_data *real, json_t **document, out_file *csv,
+                    host_error *error)
 {
     device dev;
     bench b = {.kernel = (gear_attend_kernel)o->attend};
+    peer_setting peer = {0};
     result_list list = {.items = calloc(4 * shapes->count, sizeof(result))};
     bool ok = list.items || fail(error, EXIT_DEVICE, "host memory exhausted");
     ok = ok && open_device(o->device.device, &dev, error);
@@ -145,21 +168,23 @@ static bool measure(const options *o, const shape_list *shapes, json_t **documen
         return false;
     }
     b.dev = &dev;
-    ok = open_context(o, &dev, &b.context, error) && generator_open(&b.data, &dev, error) &&
+    if (dev.type & CL_DEVICE_TYPE_CPU)
+        peer = (peer_setting){openmp_threads(), wait_policy()};
+    ok = open_context(o, &dev, &b.context, error) && generator_open(&b.data, &dev, error) && take_data(&b, real, error) &&
          clocks_open(&b.clocks, &dev, (double)o->suite.seconds, o->suite.rounds, error) &&
          measure_bandwidth(&dev, b.clocks.profiled, (uint64_t)o->buffer_mib << 20, &b.peaks, error) &&
          results_header(stdout, &dev, &b.peaks, error);
     if (ok) {
         suite_run(&b, &o->suite, shapes, &list);
-        *document = results_json(list.items, list.count, &dev, &b.peaks);
+        *document = results_json(list.items, list.count, &dev, &b.peaks, &peer);
         ok = results_print(list.items, list.count, o->stages, error);
     }
-    if (ok && o->csv)
-        ok = results_csv(list.items, list.count, &dev, &b.peaks, o->csv, error);
+    if (ok && csv->stream)
+        ok = results_csv(list.items, list.count, &dev, csv, error);
     if (ok && !*document)
         ok = fail(error, EXIT_DEVICE, "host memory exhausted");
-    if (ok && list.wrong)
-        ok = fail(error, EXIT_DEVICE, "not all shapes could be measured");
+    if (ok && list.missing)
+        ok = fail(error, EXIT_DEVICE, "%zu of %zu rows have no result", list.missing, list.count);
     clocks_close(&b.clocks);
     generator_close(&b.data);
     gear_context_destroy(b.context);
@@ -188,23 +213,38 @@ static bool write_page(const options *o, json_t *own, out_file *file, host_error
     return ok;
 }
 
+/* Reads what shapes with data=real need, before anything is measured. */
+static bool read_data(const options *o, const shape_list *shapes, real_data *real, host_error *error)
+{
+    bool needed = false;
+    for (size_t i = 0; i < shapes->count; ++i)
+        needed = needed || shapes->items[i].real;
+    if (needed && !o->data)
+        return fail(error, EXIT_INPUT, "%s has shapes with data=real: --data DIR is needed", o->shapes);
+    return !needed || real_data_read(real, o->data, error);
+}
+
 /* What was measured is written also where some of it was wrong: those rows say so. */
 static bool run(const options *o, host_error *error)
 {
     shape_list shapes = {0};
+    real_data real = {0};
     json_t *document = NULL;
-    out_file json = {0}, page = {0};
-    bool ok = (!o->shapes || shapes_read(o->shapes, &shapes, error)) && (!o->json || out_open(&json, o->json, error)) &&
+    out_file json = {0}, csv = {0}, page = {0};
+    bool ok = (!o->shapes || shapes_read(o->shapes, &shapes, error)) && read_data(o, &shapes, &real, error) &&
+              (!o->json || out_open(&json, o->json, error)) && (!o->csv || out_open(&csv, o->csv, error)) &&
               (!o->report || out_open(&page, o->report, error));
-    ok = ok && (!o->shapes || measure(o, &shapes, &document, error));
+    ok = ok && (!o->shapes || measure(o, &shapes, &real, &document, &csv, error));
     if (json.stream && document)
         ok = report_write(document, &json, error) && ok;
     if (page.stream && (document || (!o->shapes && ok)))
         ok = write_page(o, document, &page, error) && ok;
     out_discard(&json);
+    out_discard(&csv);
     out_discard(&page);
     json_decref(document);
     free(shapes.items);
+    real_data_close(&real);
     return ok;
 }
 
@@ -218,6 +258,8 @@ int main(int argc, char **argv)
     const struct argp parser = {option_table, parse, NULL, doc, children, NULL, NULL};
     argv[0] = program; /* getopt's messages begin with it */
     argp_parse(&parser, argc, argv, 0, NULL, &o);
+    if (o.shapes)
+        wait_policy_passive(argv);
     bool ok = run(&o, &error);
     free(o.compare);
     return ok ? 0 : report_failure(program, &error);

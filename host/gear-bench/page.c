@@ -58,26 +58,45 @@ static const char *codec_of(const json_t *row)
 
 static void geometry(const json_t *row, bool tokens, char *out, size_t size)
 {
-    char length[32] = "";
+    char length[32] = "", queries[32] = "";
+    const char *data = strcmp(string(row, "data"), "real") ? "" : ", real data";
     if (tokens)
         snprintf(length, sizeof length, ", %.0f tokens", number(row, "tokens"));
-    snprintf(out, size, "%.0f x %.0f, %.0f%s%s d%.0f%s", number(row, "batch"), number(row, "kv_heads"),
-             number(row, "queries_per_kv_head"), length, tokens ? "," : " a head,", number(row, "head_dim"),
-             number(row, "query_tokens") > 1 ? ", several queries" : "");
+    if (number(row, "query_tokens") > 1)
+        snprintf(queries, sizeof queries, ", %.0f queries", number(row, "query_tokens"));
+    snprintf(out, size, "%.0f x %.0f, %.0f%s%s d%.0f%s%s", number(row, "batch"), number(row, "kv_heads"),
+             number(row, "queries_per_kv_head"), length, tokens ? "," : " a head,", number(row, "head_dim"), queries, data);
 }
 
+/* Everything that tells one row from another: equal names are the same measurement. */
 static void row_name(const json_t *row, char *out, size_t size)
 {
-    char shape[96];
+    char shape[96], window[32] = "";
     geometry(row, true, shape, sizeof shape);
+    if (json_is_true(json_object_get(row, "decode_block")))
+        snprintf(window, sizeof window, " decode-block");
+    else if (number(row, "window") > 0)
+        snprintf(window, sizeof window, " window=%.0f", number(row, "window"));
     snprintf(out, size, "%s %s, %s%s%s%s%s", is_attend(row) ? "attend" : "append", codec_of(row), shape,
              json_is_true(json_object_get(row, "decode")) ? " decode" : "",
              json_is_true(json_object_get(row, "shuffled")) ? " shuffled" : "",
-             json_is_true(json_object_get(row, "ragged")) ? " ragged" : "", number(row, "window") > 0 ? " window" : "");
+             json_is_true(json_object_get(row, "ragged")) ? " ragged" : "", window);
 }
 
-/* The row of that name, or NULL. */
-static const json_t *find_row(const json_t *document, const char *name)
+/* How many rows before rows[index] have its name: a shapes file may ask for the same twice. */
+static size_t rows_before(const json_t *rows, size_t index, const char *name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < index; ++i) {
+        char other[256];
+        row_name(json_array_get(rows, i), other, sizeof other);
+        n += !strcmp(name, other);
+    }
+    return n;
+}
+
+/* The row of that name that `nth` others of the name come before, or NULL. */
+static const json_t *find_row(const json_t *document, const char *name, size_t nth)
 {
     size_t i;
     json_t *row;
@@ -85,7 +104,7 @@ static const json_t *find_row(const json_t *document, const char *name)
     {
         char other[256];
         row_name(row, other, sizeof other);
-        if (!strcmp(name, other))
+        if (!strcmp(name, other) && !nth--)
             return row;
     }
     return NULL;
@@ -107,7 +126,7 @@ json_t *page_read(const char *path, host_error *error)
 static void write_device(const json_t *document, size_t index, FILE *file)
 {
     const json_t *measured_on = json_object_get(document, "device"), *memory = json_object_get(document, "bandwidth");
-    fprintf(file, "<p><span style=\"color:%s\">&#9632;</span> ", plot_color(index));
+    fprintf(file, "<p><span style=\"color:%s\">&#9632;</span> run %zu: ", plot_color(index), index + 1);
     plot_text(device_name(document), file);
     if (is_peer(document)) {
         fputs(", PyTorch ", file);
@@ -124,86 +143,114 @@ static void write_device(const json_t *document, size_t index, FILE *file)
     fputs("</p>\n", file);
 }
 
-/* Per cent of each device's own bandwidth, side by side: the rows of the first document that has any. */
-static void write_side_by_side(json_t *const *documents, size_t count, FILE *file)
+/* The bars of one row in every run. */
+static void write_bars(json_t *const *documents, size_t count, const char *name, size_t nth, plot_bars *bars)
 {
-    const json_t *rows = NULL;
-    size_t i, runs = 0;
-    json_t *row;
-    for (size_t d = 0; d < count; ++d)
-        if (!is_peer(documents[d])) {
-            rows = rows ? rows : json_object_get(documents[d], "rows");
-            ++runs;
-        }
-    if (!rows)
-        return;
-    plot_bars bars;
-    plot_bars_begin(&bars, "Per cent of the device's own bandwidth (line: all of it)", 110, 100,
-                    (unsigned)json_array_size(rows), (unsigned)runs, file);
-    json_array_foreach(rows, i, row)
-    {
-        char name[256], shown[256];
-        row_name(row, name, sizeof name);
-        plot_bars_row(&bars, name);
-        for (size_t d = 0; d < count; ++d) {
-            const json_t *other = is_peer(documents[d]) ? NULL : find_row(documents[d], name);
-            double percent = other ? number(other, "percent") : (double)NAN;
-            if (is_peer(documents[d]))
-                continue;
-            if (isfinite(percent))
-                snprintf(shown, sizeof shown, "%.1f %%, %.1f us", percent, row_us(other));
-            else
-                snprintf(shown, sizeof shown, "%s", other && string(other, "problem")[0] ? "no result" : "-");
-            plot_bars_bar(&bars, (unsigned)d, percent, shown);
+    char shown[256];
+    plot_bars_row(bars, name);
+    for (size_t d = 0; d < count; ++d) {
+        if (is_peer(documents[d]))
+            continue;
+        const json_t *row = find_row(documents[d], name, nth);
+        double percent = row ? number(row, "percent") : (double)NAN;
+        if (isfinite(percent))
+            snprintf(shown, sizeof shown, "%.1f %%, %.1f us", percent, row_us(row));
+        else
+            snprintf(shown, sizeof shown, "%s", row && string(row, "problem")[0] ? "no result" : "-");
+        plot_bars_bar(bars, (unsigned)d, percent, shown);
+    }
+}
+
+/* Visits each row that any run has, once, in the order of the runs; bars NULL: counts them only. */
+static unsigned each_row(json_t *const *documents, size_t count, plot_bars *bars)
+{
+    unsigned rows = 0;
+    for (size_t d = 0; d < count; ++d) {
+        const json_t *list = is_peer(documents[d]) ? NULL : json_object_get(documents[d], "rows");
+        for (size_t i = 0; i < json_array_size(list); ++i) {
+            char name[256];
+            row_name(json_array_get(list, i), name, sizeof name);
+            size_t nth = rows_before(list, i, name);
+            bool seen = false;
+            for (size_t before = 0; before < d; ++before)
+                seen = seen || (!is_peer(documents[before]) && find_row(documents[before], name, nth));
+            rows += !seen;
+            if (bars && !seen)
+                write_bars(documents, count, name, nth, bars);
         }
     }
+    return rows;
+}
+
+/* Per cent of each device's own bandwidth, side by side. */
+static void write_side_by_side(json_t *const *documents, size_t count, FILE *file)
+{
+    unsigned runs = 0, rows = each_row(documents, count, NULL);
+    plot_bars bars;
+    for (size_t d = 0; d < count; ++d)
+        runs += !is_peer(documents[d]);
+    if (!runs)
+        return;
+    plot_bars_begin(&bars, "Per cent of the device's own bandwidth (line: all of it)", 110, 100, rows, runs, file);
+    each_row(documents, count, &bars);
     plot_bars_end(&bars);
 }
 
-/* Calls `visit` for each row with a time of each document of the same device as documents[first]. */
-typedef void row_visit(const json_t *document, const json_t *row, plot *p);
+/* Whether figures show documents[i] beside documents[first]. */
+static bool same_device(json_t *const *documents, size_t first, size_t i)
+{
+    return !strcmp(device_name(documents[i]), device_name(documents[first]));
+}
+
+/* Calls `visit` for each row with a time of each document of the same device as documents[first]. run: what the names of its
+ * series end with; not empty where another document of the device is of the same program. */
+typedef void row_visit(const json_t *row, const char *run, plot *p);
 
 static void visit_device(json_t *const *documents, size_t count, size_t first, row_visit *visit, plot *p)
 {
     for (size_t d = first; d < count; ++d) {
+        char run[32] = "";
         size_t i;
         json_t *row;
-        if (strcmp(device_name(documents[d]), device_name(documents[first])) != 0)
+        if (!same_device(documents, first, d))
             continue;
-        json_array_foreach(json_object_get(documents[d], "rows"), i, row) if (row_us(row) > 0) visit(documents[d], row, p);
+        for (size_t other = first; other < count; ++other)
+            if (other != d && same_device(documents, first, other) && is_peer(documents[other]) == is_peer(documents[d]))
+                snprintf(run, sizeof run, ", run %zu", d + 1);
+        json_array_foreach(json_object_get(documents[d], "rows"), i, row) if (row_us(row) > 0) visit(row, run, p);
     }
 }
 
-static void by_context(const json_t *document, const json_t *row, plot *p)
+static void by_context(const json_t *row, const char *run, plot *p)
 {
     char name[PLOT_TEXT], shape[64];
-    (void)document;
     if (!is_attend(row) || !is_plain(row))
         return;
     geometry(row, false, shape, sizeof shape);
-    snprintf(name, sizeof name, "%.28s, %s", codec_of(row), shape);
+    snprintf(name, sizeof name, "%.28s, %s%s", codec_of(row), shape, run);
     plot_add(plot_find(p, name), number(row, "tokens"), row_us(row), "");
 }
 
 /* One line for each geometry through its codecs. */
-static void by_bits(const json_t *document, const json_t *row, plot *p)
+static void by_bits(const json_t *row, const char *run, plot *p)
 {
-    char name[PLOT_TEXT];
-    (void)document;
+    char name[PLOT_TEXT], shape[64];
     if (!is_attend(row) || !is_plain(row))
         return;
-    geometry(row, true, name, sizeof name);
+    geometry(row, true, shape, sizeof shape);
+    snprintf(name, sizeof name, "%s%s", shape, run);
     plot_add(plot_find(p, name), number(row, "bits_per_value"), row_us(row), codec_of(row));
 }
 
-static void by_stage(const json_t *document, const json_t *row, plot *p)
+static void by_stage(const json_t *row, const char *run, plot *p)
 {
     size_t i;
     json_t *stage;
-    (void)document;
     json_array_foreach(json_object_get(row, "stages"), i, stage)
     {
-        plot_series *s = number(stage, "bytes") > 0 ? plot_find(p, string(stage, "name")) : NULL;
+        char name[PLOT_TEXT];
+        snprintf(name, sizeof name, "%.60s%s", string(stage, "name"), run);
+        plot_series *s = number(stage, "bytes") > 0 ? plot_find(p, name) : NULL;
         plot_add(s, number(stage, "bytes") / 1e6, number(stage, "gbps"), "");
     }
 }
@@ -253,17 +300,17 @@ static void write_cell(double value, int decimals, FILE *file)
         fputs("<td>-</td>", file);
 }
 
-static void write_table(const json_t *document, FILE *file)
+static void write_table(const json_t *document, size_t index, FILE *file)
 {
     size_t i;
     json_t *row;
-    fputs("<h2>", file);
+    fprintf(file, "<h2>run %zu: ", index + 1);
     plot_text(device_name(document), file);
     fputs(is_peer(document) ? ", PyTorch</h2>\n" : "</h2>\n", file);
-    fputs(
-        "<table><tr><th>row</th><th>kernel</th><th>bits</th><th>us</th><th>median</th><th>kernels</th><th>wall</th><th>MB</th>"
-        "<th>GB/s</th><th>%</th><th>tokens/s</th><th>x 16 bits</th></tr>\n",
-        file);
+    fputs("<table><tr><th>row</th><th>kernel</th><th>bits</th><th>us</th><th>median</th><th>kernels</th><th>wall "
+          "median</th><th>MB</th>"
+          "<th>GB/s</th><th>%</th><th>tokens/s</th><th>x 16 bits</th></tr>\n",
+          file);
     json_array_foreach(json_object_get(document, "rows"), i, row)
     {
         char name[256];
@@ -309,12 +356,12 @@ static void write_all(json_t *const *documents, size_t count, plot *p, FILE *fil
     for (size_t d = 0; d < count; ++d) {
         bool first = true;
         for (size_t before = 0; before < d; ++before)
-            first &= strcmp(device_name(documents[before]), device_name(documents[d])) != 0;
+            first = first && !same_device(documents, before, d);
         if (first)
             write_figures(documents, count, d, p, file);
     }
     for (size_t d = 0; d < count; ++d)
-        write_table(documents[d], file);
+        write_table(documents[d], d, file);
     fputs("</body></html>\n", file);
 }
 

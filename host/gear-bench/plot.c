@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { WIDTH = 900, HEIGHT = 420, LEFT = 70, RIGHT = 250, TOP = 40, BOTTOM = 50, BAR = 14, NAMES = 430 };
+enum { WIDTH = 1000, HEIGHT = 420, LEFT = 70, RIGHT = 350, TOP = 40, BOTTOM = 50, BAR = 14, NAMES = 500 };
 
 const char *plot_color(size_t index)
 {

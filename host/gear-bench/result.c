@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "../common/report.h"
 
@@ -57,7 +56,7 @@ static bool add_row(report_table *table, const result *r, host_error *error)
                             100 * result_rate(r) / r->peak,
                             result_tokens_per_second(r),
                             r->of_16bit,
-                            r->openmp_ms / r->time.wall.best};
+                            r->openmp.best / r->time.wall.best};
     static const int decimals[] = {3, 1, 1, 1, 1, 0, 2, 1, 1, 0, 2, 2};
     snprintf(text[0], sizeof text[0], "%s", verb_name(r));
     snprintf(text[1], sizeof text[1], "%ux%u", s->batch, s->kv_heads);
@@ -98,7 +97,7 @@ bool results_print(const result *list, size_t count, bool stages, host_error *er
 {
     static const char *const header[COLUMNS] = {
         "verb",    "batch x heads", "per head", "tokens", "dim/queries", "built",  "codec",    "bits",      "us",      "median",
-        "kernels", "wall",          "launches", "MB",     "GB/s",        "% peak", "tokens/s", "x 16 bits", "x OpenMP"};
+        "kernels", "wall median",   "launches", "MB",     "GB/s",        "% peak", "tokens/s", "x 16 bits", "x OpenMP"};
     report_table table = {0};
     bool ok = table_add(&table, COLUMNS, header, error);
     for (size_t i = 0; ok && i < count; ++i)
@@ -162,12 +161,12 @@ static json_t *stages_json(const result *r)
 static json_t *shape_json(const result *r)
 {
     const bench_shape *s = &r->shape;
-    return json_pack("{ss sI sI sI sI sI sI sb sb sb sb sI ss ss? ss ss}", "verb", verb_name(r), "batch", (json_int_t)s->batch,
-                     "kv_heads", (json_int_t)s->kv_heads, "queries_per_kv_head", (json_int_t)s->group, "tokens",
-                     (json_int_t)s->tokens, "head_dim", (json_int_t)s->head_dim, "query_tokens", (json_int_t)s->queries,
-                     "decode", s->decode, "shuffled", s->shuffled, "ragged", s->ragged, "decode_block", s->decode_block,
-                     "window", (json_int_t)s->window_fill, "codec", s->codec, "preset", s->recipe.preset, "variant", r->variant,
-                     "variant_reason", r->variant_reason);
+    return json_pack("{ss sI sI sI sI sI sI sb sb sb sb sI ss ss ss? ss ss}", "verb", verb_name(r), "batch",
+                     (json_int_t)s->batch, "kv_heads", (json_int_t)s->kv_heads, "queries_per_kv_head", (json_int_t)s->group,
+                     "tokens", (json_int_t)s->tokens, "head_dim", (json_int_t)s->head_dim, "query_tokens",
+                     (json_int_t)s->queries, "decode", s->decode, "shuffled", s->shuffled, "ragged", s->ragged, "decode_block",
+                     s->decode_block, "window", (json_int_t)s->window_fill, "data", s->real ? "real" : "made", "codec",
+                     s->codec, "preset", s->recipe.preset, "variant", r->variant, "variant_reason", r->variant_reason);
 }
 
 static json_t *result_json(const result *r)
@@ -178,16 +177,17 @@ static json_t *result_json(const result *r)
     json_t *more =
         r->problem[0]
             ? json_pack("{ss sb}", "problem", r->problem, "wrong", r->wrong)
-            : json_pack("{so so so sI sI sI so so so so so so so sI sI so s{sI sI sb so so}}", "device_us",
+            : json_pack("{so so so sI sI sI so so so so so so so so sI sI so s{sI sI sb so so}}", "device_us",
                         spread_json(&r->time.device), "kernels_us", spread_json(&r->time.kernels), "wall_us",
                         spread_json(&r->time.wall), "rounds", (json_int_t)r->time.rounds, "verbs_per_round",
                         (json_int_t)r->time.per_round, "launches", (json_int_t)result_launches(&r->time), "step", step_json(r),
                         "gbps", report_real(result_rate(r)), "percent", report_real(100 * result_rate(r) / r->peak),
                         "tokens_per_s", report_real(result_tokens_per_second(r)), "times_16bit", report_real(r->of_16bit),
-                        "openmp_us", report_real(1e3 * r->openmp_ms), "bits_per_value", report_real(r->bits), "bytes_moved",
-                        (json_int_t)r->moved, "tokens_held", (json_int_t)r->tokens, "bytes", report_bytes(&r->bytes), "check",
-                        "heads", (json_int_t)r->check.sampled, "of", (json_int_t)r->check.of, "all_sequences_equal",
-                        r->check.all_equal, "worst", report_real(r->check.worst), "bound", report_real(r->check.bound));
+                        "openmp_us", report_real(1e3 * r->openmp.best), "openmp_median_us", report_real(1e3 * r->openmp.median),
+                        "bits_per_value", report_real(r->bits), "bytes_moved", (json_int_t)r->moved, "tokens_held",
+                        (json_int_t)r->tokens, "bytes", report_bytes(&r->bytes), "check", "heads", (json_int_t)r->check.sampled,
+                        "of", (json_int_t)r->check.of, "all_sequences_equal", r->check.all_equal, "worst",
+                        report_real(r->check.worst), "bound", report_real(r->check.bound));
     bool ok = more && !json_object_update(row, more) && (r->problem[0] || !json_object_set_new(row, "stages", stages_json(r)));
     json_decref(more);
     if (ok)
@@ -196,20 +196,21 @@ static json_t *result_json(const result *r)
     return NULL;
 }
 
-json_t *results_json(const result *list, size_t count, const device *dev, const bandwidth *peaks)
+json_t *results_json(const result *list, size_t count, const device *dev, const bandwidth *peaks, const peer_setting *peer)
 {
-    char date[32] = "";
-    time_t now = time(NULL);
-    struct tm *utc = gmtime(&now);
+    char now[32], date[11];
     json_t *rows = json_array();
-    if (utc)
-        strftime(date, sizeof date, "%Y-%m-%d", utc);
+    report_time(now, sizeof now);
+    snprintf(date, sizeof date, "%.10s", now);
     for (size_t i = 0; rows && i < count; ++i)
         if (json_array_append_new(rows, result_json(&list[i]))) {
             json_decref(rows);
             rows = NULL;
         }
-    return json_pack("{ss ss ss so s{so so sI} so}", "program", "gear-bench", "version", gear_version(), "date", date, "device",
-                     report_device(dev), "bandwidth", "read_gbps", report_real(peaks->read), "copy_gbps",
-                     report_real(peaks->copy), "bytes", (json_int_t)peaks->bytes, "rows", rows);
+    json_t *openmp =
+        peer->threads ? json_pack("{si ss?}", "threads", peer->threads, "wait_policy", peer->wait_policy) : json_null();
+    return json_pack("{ss ss ss ss ss so so s{so so sI} so}", "program", "gear-bench", "version", gear_version(), "commit",
+                     report_commit(), "date", date, "time", now, "device", report_device(dev), "openmp", openmp, "bandwidth",
+                     "read_gbps", report_real(peaks->read), "copy_gbps", report_real(peaks->copy), "bytes",
+                     (json_int_t)peaks->bytes, "rows", rows);
 }

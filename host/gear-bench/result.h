@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "../common/out_file.h"
 #include "../measure/clock.h"
 #include "../measure/shapes.h"
 #include "../measure/verify.h"
@@ -28,8 +29,14 @@ typedef struct result {
     double peak;       /* GB/s: read bandwidth for attend, copy for append */
     double new_tokens; /* of one verb: query tokens, or tokens appended */
     double of_16bit;   /* device time of the 16-bit codec over ours; NaN: not measured */
-    double openmp_ms;  /* best time of the C + OpenMP peer; NaN: not measured */
+    spread openmp;     /* ms of the C + OpenMP peer; NaN: not measured */
 } result;
+
+/* How the C + OpenMP peer ran; threads 0: it did not. */
+typedef struct peer_setting {
+    int threads;
+    const char *wait_policy; /* of the OpenMP runtime; NULL: its default */
+} peer_setting;
 
 /* Launches of one verb. */
 unsigned result_launches(const timing *t);
@@ -41,9 +48,9 @@ double result_tokens_per_second(const result *r);
 bool results_header(FILE *stream, const device *dev, const bandwidth *peaks, host_error *error);
 bool results_print(const result *list, size_t count, bool stages, host_error *error);
 /* The document of --json; NULL where memory is exhausted. */
-json_t *results_json(const result *list, size_t count, const device *dev, const bandwidth *peaks);
-bool results_csv(const result *list, size_t count, const device *dev, const bandwidth *peaks, const char *path,
-                 host_error *error);
+json_t *results_json(const result *list, size_t count, const device *dev, const bandwidth *peaks, const peer_setting *peer);
+/* Writes an open file and puts it in its place. Rows with a problem have no numbers. */
+bool results_csv(const result *list, size_t count, const device *dev, out_file *out, host_error *error);
 
 /* Bytes that a stage cannot do without per verb, by a model of docs/benchmarks.md; 0 where there is none. */
 uint64_t stage_bytes(const result *r, const char *stage);

@@ -14,7 +14,7 @@ typedef struct suite_options {
 typedef struct result_list {
     result *items; /* room for four of each shape */
     size_t count;
-    bool wrong; /* some result is wrong, or something failed */
+    size_t missing; /* rows without a result */
 } result_list;
 
 /* Measures what the shapes ask for and tells of each on stderr as it comes. */

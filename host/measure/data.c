@@ -81,6 +81,7 @@ void generator_close(generator *g)
         clReleaseKernel(g->kernel);
     if (g->program)
         clReleaseProgram(g->program);
+    real_data_close(&g->real);
     *g = (generator){0};
 }
 

@@ -7,13 +7,14 @@
 
 #include <stdint.h>
 
-#include "../common/pick_device.h"
+#include "real_data.h"
 
 typedef enum data_kind { DATA_K, DATA_V, DATA_Q } data_kind;
 
 typedef struct generator {
     cl_program program;
     cl_kernel kernel;
+    real_data real; /* keys and values of shapes with data=real; left empty by generator_open */
 } generator;
 
 bool generator_open(generator *g, const device *dev, host_error *error);

@@ -43,8 +43,11 @@ static bool parse_word(const char *word, const char *where, bench_shape *out, ho
         out->ragged = true;
     else if (!strcmp(word, "decode-block"))
         out->decode_block = true;
+    else if (!strcmp(word, "data=real"))
+        out->real = true;
     else if (strncmp(word, "window=", 7))
-        return fail(error, EXIT_INPUT, "%s: '%s' is none of decode, shuffled, ragged, window=N, decode-block", where, word);
+        return fail(error, EXIT_INPUT, "%s: '%s' is none of decode, shuffled, ragged, window=N, decode-block, data=real", where,
+                    word);
     else if (!parse_number(word + 7, 0, 4096, &out->window_fill))
         return fail(error, EXIT_INPUT, "%s: window '%s' is not a whole number of 0 to 4096", where, word + 7);
     return true;
@@ -173,8 +176,8 @@ void shape_words(const bench_shape *shape, char *out, size_t size)
         snprintf(window, sizeof window, " decode-block");
     else if (shape->window_fill)
         snprintf(window, sizeof window, " window=%u", shape->window_fill);
-    snprintf(out, size, "%s%s%s%s", shape->decode ? " decode" : "", shape->shuffled ? " shuffled" : "",
-             shape->ragged ? " ragged" : "", window);
+    snprintf(out, size, "%s%s%s%s%s", shape->decode ? " decode" : "", shape->shuffled ? " shuffled" : "",
+             shape->ragged ? " ragged" : "", window, shape->real ? " data=real" : "");
     if (out[0])
         memmove(out, out + 1, strlen(out));
     else

@@ -168,12 +168,12 @@ static double worst_block(const segment *s)
     return worst;
 }
 
-static void fill_input(const segment *s)
+static void fill_input(const world *w, const segment *s)
 {
     for (uint32_t h = 0; h < s->shape->kv_heads; ++h)
         for (uint32_t t = 0; t < s->tokens; ++t)
             for (uint32_t c = 0; c < s->shape->head_dim; ++c)
-                s->in[at(s, h, t, c)] = data_value(s->is_v ? DATA_V : DATA_K, h, s->first + t, c);
+                s->in[at(s, h, t, c)] = world_value(w, s->is_v, h, s->first + t, c);
 }
 
 /* The values of the window, and those of 16-bit codecs, come back as they went in. */
@@ -193,7 +193,7 @@ static bool check_segment(dense *d, uint32_t sequence, segment *s, bool window, 
     for (int side = 0; side < 2; ++side) {
         s->is_v = side == 1;
         s->codec = side ? &codecs->v : &codecs->k;
-        fill_input(s);
+        fill_input(d->w, s);
         if (!dense_all(d, sequence, s->is_v, s->first, s->tokens, s->got, error))
             return false;
         if (window || (s->codec->bits == 16 && s->codec->backbone != GEAR_BACKBONE_MIXED)) {

@@ -137,9 +137,21 @@ static bool reserve(world *w, size_t bytes, host_error *error)
 static bool generate_kv(world *w, uint32_t sequences, uint32_t first, uint32_t tokens, host_error *error)
 {
     const bench_shape *s = w->shape;
-    return reserve(w, token_bytes(w) * tokens * sequences, error) &&
-           generate(w->data, w->dev->queue, w->k, DATA_K, sequences, s->kv_heads, first, tokens, s->head_dim, error) &&
-           generate(w->data, w->dev->queue, w->v, DATA_V, sequences, s->kv_heads, first, tokens, s->head_dim, error);
+    cl_command_queue queue = w->dev->queue;
+    const real_data *real = &w->data->real;
+    if (!reserve(w, token_bytes(w) * tokens * sequences, error))
+        return false;
+    if (s->real)
+        return real_data_fill(real, queue, w->k, false, sequences, s->kv_heads, first, tokens, s->head_dim, error) &&
+               real_data_fill(real, queue, w->v, true, sequences, s->kv_heads, first, tokens, s->head_dim, error);
+    return generate(w->data, queue, w->k, DATA_K, sequences, s->kv_heads, first, tokens, s->head_dim, error) &&
+           generate(w->data, queue, w->v, DATA_V, sequences, s->kv_heads, first, tokens, s->head_dim, error);
+}
+
+float world_value(const world *w, bool is_v, uint32_t head, uint32_t token, uint32_t channel)
+{
+    return w->shape->real ? real_data_value(&w->data->real, is_v, head, token, channel, w->shape->head_dim)
+                          : data_value(is_v ? DATA_V : DATA_K, head, token, channel);
 }
 
 static gear_view kv_view(const world *w, cl_mem mem, uint32_t tokens)

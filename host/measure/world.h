@@ -44,6 +44,9 @@ void world_close(world *w);
 /* Fills every sequence: prompt or decode segments, scattered or not, then the window. */
 bool world_fill(world *w, host_error *error);
 
+/* A value of K or V that every sequence is filled with. */
+float world_value(const world *w, bool is_v, uint32_t head, uint32_t token, uint32_t channel);
+
 /* Makes k and v hold whole sequences of the batch, for world_append_all. */
 bool world_stage_all(world *w, host_error *error);
 /* Empties every sequence; host state only. */

@@ -5,7 +5,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "../../host/common/report.h"
 #include "../../host/gear-bench/page.h"
 #include "../../host/gear-bench/result.h"
 
@@ -14,7 +16,9 @@ static const device some_device = {.platform_name = "platform",
                                    .vendor = "v",
                                    .driver = "1",
                                    .version = "2",
+                                   .uuid = "01234567-89ab-cdef-0123-456789abcdef",
                                    .type = CL_DEVICE_TYPE_GPU};
+static const peer_setting some_peer = {.threads = 2, .wait_policy = "passive"};
 static const bandwidth peaks = {.bytes = 1u << 30, .read = 1000, .copy = 800};
 
 /* 2 ms for 1 GB: 500 GB/s. */
@@ -31,7 +35,7 @@ static result some_result(uint32_t tokens)
     r.time.stages.items[0] = (stage_time){"attend_1_partial", 1, 1.0};
     r.time.stages.items[1] = (stage_time){"attend_2_merge", 1, 0.5};
     r.of_16bit = 4.5;
-    r.openmp_ms = (double)NAN;
+    r.openmp = (spread){(double)NAN, (double)NAN};
     return r;
 }
 
@@ -40,7 +44,7 @@ static json_t *some_document(void)
     result list[3] = {some_result(1024), some_result(4096), some_result(16384)};
     snprintf(list[2].problem, sizeof list[2].problem, "wrong result: off");
     list[2].wrong = true;
-    json_t *document = results_json(list, 3, &some_device, &peaks);
+    json_t *document = results_json(list, 3, &some_device, &peaks, &some_peer);
     cr_assert_not_null(document);
     return document;
 }
@@ -65,6 +69,22 @@ Test(bench_result, numbers_are_in_the_units_of_their_keys)
     json_t *stage = json_array_get(json_object_get(row, "stages"), 0);
     cr_assert_float_eq(at(stage, NULL, "gbps"), 1000, 1e-6);
     cr_assert(json_is_null(json_object_get(json_array_get(json_object_get(row, "stages"), 1), "gbps")));
+    json_decref(document);
+}
+
+/* What it takes to know that two documents are of one card, one call and one state of the source. */
+Test(bench_result, the_document_says_where_when_and_from_what)
+{
+    json_t *document = some_document(), *openmp = json_object_get(document, "openmp");
+    const char *now = json_string_value(json_object_get(document, "time"));
+    cr_assert_str_eq(json_string_value(json_object_get(json_object_get(document, "device"), "uuid")), some_device.uuid);
+    cr_assert_str_eq(json_string_value(json_object_get(document, "commit")), report_commit());
+    cr_assert_gt(strlen(report_commit()), 0);
+    cr_assert_not_null(now);
+    cr_assert(strlen(now) == 20 && now[10] == 'T' && now[19] == 'Z', "%s", now);
+    cr_assert_eq(strncmp(now, json_string_value(json_object_get(document, "date")), 10), 0);
+    cr_assert_eq(json_integer_value(json_object_get(openmp, "threads")), 2);
+    cr_assert_str_eq(json_string_value(json_object_get(openmp, "wait_policy")), "passive");
     json_decref(document);
 }
 
@@ -177,4 +197,150 @@ Test(bench_page, other_files_are_bad_input)
     host_error error = {0};
     cr_assert_null(page_read("no/such/file.json", &error));
     cr_assert_eq(error.exit_code, EXIT_INPUT);
+}
+
+/* A document of attend rows that take `us`, one for each line of a shapes file. */
+static json_t *document_of(const char *const *lines, size_t count, double us)
+{
+    result list[8];
+    host_error error = {0};
+    for (size_t i = 0; i < count; ++i) {
+        char line[128];
+        snprintf(line, sizeof line, "%s", lines[i]);
+        list[i] = some_result(1);
+        cr_assert(shape_parse(line, "test", &list[i].shape, &error), "%s", error.text);
+        list[i].verb = list[i].shape.verbs;
+        list[i].time.device = (spread){1e-3 * (us + (double)i), 1e-3 * (us + (double)i)};
+    }
+    json_t *document = results_json(list, count, &some_device, &peaks, &some_peer);
+    cr_assert_not_null(document);
+    return document;
+}
+
+/* Rows that differ in one field of the shape only have names and numbers of their own. */
+Test(bench_page, every_row_shows_its_own_numbers)
+{
+    static const char *const lines[] = {
+        "attend 4 8 4 4096 128 2 --preset paper_2bit_l",          "attend 4 8 4 4096 128 4 --preset paper_2bit_l",
+        "attend 4 8 4 4096 128 1 window=7 --preset paper_2bit_l", "attend 4 8 4 4096 128 1 window=63 --preset paper_2bit_l",
+        "append 4 8 4 4096 128 1 --preset paper_2bit_l",          "append 4 8 4 4096 128 1 decode-block --preset paper_2bit_l",
+        "attend 4 8 4 4096 128 2 --preset paper_2bit_l",          "attend 4 8 4 4096 128 2 data=real --preset paper_2bit_l"};
+    static const char *const names[] = {", 2 queries", ", real data", ", 4 queries",
+                                        " window=7<",  " window=63<", " decode-block<"};
+    json_t *document = document_of(lines, 8, 500);
+    char *text = page_of(&document, 1);
+    for (size_t i = 0; i < 6; ++i)
+        cr_expect_not_null(strstr(text, names[i]), "%s", names[i]);
+    for (int i = 0; i < 8; ++i) {
+        char bar[32];
+        snprintf(bar, sizeof bar, " %%, %d.0 us<", 500 + i);
+        cr_expect_eq(occurrences(text, bar), 1, "%s", bar);
+    }
+    free(text);
+    json_decref(document);
+}
+
+/* Side by side are the rows of all documents, and figures keep two runs of a device apart. */
+Test(bench_page, two_runs_of_a_device_keep_their_own_rows_and_series)
+{
+    static const char *const mine[] = {"attend 4 8 4 1024 128 1 --preset paper_2bit_l",
+                                       "attend 4 8 4 4096 128 1 --preset paper_2bit_l"};
+    static const char *const other[] = {"attend 4 8 4 4096 128 1 --preset paper_2bit_l",
+                                        "attend 4 8 4 8192 128 1 --preset paper_2bit_l"};
+    json_t *documents[] = {document_of(mine, 2, 500), document_of(other, 2, 700)};
+    char *text = page_of(documents, 2);
+    for (int i = 0; i < 4; ++i) {
+        static const int us[] = {500, 501, 700, 701};
+        char bar[32];
+        snprintf(bar, sizeof bar, " %%, %d.0 us<", us[i]);
+        cr_expect_eq(occurrences(text, bar), 1, "%s", bar);
+    }
+    cr_expect_not_null(strstr(text, ">paper_2bit_l, 4 x 8, 4 a head, d128, run 1<"));
+    cr_expect_not_null(strstr(text, ">paper_2bit_l, 4 x 8, 4 a head, d128, run 2<"));
+    free(text);
+    json_decref(documents[0]);
+    json_decref(documents[1]);
+}
+
+/* What results_csv writes. */
+static char *csv_of(const result *list, size_t count)
+{
+    char path[] = "/tmp/gear_test_bench_XXXXXX";
+    static char text[16384];
+    host_error error = {0};
+    out_file out = {0};
+    int descriptor = mkstemp(path);
+    cr_assert(descriptor >= 0);
+    close(descriptor);
+    cr_assert(out_open(&out, path, &error) && results_csv(list, count, &some_device, &out, &error), "%s", error.text);
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+    remove(path);
+    return text;
+}
+
+/* The cell of a column, by the header; line 0 is the first below it. Empty: "". */
+static const char *csv_cell(const char *text, unsigned line, const char *column)
+{
+    static char cell[256];
+    char copy[16384], *save = NULL, *head;
+    unsigned at = 0, found = 0;
+    snprintf(copy, sizeof copy, "%s", text);
+    head = strtok_r(copy, "\n", &save);
+    char *row = strtok_r(NULL, "\n", &save);
+    for (unsigned i = 0; row && i < line; ++i)
+        row = strtok_r(NULL, "\n", &save);
+    cr_assert_not_null(row, "line %u", line);
+    for (char *name = strtok_r(head, ",", &save); name; name = strtok_r(NULL, ",", &save), ++at)
+        found = !strcmp(name, column) ? at + 1 : found;
+    cr_assert(found, "no column %s", column);
+    for (unsigned i = 1; i < found; ++i) {
+        row = strchr(row, ',');
+        cr_assert_not_null(row);
+        ++row;
+    }
+    snprintf(cell, sizeof cell, "%.*s", (int)strcspn(row, ","), row);
+    return cell;
+}
+
+Test(bench_csv, has_every_time_and_the_stages)
+{
+    result list[2] = {some_result(1024), some_result(4096)};
+    char line[] = "append 4 8 4 128 128 1 decode-block --preset paper_2bit_l";
+    host_error error = {0};
+    cr_assert(shape_parse(line, "test", &list[1].shape, &error));
+    list[1].verb = VERB_APPEND;
+    list[0].openmp = (spread){7, 8};
+    list[1].step.device = (spread){0.25, 0.5};
+    list[1].step.wall = (spread){0.75, 1};
+    const char *text = csv_of(list, 2);
+    cr_expect_str_eq(csv_cell(text, 0, "openmp_us"), "7000.000");
+    cr_expect_str_eq(csv_cell(text, 0, "openmp_median_us"), "8000.000");
+    cr_expect_str_eq(csv_cell(text, 0, "wall_us"), "3000.000");
+    cr_expect_str_eq(csv_cell(text, 0, "wall_median_us"), "4000.000");
+    cr_expect_str_eq(csv_cell(text, 0, "kernels_median_us"), "4000.000");
+    cr_expect_str_eq(csv_cell(text, 0, "times_16bit"), "4.500");
+    cr_expect_str_eq(csv_cell(text, 0, "step_device_us"), "");
+    cr_expect_str_eq(csv_cell(text, 0, "stage"), "");
+    cr_expect_str_eq(csv_cell(text, 1, "stage"), "attend_1_partial");
+    cr_expect_str_eq(csv_cell(text, 1, "kernels_us"), "1000.000");
+    cr_expect_str_eq(csv_cell(text, 1, "gbps"), "1000.00");
+    cr_expect_str_eq(csv_cell(text, 1, "device_us"), "");
+    cr_expect_str_eq(csv_cell(text, 3, "step_device_us"), "250.000");
+    cr_expect_str_eq(csv_cell(text, 3, "step_device_median_us"), "500.000");
+    cr_expect_str_eq(csv_cell(text, 3, "step_wall_us"), "750.000");
+}
+
+Test(bench_csv, rows_without_a_result_say_why)
+{
+    result list[2] = {some_result(1024), some_result(4096)};
+    snprintf(list[0].problem, sizeof list[0].problem, "\"nvidia\" does not serve it");
+    const char *text = csv_of(list, 2);
+    cr_expect_str_eq(csv_cell(text, 0, "problem"), "\"\"\"nvidia\"\" does not serve it\"");
+    cr_expect_str_eq(csv_cell(text, 0, "tokens"), "1024");
+    cr_expect_str_eq(csv_cell(text, 0, "device_us"), "");
+    cr_expect_str_eq(csv_cell(text, 1, "device_us"), "2000.000");
+    cr_expect_str_eq(csv_cell(text, 1, "problem"), "");
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "../../host/common/args.h"
+#include "../../host/common/half.h"
+#include "../../host/common/npy.h"
 #include "../../host/measure/data.h"
 #include "../../host/measure/shapes.h"
 
@@ -61,6 +63,16 @@ Test(bench_shapes, a_decode_block_is_behind_a_full_window)
     plain = shape_with(&s, &plain.recipe); /* another window, the same state */
     cr_assert_eq(plain.window_fill, plain.recipe.recent + plain.recipe.window + 1);
     cr_assert(shape_same_geometry(&s, &plain));
+}
+
+Test(bench_shapes, real_data_is_no_other_geometry)
+{
+    char words[64];
+    bench_shape s = parse("attend 1 8 4 4096 128 1 decode data=real"), made = parse("attend 1 8 4 4096 128 1 decode");
+    cr_assert(s.real && !made.real);
+    shape_words(&s, words, sizeof words);
+    cr_assert_str_eq(words, "decode data=real");
+    cr_assert(shape_same_geometry(&s, &made));
 }
 
 Test(bench_shapes, empty_lines_and_comments_are_no_shapes)
@@ -176,4 +188,42 @@ Test(bench_data, values_are_halves_and_close_to_normal)
     }
     cr_assert(wide >= 1 && wide <= 24, "%u wide channels", wide);
     cr_assert_float_eq(squares / sum, 1, 0.02);
+}
+
+/* Heads go through the layers first, and channels through the heads of a layer; tokens start again at the end. */
+Test(bench_data, real_values_are_those_of_the_model)
+{
+    static const char *const folder = GEAR_TEST_ROOT "/tests/data/smollm2-kv";
+    static const struct {
+        uint32_t head, channel, model_layer, model_head;
+    } cases[] = {{0, 5, 0, 0}, {0, 69, 0, 1}, {1, 5, 1, 0}, {6, 5, 0, 2}, {6, 69, 0, 0}, {5, 127, 29, 1}};
+    real_data r = {0};
+    host_error error = {0};
+    cr_assert(real_data_read(&r, folder, &error), "%s", error.text);
+    cr_assert(r.layers == 6 && r.heads == 3 && r.tokens == 2048 && r.dim == 64);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
+        for (int is_v = 0; is_v < 2; ++is_v) {
+            char path[256];
+            npy_array a = {0};
+            snprintf(path, sizeof path, "%s/L%02u_%s.npy", folder, cases[i].model_layer, is_v ? "v" : "k_post");
+            cr_assert(npy_read(path, 3, &a, &error), "%s", error.text);
+            const uint16_t *values = a.data;
+            float want = half_to_float(values[((size_t)cases[i].model_head * 2048 + 77) * 64 + cases[i].channel % 64]);
+            cr_expect_eq(real_data_value(&r, is_v, cases[i].head, 77, cases[i].channel, 128), want, "case %zu", i);
+            cr_expect_eq(real_data_value(&r, is_v, cases[i].head, 2048 + 77, cases[i].channel, 128), want, "case %zu", i);
+            npy_free(&a);
+        }
+    real_data_close(&r);
+}
+
+Test(bench_data, a_folder_without_a_model_is_bad_input)
+{
+    real_data r = {0};
+    host_error error = {0};
+    cr_assert_not(real_data_read(&r, GEAR_TEST_ROOT "/tests/host", &error));
+    cr_assert_eq(error.exit_code, EXIT_INPUT);
+    real_data_close(&r);
+    error = (host_error){0};
+    cr_assert_not(real_data_fill(&r, NULL, NULL, false, 1, 1, 0, 1, 64, &error));
+    cr_assert_not_null(strstr(error.text, "--data"));
 }

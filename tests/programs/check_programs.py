@@ -7,6 +7,7 @@
     check_programs.py llm GEAR_LLM DATA      every mode, with the chain-of-thought model and a synthetic one; wrong input
     check_programs.py plan GEAR_PLAN GEAR_LLM GEAR_PACK DATA
                                              plans for the chain-of-thought model and for two layers of the test data
+    check_programs.py bench GEAR_BENCH DATA  wrong input before anything is measured; a row without a result; what documents say
     check_programs.py example PROGRAM...     each returns 0 and says something
 
 A first failure ends it with exit status 1 and one line. GEAR_TEST_DEVICE names the device, GEAR_TEST_TMP a folder for files.
@@ -26,7 +27,7 @@ ROW = {"rel_k": 0.1681, "rel_v": 0.3812, "rel_attention": 0.2477, "rel_attention
 BITS, COMPRESSED = 2.607, 1984
 ROW_KEYS = {"name", "preset", "order", "nan_values", "inf_values", "bits_per_value", "bits_per_value_all_tokens",
             "compressed_tokens", "bytes", "append_ms", "attend_ms", "lowrank_energy_k", "lowrank_energy_v", *ROW}
-DEVICE_KEYS = {"platform", "name", "vendor", "type", "version", "driver"}
+DEVICE_KEYS = {"platform", "name", "vendor", "type", "version", "driver", "uuid"}
 
 
 def need(condition, text):
@@ -403,6 +404,30 @@ def plan(program, llm_program, pack_program, data, folder):
     plan_files(program, pack_program, data, folder)
 
 
+def bench(program, data, folder):
+    shapes, out, csv = (os.path.join(folder, name) for name in ("shapes.txt", "bench.json", "bench.csv"))
+    with open(shapes, "w", encoding="utf-8") as file:
+        file.write("attend 1 2 1 256 64 1 --preset gear_2_6\nattend 1 2 1 256 64 1 data=real --preset gear_2_6\n")
+    real, missing = ("--data", os.path.join(data, "smollm2-kv")), os.path.join(folder, "no", "file")
+    for part, wrong in (("--data DIR is needed", ()), ("L00_k_post.npy", ("--data", folder)),
+                        ("contains 'no device'", (*real, "--device", "no device")),
+                        *((missing, (*real, flag, missing)) for flag in ("--json", "--csv", "--report"))):
+        need(part in refuse(program, "--shapes", shapes, *wrong), f"{wrong}")
+    quick = ("--shapes", shapes, *real, "--repeat", "1", "--buffer", "1")
+    succeed(program, *device(), *quick, "--json", out)
+    document = read_json(out)
+    need({"commit", "time", "openmp"} < set(document) and set(document["device"]) == DEVICE_KEYS, f"keys {set(document)}")
+    need([row["data"] for row in document["rows"]] == ["made", "made", "real"], f"{document['rows']}")
+    if document["device"]["type"] != "CPU":
+        return
+    need(document["openmp"] is None or document["openmp"]["wait_policy"] == os.environ.get("OMP_WAIT_POLICY", "passive"),
+         f"{document['openmp']}")
+    done = run(program, *device(), *quick, "--attend", "nvidia", "--csv", csv)
+    need(done.returncode == 1 and done.stderr.endswith("2 of 3 rows have no result\n"), f"{done.returncode}: {done.stderr}")
+    with open(csv, encoding="utf-8") as file:
+        need(file.read().count("no NVIDIA GPU") == 2, "rows without a result in the CSV")
+
+
 def examples(programs):
     for program in programs:
         text = succeed(program)
@@ -416,7 +441,7 @@ def main():
         {"usage": usage, "example": examples}[kind](arguments)
         return
     with tempfile.TemporaryDirectory(dir=os.environ.get("GEAR_TEST_TMP")) as folder:
-        {"pack": pack, "info": info, "llm": llm, "plan": plan}[kind](*arguments, folder)
+        {"pack": pack, "info": info, "llm": llm, "plan": plan, "bench": bench}[kind](*arguments, folder)
 
 
 if __name__ == "__main__":
