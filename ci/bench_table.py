@@ -1,16 +1,28 @@
 #!/usr/bin/env python3
 """Puts measured tables into docs/benchmarks.md: bench_table.py NAME RUN.json [PEERS.json ...]
+and into docs/kernels.md: bench_table.py kernels
 
 NAME    of the place in the document: the text between <!-- table NAME --> and <!-- /table NAME --> is replaced
 RUN     what gear-bench --json wrote
 PEERS   what ci/bench_peers.py wrote on the same card: a column of the best 16-bit peer
---print writes the tables to standard output and leaves the document alone.
+kernels from the results in docs/results and what ci/kernel_notes.tsv says of each kernel
+--print writes the tables to standard output and leaves the document alone; --check fails where the document has others.
 """
 import json
 import re
 import sys
 
 DOCUMENT = "docs/benchmarks.md"
+KERNELS = "docs/kernels.md"
+NOTES = "ci/kernel_notes.tsv"
+# By form of the kernels; the row in which a kernel moves most bytes counts.
+RUNS = {"gpu": ("docs/results/h100.json", "docs/results/h100_kernels.json"),
+        "portable": ("docs/results/h100_kernels_portable.json",),
+        "cpu": ("docs/results/cpu.json",)}
+# The compressor: columns, shapes, and the share of copy bandwidth that was set out for each.
+CODECS = ("mix_2_5", "gear_2_6", "paper_2bit_l", "paper_2bit")
+SHAPES = ((1, 32768), (32, 8192))
+AIMS = {"mix_2_5": (25, 50), "gear_2_6": (20, 40), "paper_2bit_l": (20, 40), "paper_2bit": (12, 25)}
 SHAPE = "batch x KV heads, queries per KV head, tokens"
 GEOMETRY = ("batch", "kv_heads", "queries_per_kv_head", "tokens", "head_dim", "query_tokens")
 
@@ -142,22 +154,122 @@ def document(run, peers):
     return "\n\n".join(part for part in (text, attend_table(run, peers), append_table(run), decode_table(run)) if part)
 
 
-def main():
-    arguments = [argument for argument in sys.argv[1:] if argument != "--print"]
-    if len(arguments) < 2:
-        sys.exit(__doc__)
-    name, text = arguments[0], document(load(arguments[1]), [load(path) for path in arguments[2:]])
-    if "--print" in sys.argv:
-        print(text)
-        return
-    with open(DOCUMENT, encoding="utf-8") as file:
+def values(row, sides):
+    tokens = row["batch"] * (64 if row["decode_block"] else row["tokens"])
+    return tokens * row["kv_heads"] * row["head_dim"] * len(sides)
+
+
+def is_shown(row, codec):
+    """Rows of the codec, or of any but 16 bits; of attend the plain ones of four heads a KV head."""
+    plain = not words(row) and (row["head_dim"], row["query_tokens"], row["queries_per_kv_head"]) == (128, 1, 4)
+    return (row["codec"] == codec if codec else row["codec"] != "16-bit") and (row["verb"] == "append" or plain)
+
+
+def stage_of(paths, kernel, codec):
+    """The row in which a kernel moves most, and its stage; None: not measured."""
+    found = [(row, stage) for path in paths for row in load(path)["rows"] if is_shown(row, codec)
+             for stage in row.get("stages", []) if stage["name"] == kernel and stage["bytes"]]
+    return max(found, key=lambda pair: pair[1]["bytes"], default=None)
+
+
+def amount(value):
+    return "< 0.01" if value < 0.01 else number(value, 2)
+
+
+def kernel_row(row):
+    text = f"{row['codec']}, {row['batch']} x {row['kv_heads']} x {row['tokens']}"
+    return text + (", a block" if row["decode_block"] else "")
+
+
+def roofline_table():
+    head = ["file", "kernel", "bytes a value: read; written", "instructions a value", "row", "us", "bytes a value", "% of peak",
+            "limited by"]
+    lines, last = [], None
+    with open(NOTES, encoding="utf-8") as file:
+        notes = [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
+    for stem, kernel, form, sides, moves, instructions, limit in notes:
+        form, _, codec = form.partition(":")
+        found = stage_of(RUNS.get(form, ()), kernel, codec)
+        cells = ["-"] * 4
+        if found:
+            row, stage = found
+            share = "read" if row["verb"] == "attend" else "copy"
+            cells = [kernel_row(row), number(stage["us"], 1), amount(stage["bytes"] / values(row, sides)),
+                     f"{stage['percent']:.1f} ({share})"]
+        name = f"`{kernel}`" + (", portable form" if form == "portable" else "")
+        name += ", a CPU device" if form == "cpu" and not kernel.endswith("_cpu") else ""
+        lines.append([f"`{stem}`" if stem != last else "", name, moves, instructions] + cells + [limit])
+        last = stem
+    return table(head, lines)
+
+
+def compressor_table():
+    run = load("docs/results/h100.json")
+    copy = run["bandwidth"]["copy_gbps"]
+    rows = {}
+    for codec in CODECS:
+        for batch, tokens in SHAPES:
+            rows[codec, batch] = next(row for row in run["rows"] if row["verb"] == "append" and not row["decode_block"] and
+                                      (row["codec"], row["batch"], row["tokens"]) == (codec, batch, tokens))
+
+    def us(row, *names):
+        found = [sum(stage["us"] for stage in row["stages"] if stage["name"].startswith(name)) for name in names]
+        return ", ".join(number(time, 0) for time in found) if any(found) else ""
+
+    def line(label, cell):
+        cells = [[cell(rows[codec, batch]) for batch, _ in SHAPES] for codec in CODECS]
+        return [label] + ["; ".join(pair) if any(pair) else "" for pair in cells]
+
+    def rest(row):
+        small = ("upload", "append_6_window", "fill", "append_1_order")
+        return number(sum(stage["us"] for stage in row["stages"] if stage["name"].startswith(small)), 0)
+
+    def least(row):
+        return number(sum(stage["bytes"] or 0 for stage in row["stages"]) / copy / 1e3, 0)
+
+    def share(row):
+        return f"{row['percent']:.0f} % ({AIMS[row['codec']][row['batch'] > 1]})"
+
+    lines = [line("append_block, with the channel order", lambda row: us(row, "append_block")),
+             line("append_1_moments", lambda row: us(row, "append_1_moments")),
+             line("append_4_lowrank_fit", lambda row: us(row, "append_4_lowrank_fit")),
+             line("append_1_marks: channels, tokens", lambda row: us(row, "append_1_marks_channels", "append_1_marks_tokens")),
+             line("append_5: bases, store_marked", lambda row: us(row, "append_5_bases", "append_5_store_marked")),
+             line("lists of the round, window, counters after a clear", rest),
+             line("bytes of its stages, in microseconds at the bandwidth of a copy", least),
+             line("all", lambda row: number(row["device_us"]["best"], 0)),
+             line("share of copy bandwidth, the input alone counted once (aim)", share)]
+    return table([""] + list(CODECS), lines)
+
+
+def replaced(document, name, text):
+    with open(document, encoding="utf-8") as file:
         old = file.read()
     begin, end = f"<!-- table {name} -->", f"<!-- /table {name} -->"
     new, count = re.subn(re.escape(begin) + r".*?" + re.escape(end), lambda _: f"{begin}\n{text}\n{end}", old, flags=re.S)
     if count != 1:
-        sys.exit(f"{DOCUMENT}: one pair of markers for {name} expected, {count} found")
-    with open(DOCUMENT, "w", encoding="utf-8") as file:
-        file.write(new)
+        sys.exit(f"{document}: one pair of markers for {name} expected, {count} found")
+    return old, new
+
+
+def main():
+    arguments = [argument for argument in sys.argv[1:] if argument not in ("--print", "--check")]
+    if arguments == ["kernels"]:
+        parts = [(KERNELS, "compressor", compressor_table()), (KERNELS, "roofline", roofline_table())]
+    elif len(arguments) >= 2:
+        parts = [(DOCUMENT, arguments[0], document(load(arguments[1]), [load(path) for path in arguments[2:]]))]
+    else:
+        sys.exit(__doc__)
+    for target, name, text in parts:
+        if "--print" in sys.argv:
+            print(text)
+            continue
+        old, new = replaced(target, name, text)
+        if "--check" in sys.argv and new != old:
+            sys.exit(f"{target}: the table {name} is not what the results say; {sys.argv[0]} {' '.join(arguments)}")
+        if "--check" not in sys.argv:
+            with open(target, "w", encoding="utf-8") as file:
+                file.write(new)
 
 
 if __name__ == "__main__":

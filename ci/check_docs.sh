@@ -1,6 +1,6 @@
 #!/bin/bash
-# check_docs.sh: the documents keep up with the header: C examples compile, links lead somewhere, each status is explained,
-# figures are well-formed XML.
+# check_docs.sh: the documents keep up with the header, the kernels and the results: C examples compile, links lead somewhere,
+# each status is explained, each kernel file has a row, figures are well-formed XML.
 . "$(dirname "$0")/common.sh"
 
 temp=$(mktemp -d)
@@ -51,6 +51,18 @@ api_offences()
     done
 }
 check_empty "docs/api.md names each function" api_offences
+
+kernel_offences()
+{
+    local file stem
+    for file in cl/*.cl; do
+        stem=$(basename "$file" .cl)
+        grep -qE "^$stem"$'\t' ci/kernel_notes.tsv || echo "ci/kernel_notes.tsv has no kernel of $file"
+        grep -q "^| \`$stem\` |" docs/kernels.md || echo "docs/kernels.md has no row of $file"
+    done
+}
+check_empty "docs/kernels.md has each kernel file" kernel_offences
+check "docs/kernels.md says what docs/results do" python3 ci/bench_table.py kernels --check
 
 for figure in docs/*.svg; do
     check "$figure is well-formed" python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$figure"

@@ -341,6 +341,46 @@ static void write_table(const json_t *document, size_t index, FILE *file)
     fputs("</table>\n", file);
 }
 
+static void write_stage(const char *row, const json_t *stage, FILE *file)
+{
+    fputs("<tr><td>", file);
+    plot_text(row, file);
+    fputs("</td><td>", file);
+    plot_text(string(stage, "name"), file);
+    fputs("</td>", file);
+    write_cell(number(stage, "launches"), 0, file);
+    write_cell(number(stage, "us"), 1, file);
+    write_cell(number(stage, "median_us"), 1, file);
+    write_cell(number(stage, "bytes") / 1e6, 2, file);
+    write_cell(number(stage, "gbps"), 1, file);
+    write_cell(number(stage, "percent"), 1, file);
+    write_cell(number(stage, "tokens_per_s"), 0, file);
+    write_cell(number(stage, "us_16bit"), 1, file);
+    write_cell(number(stage, "times_16bit"), 2, file);
+    fputs("</tr>\n", file);
+}
+
+/* The stages of every row of a run. */
+static void write_stages(const json_t *document, FILE *file)
+{
+    size_t i, k;
+    json_t *row, *stage;
+    if (is_peer(document))
+        return;
+    fputs("<h2>", file);
+    plot_text(device_name(document), file);
+    fputs(", stages</h2>\n<table><tr><th>row</th><th>stage</th><th>launches</th><th>us</th><th>median</th><th>MB</th>"
+          "<th>GB/s</th><th>%</th><th>tokens/s</th><th>us, 16 bits</th><th>x 16 bits</th></tr>\n",
+          file);
+    json_array_foreach(json_object_get(document, "rows"), i, row)
+    {
+        char name[256];
+        row_name(row, name, sizeof name);
+        json_array_foreach(json_object_get(row, "stages"), k, stage) write_stage(name, stage, file);
+    }
+    fputs("</table>\n", file);
+}
+
 static void write_all(json_t *const *documents, size_t count, plot *p, FILE *file)
 {
     fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>gear-bench</title><style>\n"
@@ -362,6 +402,8 @@ static void write_all(json_t *const *documents, size_t count, plot *p, FILE *fil
     }
     for (size_t d = 0; d < count; ++d)
         write_table(documents[d], d, file);
+    for (size_t d = 0; d < count; ++d)
+        write_stages(documents[d], file);
     fputs("</body></html>\n", file);
 }
 

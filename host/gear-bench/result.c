@@ -81,16 +81,51 @@ static void print_step(const result *r)
            result_launches(t), 1e3 * t->device.best, 1e3 * t->device.median, 1e3 * t->kernels.best, 1e3 * t->wall.median);
 }
 
-static void print_stages(const result *r)
+static double stage_rate(const stage_time *s, uint64_t bytes)
 {
-    for (size_t i = 0; i < r->time.stages.count; ++i) {
+    return bytes ? (double)bytes / (s->ms * 1e6) : (double)NAN;
+}
+
+static double stage_tokens_per_second(const result *r, const stage_time *s)
+{
+    return r->new_tokens / (s->ms * 1e-3);
+}
+
+enum { STAGE_COLUMNS = 10 };
+
+static bool print_stages(const result *r, host_error *error)
+{
+    static const char *const header[STAGE_COLUMNS] = {"    stage", "launches", "us",       "median",      "MB",
+                                                      "GB/s",      "% peak",   "tokens/s", "us, 16 bits", "x 16 bits"};
+    static const int decimals[] = {0, 1, 1, 2, 1, 1, 0, 1, 2};
+    report_table table = {0};
+    bool ok = table_add(&table, STAGE_COLUMNS, header, error);
+    for (size_t i = 0; ok && i < r->time.stages.count; ++i) {
         const stage_time *s = &r->time.stages.items[i];
-        double bytes = (double)stage_bytes(r, s->name), rate = bytes / (s->ms * 1e6);
-        printf("    %-28s %4u launches %10.1f us", s->name, s->launches, 1e3 * s->ms);
-        if (bytes > 0)
-            printf(" %10.2f MB %8.1f GB/s %5.1f %%", bytes * 1e-6, rate, 100 * rate / r->peak);
-        putchar('\n');
+        const uint64_t bytes = stage_bytes(r, s->name);
+        const double plain = r->stage_16bit[i] > 0 ? r->stage_16bit[i] : (double)NAN, rate = stage_rate(s, bytes);
+        const double value[] = {s->launches,
+                                1e3 * s->ms,
+                                1e3 * s->median,
+                                bytes ? (double)bytes * 1e-6 : (double)NAN,
+                                rate,
+                                100 * rate / r->peak,
+                                stage_tokens_per_second(r, s),
+                                1e3 * plain,
+                                plain / s->ms};
+        char text[STAGE_COLUMNS][96];
+        const char *cells[STAGE_COLUMNS];
+        snprintf(text[0], sizeof text[0], "    %s", s->name);
+        for (int c = 1; c < STAGE_COLUMNS; ++c)
+            report_number(value[c - 1], decimals[c - 1], text[c], sizeof text[c]);
+        for (int c = 0; c < STAGE_COLUMNS; ++c)
+            cells[c] = text[c];
+        ok = table_add(&table, STAGE_COLUMNS, cells, error);
     }
+    if (ok)
+        table_print(&table, stdout);
+    table_free(&table);
+    return ok;
 }
 
 bool results_print(const result *list, size_t count, bool stages, host_error *error)
@@ -119,7 +154,7 @@ bool results_print(const result *list, size_t count, bool stages, host_error *er
         if (!r->problem[0] && r->shape.decode_block)
             print_step(r);
         if (!r->problem[0] && stages)
-            print_stages(r);
+            ok = print_stages(r, error);
     }
     return ok && stdout_ok(error);
 }
@@ -144,11 +179,13 @@ static json_t *stages_json(const result *r)
     json_t *list = json_array();
     for (size_t i = 0; list && i < r->time.stages.count; ++i) {
         const stage_time *s = &r->time.stages.items[i];
-        uint64_t bytes = stage_bytes(r, s->name);
-        double rate = bytes ? (double)bytes / (s->ms * 1e6) : (double)NAN;
-        json_t *stage = json_pack("{ss sI so so so so}", "name", s->name, "launches", (json_int_t)s->launches, "us",
-                                  report_real(1e3 * s->ms), "bytes", bytes ? json_integer((json_int_t)bytes) : json_null(),
-                                  "gbps", report_real(rate), "percent", report_real(100 * rate / r->peak));
+        const uint64_t bytes = stage_bytes(r, s->name);
+        const double plain = r->stage_16bit[i] > 0 ? r->stage_16bit[i] : (double)NAN, rate = stage_rate(s, bytes);
+        json_t *stage = json_pack("{ss sI so so so so so so so so}", "name", s->name, "launches", (json_int_t)s->launches, "us",
+                                  report_real(1e3 * s->ms), "median_us", report_real(1e3 * s->median), "bytes",
+                                  bytes ? json_integer((json_int_t)bytes) : json_null(), "gbps", report_real(rate), "percent",
+                                  report_real(100 * rate / r->peak), "tokens_per_s", report_real(stage_tokens_per_second(r, s)),
+                                  "us_16bit", report_real(1e3 * plain), "times_16bit", report_real(plain / s->ms));
         if (json_array_append_new(list, stage)) {
             json_decref(list);
             list = NULL;

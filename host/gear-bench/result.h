@@ -23,13 +23,15 @@ typedef struct result {
     timing step; /* decode-block: append and attention of a step that completes no block */
     uint64_t
         moved; /* bytes of one verb: attend reads all of the sequences, q and out; append its 16-bit input, or the block's */
+    uint32_t tile_rows; /* query rows that a work-group of attend serves at most; 0: not known */
     gear_bytes bytes;
     uint64_t tokens, compressed;
-    double bits;       /* of a compressed value */
-    double peak;       /* GB/s: read bandwidth for attend, copy for append */
-    double new_tokens; /* of one verb: query tokens, or tokens appended */
-    double of_16bit;   /* device time of the 16-bit codec over ours; NaN: not measured */
-    spread openmp;     /* ms of the C + OpenMP peer; NaN: not measured */
+    double bits;                     /* of a compressed value */
+    double peak;                     /* GB/s: read bandwidth for attend, copy for append */
+    double new_tokens;               /* of one verb: query tokens, or tokens appended */
+    double of_16bit;                 /* device time of the 16-bit codec over ours; NaN: not measured */
+    double stage_16bit[MOST_STAGES]; /* by index in time.stages: ms of that stage of the 16-bit codec; 0: it has none */
+    spread openmp;                   /* ms of the C + OpenMP peer; NaN: not measured */
 } result;
 
 /* How the C + OpenMP peer ran; threads 0: it did not. */
@@ -52,7 +54,8 @@ json_t *results_json(const result *list, size_t count, const device *dev, const 
 /* Writes an open file and puts it in its place. Rows with a problem have no numbers. */
 bool results_csv(const result *list, size_t count, const device *dev, out_file *out, host_error *error);
 
-/* Bytes that a stage cannot do without per verb, by a model of docs/benchmarks.md; 0 where there is none. */
+/* Bytes that a stage cannot do without per verb, by a model of docs/benchmarks.md; 0 where there is none. stage: the kernel's
+ * name without "gear_k_". */
 uint64_t stage_bytes(const result *r, const char *stage);
 
 #endif

@@ -88,6 +88,7 @@ void run_shape(bench *b, const bench_shape *shape, unsigned verb, result *r)
     bool ok = world_open(&w, b->dev, b->context, &b->data, &r->shape, &choice, &refused, &error);
     memcpy(r->variant, w.plan.variant, sizeof r->variant);
     memcpy(r->variant_reason, w.plan.variant_reason, sizeof r->variant_reason);
+    r->tile_rows = w.plan.tuning.rows;
     ok = ok && measure(b, &w, r, &error);
     r->bytes = w.bytes;
     r->tokens = w.tokens;

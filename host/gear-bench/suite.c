@@ -79,6 +79,15 @@ static const result *baseline(bench *b, const suite_options *o, const bench_shap
     return out;
 }
 
+/* Stages of the 16-bit codec beside those of the same name. */
+static void compare_stages(result *r, const stage_list *plain)
+{
+    for (size_t i = 0; i < r->time.stages.count; ++i)
+        for (size_t k = 0; k < plain->count; ++k)
+            if (!strcmp(r->time.stages.items[i].name, plain->items[k].name))
+                r->stage_16bit[i] = plain->items[k].ms;
+}
+
 static void measure_verb(bench *b, const suite_options *o, const bench_shape *shape, unsigned verb, result_list *list)
 {
     const result *plain = o->no_baseline ? NULL : baseline(b, o, shape, verb, list);
@@ -86,8 +95,10 @@ static void measure_verb(bench *b, const suite_options *o, const bench_shape *sh
         return;
     result *r = &list->items[list->count++];
     run_shape(b, shape, verb, r);
-    if (plain && !plain->problem[0] && !r->problem[0])
+    if (plain && !plain->problem[0] && !r->problem[0]) {
         r->of_16bit = plain->time.device.best / r->time.device.best;
+        compare_stages(r, &plain->time.stages);
+    }
     r->openmp = peer_of(b, o, r, list);
     tell(r);
 }

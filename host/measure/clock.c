@@ -134,6 +134,14 @@ static bool device_round(job *j, double *ms, host_error *error)
     return ok;
 }
 
+static double total(const stage_list *list)
+{
+    double sum = 0;
+    for (size_t i = 0; i < list->count; ++i)
+        sum += list->items[i].ms;
+    return sum;
+}
+
 static bool kernels_round(job *j, double *ms, host_error *error)
 {
     if (!prepare(j, error))
@@ -142,9 +150,7 @@ static bool kernels_round(job *j, double *ms, host_error *error)
     bool ok = j->call(j->user, j->c->profiled, NULL, error);
     ok = cl_ok(clFinish(j->c->profiled), "clFinish", error) && ok;
     ok = launches_end(&j->stages, error) && ok;
-    *ms = 0;
-    for (size_t i = 0; i < j->stages.count; ++i)
-        *ms += j->stages.items[i].ms;
+    *ms = total(&j->stages);
     return ok;
 }
 
@@ -158,23 +164,53 @@ static bool wall_round(job *j, double *ms, host_error *error)
     return ok;
 }
 
-/* Rounds until the time is up. *stages, if wanted, is that of the best round. */
-static bool run_rounds(job *j, round_of *round, spread *out, unsigned *count, stage_list *stages, host_error *error)
+/* Rounds until the time is up. history: NULL, or [MOST_ROUNDS], receives the stages of each. */
+static bool run_rounds(job *j, round_of *round, spread *out, unsigned *count, stage_list *history, host_error *error)
 {
-    double ms[MOST_ROUNDS], least = 0, begin = timer_ms();
+    double ms[MOST_ROUNDS], begin = timer_ms();
     unsigned n = 0, wanted = j->c->rounds;
     do {
         if (!round(j, &ms[n], error))
             return false;
-        if (stages && (n == 0 || ms[n] < least)) {
-            *stages = j->stages;
-            least = ms[n];
-        }
+        if (history)
+            history[n] = j->stages;
         n++;
     } while (n < MOST_ROUNDS && (wanted ? n < wanted : n < LEAST_ROUNDS || timer_ms() - begin < 1e3 * j->c->seconds));
     *out = summarise(ms, n);
     *count = n;
     return true;
+}
+
+/* The stages of the best of `count` rounds, each with the best and the median of its own times in the rounds that have it. */
+static void summarise_stages(const stage_list *rounds, unsigned count, stage_list *out)
+{
+    *out = rounds[0];
+    for (unsigned n = 1; n < count; ++n)
+        if (total(&rounds[n]) < total(out))
+            *out = rounds[n];
+    for (size_t i = 0; i < out->count; ++i) {
+        double ms[MOST_ROUNDS];
+        unsigned times = 0;
+        for (unsigned n = 0; n < count; ++n)
+            for (size_t k = 0; k < rounds[n].count; ++k)
+                if (!strcmp(rounds[n].items[k].name, out->items[i].name))
+                    ms[times++] = rounds[n].items[k].ms;
+        spread s = summarise(ms, times);
+        out->items[i].ms = s.best;
+        out->items[i].median = s.median;
+    }
+}
+
+static bool kernels_clock(job *j, timing *out, host_error *error)
+{
+    unsigned count = 0;
+    stage_list *history = malloc(MOST_ROUNDS * sizeof *history);
+    bool ok = history || fail(error, EXIT_DEVICE, "host memory exhausted");
+    ok = ok && run_rounds(j, kernels_round, &out->kernels, &count, history, error);
+    if (ok)
+        summarise_stages(history, count, &out->stages);
+    free(history);
+    return ok;
 }
 
 /* Two verbs to warm up; the second tells how many fit a round and what the host needs to queue one. */
@@ -207,8 +243,7 @@ bool clocks_time(clocks *c, verb_call *call, verb_ready *ready, void *user, timi
     *out = (timing){0};
     bool ok = warm_up(&j, error) && run_rounds(&j, device_round, &out->device, &out->rounds, NULL, error);
     if (!c->device_only)
-        ok = ok && run_rounds(&j, kernels_round, &out->kernels, &unused, &out->stages, error) &&
-             run_rounds(&j, wall_round, &out->wall, &unused, NULL, error);
+        ok = ok && kernels_clock(&j, out, error) && run_rounds(&j, wall_round, &out->wall, &unused, NULL, error);
     out->per_round = j.per_round;
     return ok;
 }

@@ -20,7 +20,7 @@ typedef struct timing {
     spread device;              /* per verb, gaps between its launches counted */
     spread kernels;             /* sum of the durations of its launches */
     spread wall;                /* one verb and the wait for it, on a queue without profiling */
-    stage_list stages;          /* the launches of the best verb of `kernels` */
+    stage_list stages;          /* the launches of the best verb of `kernels`; times of many, each stage by itself */
 } timing;
 
 typedef struct clocks {

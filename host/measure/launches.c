@@ -8,6 +8,7 @@
 typedef struct launch {
     char name[64];
     cl_event event;
+    size_t groups;
 } launch;
 
 /* The program's one recording: it calls the library from one thread. */
@@ -31,7 +32,7 @@ cl_int __wrap_clEnqueueCopyBuffer(cl_command_queue, cl_mem, cl_mem, size_t, size
                                   cl_event *);
 
 /* Keeps the event of a command; takes a reference of its own where the caller wants the event too. */
-static void keep(const char *name, cl_event event, bool shared)
+static void keep(const char *name, cl_event event, size_t groups, bool shared)
 {
     if (recording.count == recording.room) {
         size_t room = recording.room ? 2 * recording.room : 256;
@@ -52,16 +53,26 @@ static void keep(const char *name, cl_event event, bool shared)
     memcpy(l->name, name, length);
     l->name[length] = 0;
     l->event = event;
+    l->groups = groups;
 }
 
-static void keep_kernel(cl_kernel kernel, cl_event event, bool shared)
+static void keep_kernel(cl_kernel kernel, cl_event event, size_t groups, bool shared)
 {
     static const char prefix[] = "gear_k_";
     char name[128] = "";
     if (clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL) != CL_SUCCESS)
         strcpy(name, "unnamed");
     name[sizeof name - 1] = 0;
-    keep(strncmp(name, prefix, sizeof prefix - 1) ? name : name + sizeof prefix - 1, event, shared);
+    keep(strncmp(name, prefix, sizeof prefix - 1) ? name : name + sizeof prefix - 1, event, groups, shared);
+}
+
+/* 0: the driver chose the size. */
+static size_t groups_of(cl_uint dims, const size_t *global, const size_t *local)
+{
+    size_t groups = local ? 1 : 0;
+    for (cl_uint i = 0; groups && i < dims; ++i)
+        groups *= global[i] / local[i];
+    return groups;
 }
 
 cl_int __wrap_clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dims, const size_t *offset,
@@ -71,7 +82,7 @@ cl_int __wrap_clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, c
     cl_event own = NULL, *event = out || !recording.on ? out : &own;
     cl_int code = __real_clEnqueueNDRangeKernel(queue, kernel, dims, offset, global, local, num_wait, wait, event);
     if (recording.on && code == CL_SUCCESS)
-        keep_kernel(kernel, *event, out != NULL);
+        keep_kernel(kernel, *event, groups_of(dims, global, local), out != NULL);
     return code;
 }
 
@@ -81,7 +92,7 @@ cl_int __wrap_clEnqueueFillBuffer(cl_command_queue queue, cl_mem mem, const void
     cl_event own = NULL, *event = out || !recording.on ? out : &own;
     cl_int code = __real_clEnqueueFillBuffer(queue, mem, pattern, size, offset, bytes, num_wait, wait, event);
     if (recording.on && code == CL_SUCCESS)
-        keep("fill", *event, out != NULL);
+        keep("fill", *event, 0, out != NULL);
     return code;
 }
 
@@ -91,7 +102,7 @@ cl_int __wrap_clEnqueueCopyBuffer(cl_command_queue queue, cl_mem from, cl_mem to
     cl_event own = NULL, *event = out || !recording.on ? out : &own;
     cl_int code = __real_clEnqueueCopyBuffer(queue, from, to, from_offset, to_offset, bytes, num_wait, wait, event);
     if (recording.on && code == CL_SUCCESS)
-        keep("copy", *event, out != NULL);
+        keep("copy", *event, 0, out != NULL);
     return code;
 }
 
@@ -120,7 +131,9 @@ static bool add_launch(const launch *l, stage_list *out, host_error *error)
         memcpy(out->items[i].name, l->name, sizeof l->name);
     }
     out->items[i].launches++;
+    out->items[i].groups += l->groups;
     out->items[i].ms += (double)(end - start) * 1e-6;
+    out->items[i].median = out->items[i].ms;
     return true;
 }
 

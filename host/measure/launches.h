@@ -13,7 +13,9 @@ enum { MOST_STAGES = 24 };
 typedef struct stage_time {
     char name[64]; /* of the kernel, without "gear_k_"; "fill", "copy" */
     unsigned launches;
-    double ms; /* sum of the durations */
+    unsigned long long groups; /* work-groups of all of them */
+    double ms;                 /* sum of the durations; of many rounds the least */
+    double median;             /* ms; of many rounds */
 } stage_time;
 
 typedef struct stage_list {

@@ -32,8 +32,9 @@ static result some_result(uint32_t tokens)
     r.time.device = (spread){2, 2.5};
     r.time.kernels = r.time.wall = (spread){3, 4};
     r.time.stages.count = 2;
-    r.time.stages.items[0] = (stage_time){"attend_1_partial", 1, 1.0};
-    r.time.stages.items[1] = (stage_time){"attend_2_merge", 1, 0.5};
+    r.time.stages.items[0] = (stage_time){"attend_1_partial", 1, 64, 1.0, 1.25};
+    r.time.stages.items[1] = (stage_time){"attend_2_merge", 1, 128, 0.5, 0.5};
+    r.stage_16bit[0] = 3;
     r.of_16bit = 4.5;
     r.openmp = (spread){(double)NAN, (double)NAN};
     return r;
@@ -67,8 +68,13 @@ Test(bench_result, numbers_are_in_the_units_of_their_keys)
     cr_assert_float_eq(at(document, "bandwidth", "read_gbps"), 1000, 1e-6);
     cr_assert_str_eq(json_string_value(json_object_get(row, "codec")), "paper_2bit_l");
     json_t *stage = json_array_get(json_object_get(row, "stages"), 0);
+    cr_assert_float_eq(at(stage, NULL, "us"), 1000, 1e-6);
+    cr_assert_float_eq(at(stage, NULL, "median_us"), 1250, 1e-6);
     cr_assert_float_eq(at(stage, NULL, "gbps"), 1000, 1e-6);
-    cr_assert(json_is_null(json_object_get(json_array_get(json_object_get(row, "stages"), 1), "gbps")));
+    cr_assert_float_eq(at(stage, NULL, "tokens_per_s"), 4000, 1e-6);
+    cr_assert_float_eq(at(stage, NULL, "us_16bit"), 3000, 1e-6);
+    cr_assert_float_eq(at(stage, NULL, "times_16bit"), 3, 1e-6);
+    cr_assert(json_is_null(json_object_get(json_array_get(json_object_get(row, "stages"), 1), "times_16bit")));
     json_decref(document);
 }
 
@@ -99,50 +105,137 @@ Test(bench_result, a_wrong_result_has_no_numbers)
     json_decref(document);
 }
 
+/* An append of `compressed` tokens as a line of a shapes file says; without records unless the caller writes some. */
+static result some_append(const char *flags, uint32_t compressed)
+{
+    result r = {.verb = VERB_APPEND, .compressed = compressed, .moved = 1000};
+    char line[256];
+    host_error error = {0};
+    snprintf(line, sizeof line, "append %s", flags);
+    cr_assert(shape_parse(line, "test", &r.shape, &error), "%s", error.text);
+    return r;
+}
+
 Test(bench_result, stages_of_append_count_what_they_must_move)
 {
-    char line[] = "append 1 2 1 4096 64 1 --preset paper_2bit";
-    result r = {.verb = VERB_APPEND, .compressed = 4096};
-    host_error error = {0};
-    double values = 4096.0 * 2 * 64;
-    cr_assert(shape_parse(line, "test", &r.shape, &error));
+    result r = some_append("1 2 1 4096 64 1 --preset paper_2bit", 4096);
+    const double values = 4096.0 * 2 * 64, lists = 64 * 2 * (64 + 64), bases = 64 * 2 * 8;
+    r.bytes = (gear_bytes){.codes = 1000, .scales = 200, .lowrank = 400, .outliers = (uint64_t)(lists + bases) + 3000};
     cr_assert_eq(stage_bytes(&r, "append_0_gather"), (uint64_t)(10 * values));
     cr_assert_eq(stage_bytes(&r, "append_1_outliers_channels"), (uint64_t)(3 * values));
-    cr_assert_eq(stage_bytes(&r, "append_2_range_tokens"), (uint64_t)(3 * values));
-    cr_assert_eq(stage_bytes(&r, "append_3_quantize"), (uint64_t)(10 * values));
+    cr_assert_eq(stage_bytes(&r, "append_1_marks_tokens"), (uint64_t)(17 * values / 8));
+    cr_assert_eq(stage_bytes(&r, "append_2_range_tokens"), (uint64_t)(3 * values) + 100);
+    cr_assert_eq(stage_bytes(&r, "append_3_quantize"), (uint64_t)(10 * values) + 1200);
     cr_assert_eq(stage_bytes(&r, "append_1_transform"), 0);
     cr_assert_eq(stage_bytes(&r, "append_1_moments"), 0);
-    cr_assert_eq(stage_bytes(&r, "append_block"), (uint64_t)(8 * values));
+    cr_assert_eq(stage_bytes(&r, "append_block"), (uint64_t)(8 * values + values / 4 + lists) + 1200);
+    cr_assert_eq(stage_bytes(&r, "append_5_count"), (uint64_t)(2 * values + lists + bases));
+    cr_assert_eq(stage_bytes(&r, "append_5_bases"), (uint64_t)(2 * bases));
+    cr_assert_eq(stage_bytes(&r, "append_5_store_marked"), (uint64_t)(values / 4 + lists + bases) + 3000 + 2000 + 200 + 400);
+    cr_assert_eq(stage_bytes(&r, "append_5_store"), (uint64_t)(2 * values + lists + bases) + 3000 + 2000 + 200 + 400);
     cr_assert_eq(stage_bytes(&r, "something_new"), 0);
 }
 
 /* K of rank 4 takes one launch on some devices, V of rank 8 never. */
 Test(bench_result, stages_of_low_rank_count_their_own_side)
 {
-    char line[] = "append 1 2 1 4096 64 1 --preset paper_2bit_l";
-    result r = {.verb = VERB_APPEND, .compressed = 4096, .bytes.lowrank = 1200};
-    host_error error = {0};
-    const double values = 4096.0 * 2 * 64;
-    cr_assert(shape_parse(line, "test", &r.shape, &error));
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_gram"), (uint64_t)(4 * values));
+    result r = some_append("1 2 1 4096 64 1 --preset paper_2bit_l", 4096);
+    const double values = 4096.0 * 2 * 64, gram = 2 * 2.0 * 64 * 64, columns = 4.0 * 4 * 2, rows = 4096;
+    r.bytes.lowrank = 1200;
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_gram"), (uint64_t)(4 * values + 2 * gram));
     r.time.stages.items[0] = (stage_time){.name = "append_4_lowrank_fit_nvidia"};
     r.time.stages.count = 1;
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_fit"), (uint64_t)(8 * values) + 1200);
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_fit"), (uint64_t)(8 * values + 4 * gram) + 1200);
     cr_assert_eq(stage_bytes(&r, "append_4_lowrank_store"), 0);
     r.shape.recipe.codecs.v.rank_prompt = r.shape.recipe.codecs.v.rank_decode = 8;
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_fit"), (uint64_t)(4 * values) + 400);
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_store"), 800);
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_gram"), (uint64_t)(2 * values));
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_fit"), (uint64_t)(4 * values + 2 * gram) + 400);
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_store"), (uint64_t)(2 * columns * (rows + 64)) + 800);
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_gram"), (uint64_t)(2 * values + gram));
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_iterate"), (uint64_t)(gram + 2 * 2 * columns * 64));
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_project"), (uint64_t)(2 * values + 2 * columns * (rows + 64)));
 }
 
 Test(bench_result, the_channel_order_reads_the_first_segment)
 {
-    char line[] = "append 2 2 1 8192 64 1 --preset mix_2_5";
-    result r = {.verb = VERB_APPEND, .compressed = 16384};
-    host_error error = {0};
-    cr_assert(shape_parse(line, "test", &r.shape, &error));
-    cr_assert_eq(stage_bytes(&r, "append_1_moments"), 2 * 8192 * 2 * 64);
-    cr_assert_eq(stage_bytes(&r, "append_1_norms"), 2 * 2 * 16384 * 2 * 64);
+    result r = some_append("2 2 1 8192 64 1 --preset mix_2_5", 16384);
+    const uint64_t sums = 2 * 64 * 2 * 64 * 8;
+    cr_assert_eq(stage_bytes(&r, "append_1_moments"), 2 * 8192 * 2 * 64 + sums);
+    cr_assert_eq(stage_bytes(&r, "append_1_order"), sums + 2 * 2 * 64);
+    cr_assert_eq(stage_bytes(&r, "append_1_norms"), 2 * 2 * 16384 * 2 * 64 + 5 * 16384 * 2);
+}
+
+/* Of a cache of 4096 + 64 tokens a decode block is one in 65, whatever the factors of the prompt. */
+Test(bench_result, a_decode_block_counts_its_own_tokens)
+{
+    result r = some_append("1 2 1 4096 64 1 decode-block --preset paper_2bit_l", 4160);
+    const uint64_t values = 64 * 2 * 64, stored = 2 * r.shape.recipe.codecs.k.rank_decode * (64 + 64) * 2,
+                   token = 2 * 2 * 2 * 64;
+    r.bytes = (gear_bytes){.codes = 65000, .scales = 6500, .lowrank = 77777, .exact = 5000, .window = 6000};
+    cr_assert_eq(stage_bytes(&r, "append_block"), 4 * values + 1000 + 100 + 4 * values);
+    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_block"), 4 * values + 2 * stored);
+    cr_assert_eq(stage_bytes(&r, "append_decode"), 4 * values + 1000 + 100 + 2 * stored + 2 * token);
+    cr_assert_eq(stage_bytes(&r, "append_6_window"), 2 * token);
+    cr_assert_eq(stage_bytes(&r, "append_1_moments"), 0);
+}
+
+Test(bench_result, the_merge_reads_what_the_splits_left)
+{
+    result r = some_result(4096); /* 4 sequences of 8 KV heads with 4 queries, 64 work-groups: 2 splits */
+    r.tile_rows = 8;
+    cr_assert_eq(stage_bytes(&r, "attend_2_merge"), 2 * 4 * 8 * 4 * 130 * 4 + 4 * 8 * 4 * 128 * 2);
+    r.tile_rows = 2; /* two row tiles: 1 split */
+    cr_assert_eq(stage_bytes(&r, "attend_2_merge"), 4 * 8 * 4 * 130 * 4 + 4 * 8 * 4 * 128 * 2);
+}
+
+/* Calls `visit` with each kernel that a file of src/stage names, without its prefix. */
+static void each_kernel(const char *file, void visit(const char *name))
+{
+    static const char prefix[] = "\"gear_k_";
+    char path[4096], line[1024];
+    snprintf(path, sizeof path, "%s/src/stage/%s", getenv("GEAR_TEST_ROOT") ? getenv("GEAR_TEST_ROOT") : GEAR_TEST_ROOT, file);
+    FILE *f = fopen(path, "r");
+    cr_assert_not_null(f, "%s", path);
+    while (fgets(line, sizeof line, f))
+        for (char *at = line; (at = strstr(at, prefix));) {
+            char *end = strchr(at += strlen(prefix), '"');
+            cr_assert_not_null(end);
+            *end = 0;
+            visit(at);
+            at = end + 1;
+        }
+    fclose(f);
+}
+
+static unsigned kernels_seen;
+
+/* Some layer has bytes for it. Reconstruction is no verb that is timed. */
+static void has_a_model(const char *name)
+{
+    static const char *const layers[] = {"--preset paper_2bit_l", "--preset paper_2bit", "--preset gear_2_6",
+                                         "--preset token_2"};
+    uint64_t most = 0;
+    ++kernels_seen;
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; ++i)
+        for (unsigned verb = VERB_ATTEND; verb <= VERB_APPEND; verb <<= 1) {
+            char flags[128];
+            snprintf(flags, sizeof flags, "1 2 1 4096 64 1 %s", layers[i]);
+            result r = some_append(flags, 4096);
+            r.verb = verb;
+            r.bytes.window = 64;
+            if (strstr(name, "fit_nvidia")) {
+                snprintf(r.time.stages.items[0].name, sizeof r.time.stages.items[0].name, "%s", name);
+                r.time.stages.count = 1;
+            }
+            const uint64_t bytes = stage_bytes(&r, name);
+            most = bytes > most ? bytes : most;
+        }
+    cr_expect(most > 0 || !strcmp(name, "reconstruct"), "%s: stage_bytes.c has no model", name);
+}
+
+Test(bench_result, every_kernel_has_a_model)
+{
+    each_kernel("variant.c", has_a_model);
+    cr_assert_gt(kernels_seen, 40);
 }
 
 /* What page_write writes. */
@@ -177,7 +270,9 @@ Test(bench_page, stands_alone_and_escapes_names)
     cr_assert_not_null(strstr(text, "wrong result: off"));
     cr_assert_not_null(strstr(text, "against context length"));
     cr_assert_eq(occurrences(text, "<svg"), occurrences(text, "</svg>"));
-    cr_assert_eq(occurrences(text, "<table"), 2);
+    cr_assert_eq(occurrences(text, "<table"), 4);
+    cr_assert_eq(occurrences(text, "<td>attend_1_partial</td><td>1</td><td>1000.0</td><td>1250.0</td>"), 4);
+    cr_assert_eq(occurrences(text, "<td>4000</td><td>3000.0</td><td>3.00</td>"), 4);
     free(text);
     json_decref(documents[0]);
     json_decref(documents[1]);

@@ -148,7 +148,7 @@ Test(bench_shapes_refuse, a_word_behind_the_codec, .exit_code = 2)
 
 Test(bench_shapes, the_files_that_come_with_the_program_are_read)
 {
-    static const char *const names[] = {"h100", "cpu", "cpu_kernel", "smoke"};
+    static const char *const names[] = {"h100", "cpu", "cpu_kernel", "kernels", "smoke"};
     for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
         char path[512];
         shape_list list;
