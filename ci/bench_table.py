@@ -43,8 +43,9 @@ def times(other, own):
 def words(row):
     said = [name for name in ("decode", "shuffled", "ragged") if row[name]]
     if row.get("decode_block"):
-        return "decode-block"
-    said += [f"window={row['window']}"] if row["window"] else []
+        said.append("decode-block")
+    elif row["window"]:
+        said.append(f"window={row['window']}")
     return " ".join(said + (["real data"] if row.get("data") == "real" else []))
 
 
@@ -106,6 +107,12 @@ def append_table(run):
     return table(head, lines) if lines else ""
 
 
+def block_shape(row):
+    """Of a decode-block row: its table is of such rows alone."""
+    text = f"{row['batch']} x {row['kv_heads']}, {row['tokens']}"
+    return text + ("; real data" if row.get("data") == "real" else "")
+
+
 def decode_table(run):
     head = ["batch x KV heads, tokens before", "codec", "block: launches", "us", "median", "kernels", "step: launches", "us",
             "median", "kernels"]
@@ -113,7 +120,7 @@ def decode_table(run):
     for row in run["rows"]:
         if not row.get("decode_block"):
             continue
-        cells = [f"{row['batch']} x {row['kv_heads']}, {row['tokens']}", row["codec"]]
+        cells = [block_shape(row), row["codec"]]
         if "problem" in row:
             lines.append(cells + [row["problem"].replace("|", "/")] + [""] * (len(head) - 3))
             continue
@@ -160,9 +167,15 @@ def values(row, sides):
 
 
 def is_shown(row, codec):
-    """Rows of the codec, or of any but 16 bits; of attend the plain ones of four heads a KV head."""
-    plain = not words(row) and (row["head_dim"], row["query_tokens"], row["queries_per_kv_head"]) == (128, 1, 4)
-    return (row["codec"] == codec if codec else row["codec"] != "16-bit") and (row["verb"] == "append" or plain)
+    """Rows of the codec, or of any but 16 bits: plain ones or, of append, of a decode block; of attend those of four heads a KV
+    head."""
+    if "problem" in row:
+        return False
+    if row["codec"] != codec if codec else row["codec"] == "16-bit":
+        return False
+    if row["verb"] == "append":
+        return words(row) in ("", "decode-block")
+    return not words(row) and (row["head_dim"], row["query_tokens"], row["queries_per_kv_head"]) == (128, 1, 4)
 
 
 def stage_of(paths, kernel, codec):
@@ -206,18 +219,17 @@ def roofline_table():
 def compressor_table():
     run = load("docs/results/h100.json")
     copy = run["bandwidth"]["copy_gbps"]
-    rows = {}
-    for codec in CODECS:
-        for batch, tokens in SHAPES:
-            rows[codec, batch] = next(row for row in run["rows"] if row["verb"] == "append" and not row["decode_block"] and
-                                      (row["codec"], row["batch"], row["tokens"]) == (codec, batch, tokens))
+    plain = {(row["codec"], row["batch"], row["tokens"]): row for row in reversed(run["rows"])
+             if row["verb"] == "append" and not words(row) and "problem" not in row and
+             (row["kv_heads"], row["head_dim"]) == (8, 128)}
+    rows = {(codec, batch): plain.get((codec, batch, tokens)) for codec in CODECS for batch, tokens in SHAPES}
 
     def us(row, *names):
         found = [sum(stage["us"] for stage in row["stages"] if stage["name"].startswith(name)) for name in names]
         return ", ".join(number(time, 0) for time in found) if any(found) else ""
 
     def line(label, cell):
-        cells = [[cell(rows[codec, batch]) for batch, _ in SHAPES] for codec in CODECS]
+        cells = [[cell(rows[codec, batch]) if rows[codec, batch] else "-" for batch, _ in SHAPES] for codec in CODECS]
         return [label] + ["; ".join(pair) if any(pair) else "" for pair in cells]
 
     def rest(row):

@@ -63,6 +63,9 @@ kernel_offences()
 }
 check_empty "docs/kernels.md has each kernel file" kernel_offences
 check "docs/kernels.md says what docs/results do" python3 ci/bench_table.py kernels --check
+check "docs/benchmarks.md says what docs/results do of a CPU" python3 ci/bench_table.py cpu docs/results/cpu.json --check
+check "docs/benchmarks.md says what docs/results do of an H100" \
+    python3 ci/bench_table.py h100 docs/results/h100.json docs/results/h100_peers.json --check
 
 for figure in docs/*.svg; do
     check "$figure is well-formed" python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$figure"

@@ -130,3 +130,56 @@ void recipe_name(const recipe *r, char *out, size_t size)
     if (lowrank || outliers)
         put(&t, " %s%s%s", lowrank ? "+L" : "", outliers ? "+S" : "", outliers && k->delta_bits == 8 ? "8" : "");
 }
+
+static void put_pair(text *t, const char *name, uint32_t k, uint32_t v, uint32_t usual)
+{
+    if (k != usual || v != usual)
+        put(t, " %s=%u:%u", name, k, v);
+}
+
+/* Of a side with low rank; the default elsewhere. */
+static uint32_t iterations(const gear_codec *codec)
+{
+    return codec->rank_prompt || codec->rank_decode ? or_default(codec->power_iterations, 10) : 10;
+}
+
+static uint32_t factor_bits(const gear_codec *codec)
+{
+    return codec->rank_prompt || codec->rank_decode ? or_default(codec->factor_bits, 16) : 16;
+}
+
+static void put_codecs(text *t, const gear_codec *k, const gear_codec *v)
+{
+    static const char *const rules[] = {"vector", "block"};
+    const bool outliers = k->outlier_fraction > 0 || v->outlier_fraction > 0;
+    put_pair(t, "rank", k->rank_prompt, v->rank_prompt, 0);
+    put_pair(t, "decode-rank", k->rank_decode, v->rank_decode, 0);
+    put_pair(t, "iters", iterations(k), iterations(v), 10);
+    put_pair(t, "factor-bits", factor_bits(k), factor_bits(v), 16);
+    if (outliers)
+        put(t, " outliers=%g:%g", (double)k->outlier_fraction, (double)v->outlier_fraction);
+    if (outliers && (k->outlier_rule || v->outlier_rule))
+        put(t, " rule=%s:%s", rules[k->outlier_rule], rules[v->outlier_rule]);
+}
+
+void recipe_details(const recipe *r, uint32_t head_dim, char *out, size_t size)
+{
+    recipe usual = {.window = 64};
+    host_error unused = {0};
+    text t = {out, size, 0};
+    out[0] = 0;
+    if (!r->preset)
+        put_codecs(&t, &r->codecs.k, &r->codecs.v);
+    else if (!recipe_preset(r->preset, head_dim, &usual, &unused))
+        usual = (recipe){.window = 64};
+    if (r->exact_first != usual.exact_first && r->exact_first == GEAR_EXACT_AUTO)
+        put(&t, " exact-first=auto");
+    else if (r->exact_first != usual.exact_first)
+        put(&t, " exact-first=%u", r->exact_first);
+    if (r->window != usual.window)
+        put(&t, " window=%u", r->window);
+    if (r->recent != usual.recent)
+        put(&t, " recent=%u", r->recent);
+    if (out[0])
+        memmove(out, out + 1, strlen(out));
+}

@@ -30,4 +30,9 @@ bool recipe_ordered(const recipe *r);
  * default: a group other than 64, and on the mixed backbone V that is not rotated. */
 void recipe_name(const recipe *r, char *out, size_t size);
 
+/* What the name leaves out, where it is not the default or, of a preset, the preset's: "rank=4:2 decode-rank=2:2 iters=10:10
+ * factor-bits=4:4 outliers=0.02:0 rule=block:block exact-first=4 window=128 recent=64"; of K and V; "" where nothing is. Two
+ * recipes with the same name and details store the same bits. */
+void recipe_details(const recipe *r, uint32_t head_dim, char *out, size_t size);
+
 #endif

@@ -7,7 +7,7 @@ static const char header[] =
     "device,verb,batch,kv_heads,queries_per_kv_head,tokens,head_dim,query_tokens,built,codec,variant,bits_per_value,"
     "device_us,device_median_us,kernels_us,wall_median_us,launches,bytes,gbps,percent_of_peak,peak_gbps,tokens_per_s,"
     "times_16bit,kernels_median_us,wall_us,openmp_us,openmp_median_us,step_device_us,step_device_median_us,step_kernels_us,"
-    "step_kernels_median_us,step_wall_us,step_wall_median_us,step_launches,stage,problem\n";
+    "step_kernels_median_us,step_wall_us,step_wall_median_us,step_launches,details,stage,problem\n";
 
 /* Columns from bits_per_value to step_launches; NaN leaves a cell empty. */
 enum {
@@ -85,18 +85,20 @@ static void values_of(const result *r, double *values)
     values[STEP_LAUNCHES] = result_launches(step);
 }
 
-static void stage_values(const result *r, const stage_time *s, double *values)
+static void stage_values(const result *r, size_t index, double *values)
 {
-    double bytes = (double)stage_bytes(r, s->name), rate = bytes / (s->ms * 1e6);
+    const stage_time *s = &r->time.stages.items[index];
+    const stage_numbers n = result_stage(r, index);
     clear(values);
     values[KERNELS] = 1e3 * s->ms;
+    values[KERNELS_MEDIAN] = 1e3 * s->median;
     values[LAUNCHES] = s->launches;
+    values[BYTES] = n.bytes;
+    values[GBPS] = n.rate;
+    values[PERCENT] = n.percent;
     values[PEAK] = r->peak;
-    if (bytes > 0) {
-        values[BYTES] = bytes;
-        values[GBPS] = rate;
-        values[PERCENT] = 100 * rate / r->peak;
-    }
+    values[TOKENS] = n.tokens_per_s;
+    values[TIMES_16BIT] = n.of_16bit;
 }
 
 static void write_text(const char *text, FILE *file)
@@ -125,7 +127,7 @@ static void write_line(const device *dev, const result *r, const double *values,
             fprintf(file, ",%.*f", decimals[i], values[i]);
         else
             fputc(',', file);
-    fprintf(file, ",%s,", stage);
+    fprintf(file, ",%s,%s,", s->details, stage);
     if (r->problem[0])
         write_text(r->problem, file);
     fputc('\n', file);
@@ -142,7 +144,7 @@ bool results_csv(const result *list, size_t count, const device *dev, out_file *
             values_of(r, values);
         write_line(dev, r, values, "", out->stream);
         for (size_t s = 0; !r->problem[0] && s < r->time.stages.count; ++s) {
-            stage_values(r, &r->time.stages.items[s], values);
+            stage_values(r, s, values);
             write_line(dev, r, values, r->time.stages.items[s].name, out->stream);
         }
     }

@@ -39,8 +39,7 @@ static const struct argp_option option_table[] = {
     {"shapes", KEY_SHAPES, "FILE", 0, "What to measure, one shape a line (host/gear-bench/shapes has some)", 1},
     {"data", KEY_DATA, "DIR", 0,
      "Folder of the keys and values of a model, for shapes with data=real: L00_k_post.npy, L00_v.npy and so on, float16 "
-     "[heads, "
-     "tokens, channels] (tests/data/smollm2-kv has some)",
+     "[heads, tokens, channels] (tests/data/smollm2-kv has some)",
      0},
     {"attend", KEY_ATTEND, "KERNEL", 0, "auto, portable, cpu or nvidia [auto]", 0},
     {"repeat", KEY_REPEAT, "N", 0, "Rounds of each clock, 1 to 1000 [as many as fit --seconds, at least 5]", 0},
@@ -54,8 +53,7 @@ static const struct argp_option option_table[] = {
     {"report", KEY_REPORT, "FILE", 0, "Also write a page with figures here (HTML)", 0},
     {"compare", KEY_COMPARE, "FILE", 0,
      "Put the results of an earlier --json, or of ci/bench_peers.py, beside these in --report; may be repeated, and goes "
-     "without "
-     "--shapes too",
+     "without --shapes too",
      0},
     {0}};
 
@@ -70,12 +68,9 @@ static const char doc[] =
     "result has no numbers.\n\n"
     "us is the best time on the device's clock of one verb among many queued behind each other, launch gaps included; kernels "
     "the best sum of its kernels; wall the median of one verb and the wait for it (--json and --csv have the best and the "
-    "median "
-    "of all three). MB are, for attend, all that the sequences hold (codes, "
-    "scales, low "
-    "rank, outliers, exact, tables, window), queries and output; for append the 16-bit input once. % peak is of this device's "
-    "own "
-    "read bandwidth (append: copy bandwidth, read plus written), measured in the same run. x 16 bits is the time of the "
+    "median of all three). MB are, for attend, all that the sequences hold (codes, scales, low rank, outliers, exact, tables, "
+    "window), queries and output; for append the 16-bit input once. % peak is of this device's own read bandwidth (append: "
+    "copy bandwidth, read plus written), measured in the same run. x 16 bits is the time of the "
     "16-bit codec of this library over this one's, x OpenMP that of plain C + OpenMP on 16-bit keys and values (CPU "
     "devices).\n\n"
     "Exit codes: 0 done, 1 a row has no result, because it was wrong, the device or the library failed, or this device or the "
@@ -178,9 +173,9 @@ static bool measure(const options *o, const shape_list *shapes, real_data *real,
         suite_run(&b, &o->suite, shapes, &list);
         *document = results_json(list.items, list.count, &dev, &b.peaks, &peer);
         ok = results_print(list.items, list.count, o->stages, error);
+        if (csv->stream) /* whatever became of standard output */
+            ok = results_csv(list.items, list.count, &dev, csv, error) && ok;
     }
-    if (ok && csv->stream)
-        ok = results_csv(list.items, list.count, &dev, csv, error);
     if (ok && !*document)
         ok = fail(error, EXIT_DEVICE, "host memory exhausted");
     if (ok && list.missing)

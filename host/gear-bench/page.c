@@ -8,6 +8,8 @@
 #include "../common/report.h"
 #include "plot.h"
 
+enum { NAME_SIZE = 448, CODEC_SIZE = 240 }; /* of a row and of its codec */
+
 static double number(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
@@ -68,16 +70,24 @@ static void geometry(const json_t *row, bool tokens, char *out, size_t size)
              number(row, "queries_per_kv_head"), length, tokens ? "," : " a head,", number(row, "head_dim"), queries, data);
 }
 
+/* The codec's name, and what it leaves out. */
+static void put_codec(const json_t *row, char *out, size_t size)
+{
+    const char *details = string(row, "details");
+    snprintf(out, size, "%s%s%s", codec_of(row), details[0] ? " " : "", details);
+}
+
 /* Everything that tells one row from another: equal names are the same measurement. */
 static void row_name(const json_t *row, char *out, size_t size)
 {
-    char shape[96], window[32] = "";
+    char codec[CODEC_SIZE], shape[96], window[32] = "";
+    put_codec(row, codec, sizeof codec);
     geometry(row, true, shape, sizeof shape);
     if (json_is_true(json_object_get(row, "decode_block")))
         snprintf(window, sizeof window, " decode-block");
     else if (number(row, "window") > 0)
         snprintf(window, sizeof window, " window=%.0f", number(row, "window"));
-    snprintf(out, size, "%s %s, %s%s%s%s%s", is_attend(row) ? "attend" : "append", codec_of(row), shape,
+    snprintf(out, size, "%s %s, %s%s%s%s%s", is_attend(row) ? "attend" : "append", codec, shape,
              json_is_true(json_object_get(row, "decode")) ? " decode" : "",
              json_is_true(json_object_get(row, "shuffled")) ? " shuffled" : "",
              json_is_true(json_object_get(row, "ragged")) ? " ragged" : "", window);
@@ -88,7 +98,7 @@ static size_t rows_before(const json_t *rows, size_t index, const char *name)
 {
     size_t n = 0;
     for (size_t i = 0; i < index; ++i) {
-        char other[256];
+        char other[NAME_SIZE];
         row_name(json_array_get(rows, i), other, sizeof other);
         n += !strcmp(name, other);
     }
@@ -102,7 +112,7 @@ static const json_t *find_row(const json_t *document, const char *name, size_t n
     json_t *row;
     json_array_foreach(json_object_get(document, "rows"), i, row)
     {
-        char other[256];
+        char other[NAME_SIZE];
         row_name(row, other, sizeof other);
         if (!strcmp(name, other) && !nth--)
             return row;
@@ -168,7 +178,7 @@ static unsigned each_row(json_t *const *documents, size_t count, plot_bars *bars
     for (size_t d = 0; d < count; ++d) {
         const json_t *list = is_peer(documents[d]) ? NULL : json_object_get(documents[d], "rows");
         for (size_t i = 0; i < json_array_size(list); ++i) {
-            char name[256];
+            char name[NAME_SIZE];
             row_name(json_array_get(list, i), name, sizeof name);
             size_t nth = rows_before(list, i, name);
             bool seen = false;
@@ -223,11 +233,12 @@ static void visit_device(json_t *const *documents, size_t count, size_t first, r
 
 static void by_context(const json_t *row, const char *run, plot *p)
 {
-    char name[PLOT_TEXT], shape[64];
+    char name[PLOT_TEXT], codec[CODEC_SIZE], shape[64];
     if (!is_attend(row) || !is_plain(row))
         return;
+    put_codec(row, codec, sizeof codec);
     geometry(row, false, shape, sizeof shape);
-    snprintf(name, sizeof name, "%.28s, %s%s", codec_of(row), shape, run);
+    snprintf(name, sizeof name, "%.96s, %s%s", codec, shape, run);
     plot_add(plot_find(p, name), number(row, "tokens"), row_us(row), "");
 }
 
@@ -313,7 +324,7 @@ static void write_table(const json_t *document, size_t index, FILE *file)
           file);
     json_array_foreach(json_object_get(document, "rows"), i, row)
     {
-        char name[256];
+        char name[NAME_SIZE];
         row_name(row, name, sizeof name);
         fputs("<tr><td>", file);
         plot_text(name, file);
@@ -361,20 +372,20 @@ static void write_stage(const char *row, const json_t *stage, FILE *file)
 }
 
 /* The stages of every row of a run. */
-static void write_stages(const json_t *document, FILE *file)
+static void write_stages(const json_t *document, size_t index, FILE *file)
 {
     size_t i, k;
     json_t *row, *stage;
     if (is_peer(document))
         return;
-    fputs("<h2>", file);
+    fprintf(file, "<h2>run %zu: ", index + 1);
     plot_text(device_name(document), file);
     fputs(", stages</h2>\n<table><tr><th>row</th><th>stage</th><th>launches</th><th>us</th><th>median</th><th>MB</th>"
           "<th>GB/s</th><th>%</th><th>tokens/s</th><th>us, 16 bits</th><th>x 16 bits</th></tr>\n",
           file);
     json_array_foreach(json_object_get(document, "rows"), i, row)
     {
-        char name[256];
+        char name[NAME_SIZE];
         row_name(row, name, sizeof name);
         json_array_foreach(json_object_get(row, "stages"), k, stage) write_stage(name, stage, file);
     }
@@ -403,7 +414,7 @@ static void write_all(json_t *const *documents, size_t count, plot *p, FILE *fil
     for (size_t d = 0; d < count; ++d)
         write_table(documents[d], d, file);
     for (size_t d = 0; d < count; ++d)
-        write_stages(documents[d], file);
+        write_stages(documents[d], d, file);
     fputs("</body></html>\n", file);
 }
 

@@ -9,8 +9,7 @@
 #include "../measure/reference.h"
 #include "openmp_attend.h"
 
-#define MOST_BYTES     (4ull << 30)
-#define MOST_OVER_BEST 2.0 /* of the median, for a time to be believed */
+#define MOST_BYTES (4ull << 30)
 
 typedef struct tensors {
     uint32_t *lengths;
@@ -106,25 +105,18 @@ static bool check(const openmp_call *c, host_error *error)
     return ok && (worst <= 1e-4 * most || fail(error, EXIT_DEVICE, "the C + OpenMP peer is off by %g", worst));
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The best and the median of `rounds` calls; 0: of as many as fit `seconds`, at least 5. */
 static spread time_calls(const openmp_call *call, double seconds, unsigned rounds)
 {
     enum { MOST_ROUNDS = 1000 };
     double times[MOST_ROUNDS], begin = timer_ms();
-    size_t n = 0;
+    unsigned n = 0;
     while (n < MOST_ROUNDS && (rounds ? n < rounds : n < 5 || timer_ms() - begin < 1e3 * seconds)) {
         double start = timer_ms();
         openmp_attend(call);
         times[n++] = timer_ms() - start;
     }
-    qsort(times, n, sizeof *times, by_size);
-    return (spread){times[0], times[n / 2]};
+    return spread_of(times, n);
 }
 
 bool peer_time(const bench_shape *s, double seconds, unsigned rounds, spread *ms, host_error *error)
@@ -143,7 +135,7 @@ bool peer_time(const bench_shape *s, double seconds, unsigned rounds, spread *ms
         bool steady = false;
         for (int i = 0; ok && !steady && i < TRIES; ++i) {
             *ms = time_calls(&call, seconds, rounds);
-            steady = ms->median <= MOST_OVER_BEST * ms->best;
+            steady = spread_is_steady(ms);
         }
         if (ok && !steady)
             ok = fail(error, EXIT_DEVICE, "the C + OpenMP peer's times are unsteady, best %.3f ms and median %.3f ms: left out",

@@ -81,14 +81,17 @@ static void print_step(const result *r)
            result_launches(t), 1e3 * t->device.best, 1e3 * t->device.median, 1e3 * t->kernels.best, 1e3 * t->wall.median);
 }
 
-static double stage_rate(const stage_time *s, uint64_t bytes)
+stage_numbers result_stage(const result *r, size_t index)
 {
-    return bytes ? (double)bytes / (s->ms * 1e6) : (double)NAN;
-}
-
-static double stage_tokens_per_second(const result *r, const stage_time *s)
-{
-    return r->new_tokens / (s->ms * 1e-3);
+    const stage_time *s = &r->time.stages.items[index];
+    const uint64_t bytes = stage_bytes(r, s->name);
+    stage_numbers n = {.bytes = bytes ? (double)bytes : (double)NAN,
+                       .tokens_per_s = r->new_tokens / (s->ms * 1e-3),
+                       .ms_16bit = r->stage_16bit[index] > 0 ? r->stage_16bit[index] : (double)NAN};
+    n.rate = n.bytes / (s->ms * 1e6);
+    n.percent = 100 * n.rate / r->peak;
+    n.of_16bit = n.ms_16bit / s->ms;
+    return n;
 }
 
 enum { STAGE_COLUMNS = 10 };
@@ -102,17 +105,9 @@ static bool print_stages(const result *r, host_error *error)
     bool ok = table_add(&table, STAGE_COLUMNS, header, error);
     for (size_t i = 0; ok && i < r->time.stages.count; ++i) {
         const stage_time *s = &r->time.stages.items[i];
-        const uint64_t bytes = stage_bytes(r, s->name);
-        const double plain = r->stage_16bit[i] > 0 ? r->stage_16bit[i] : (double)NAN, rate = stage_rate(s, bytes);
-        const double value[] = {s->launches,
-                                1e3 * s->ms,
-                                1e3 * s->median,
-                                bytes ? (double)bytes * 1e-6 : (double)NAN,
-                                rate,
-                                100 * rate / r->peak,
-                                stage_tokens_per_second(r, s),
-                                1e3 * plain,
-                                plain / s->ms};
+        const stage_numbers n = result_stage(r, i);
+        const double value[] = {s->launches, 1e3 * s->ms,    1e3 * s->median,  n.bytes * 1e-6, n.rate,
+                                n.percent,   n.tokens_per_s, 1e3 * n.ms_16bit, n.of_16bit};
         char text[STAGE_COLUMNS][96];
         const char *cells[STAGE_COLUMNS];
         snprintf(text[0], sizeof text[0], "    %s", s->name);
@@ -179,13 +174,13 @@ static json_t *stages_json(const result *r)
     json_t *list = json_array();
     for (size_t i = 0; list && i < r->time.stages.count; ++i) {
         const stage_time *s = &r->time.stages.items[i];
-        const uint64_t bytes = stage_bytes(r, s->name);
-        const double plain = r->stage_16bit[i] > 0 ? r->stage_16bit[i] : (double)NAN, rate = stage_rate(s, bytes);
-        json_t *stage = json_pack("{ss sI so so so so so so so so}", "name", s->name, "launches", (json_int_t)s->launches, "us",
-                                  report_real(1e3 * s->ms), "median_us", report_real(1e3 * s->median), "bytes",
-                                  bytes ? json_integer((json_int_t)bytes) : json_null(), "gbps", report_real(rate), "percent",
-                                  report_real(100 * rate / r->peak), "tokens_per_s", report_real(stage_tokens_per_second(r, s)),
-                                  "us_16bit", report_real(1e3 * plain), "times_16bit", report_real(plain / s->ms));
+        const stage_numbers n = result_stage(r, i);
+        json_t *stage =
+            json_pack("{ss sI so so so so so so so so}", "name", s->name, "launches", (json_int_t)s->launches, "us",
+                      report_real(1e3 * s->ms), "median_us", report_real(1e3 * s->median), "bytes",
+                      isfinite(n.bytes) ? json_integer((json_int_t)n.bytes) : json_null(), "gbps", report_real(n.rate),
+                      "percent", report_real(n.percent), "tokens_per_s", report_real(n.tokens_per_s), "us_16bit",
+                      report_real(1e3 * n.ms_16bit), "times_16bit", report_real(n.of_16bit));
         if (json_array_append_new(list, stage)) {
             json_decref(list);
             list = NULL;
@@ -198,12 +193,13 @@ static json_t *stages_json(const result *r)
 static json_t *shape_json(const result *r)
 {
     const bench_shape *s = &r->shape;
-    return json_pack("{ss sI sI sI sI sI sI sb sb sb sb sI ss ss ss? ss ss}", "verb", verb_name(r), "batch",
+    return json_pack("{ss sI sI sI sI sI sI sb sb sb sb sI ss ss ss? ss ss ss}", "verb", verb_name(r), "batch",
                      (json_int_t)s->batch, "kv_heads", (json_int_t)s->kv_heads, "queries_per_kv_head", (json_int_t)s->group,
                      "tokens", (json_int_t)s->tokens, "head_dim", (json_int_t)s->head_dim, "query_tokens",
                      (json_int_t)s->queries, "decode", s->decode, "shuffled", s->shuffled, "ragged", s->ragged, "decode_block",
                      s->decode_block, "window", (json_int_t)s->window_fill, "data", s->real ? "real" : "made", "codec",
-                     s->codec, "preset", s->recipe.preset, "variant", r->variant, "variant_reason", r->variant_reason);
+                     s->codec, "preset", s->recipe.preset, "details", s->details, "variant", r->variant, "variant_reason",
+                     r->variant_reason);
 }
 
 static json_t *result_json(const result *r)
@@ -233,6 +229,15 @@ static json_t *result_json(const result *r)
     return NULL;
 }
 
+/* Null where no row has a time of the peer. */
+static json_t *peer_json(const result *list, size_t count, const peer_setting *peer)
+{
+    for (size_t i = 0; i < count; ++i)
+        if (isfinite(list[i].openmp.best))
+            return json_pack("{si ss?}", "threads", peer->threads, "wait_policy", peer->wait_policy);
+    return json_null();
+}
+
 json_t *results_json(const result *list, size_t count, const device *dev, const bandwidth *peaks, const peer_setting *peer)
 {
     char now[32], date[11];
@@ -244,10 +249,8 @@ json_t *results_json(const result *list, size_t count, const device *dev, const 
             json_decref(rows);
             rows = NULL;
         }
-    json_t *openmp =
-        peer->threads ? json_pack("{si ss?}", "threads", peer->threads, "wait_policy", peer->wait_policy) : json_null();
     return json_pack("{ss ss ss ss ss so so s{so so sI} so}", "program", "gear-bench", "version", gear_version(), "commit",
-                     report_commit(), "date", date, "time", now, "device", report_device(dev), "openmp", openmp, "bandwidth",
-                     "read_gbps", report_real(peaks->read), "copy_gbps", report_real(peaks->copy), "bytes",
-                     (json_int_t)peaks->bytes, "rows", rows);
+                     report_commit(), "date", date, "time", now, "device", report_device(dev), "openmp",
+                     peer_json(list, count, peer), "bandwidth", "read_gbps", report_real(peaks->read), "copy_gbps",
+                     report_real(peaks->copy), "bytes", (json_int_t)peaks->bytes, "rows", rows);
 }

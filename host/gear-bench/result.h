@@ -34,7 +34,7 @@ typedef struct result {
     spread openmp;                   /* ms of the C + OpenMP peer; NaN: not measured */
 } result;
 
-/* How the C + OpenMP peer ran; threads 0: it did not. */
+/* How the C + OpenMP peer runs, where it does. */
 typedef struct peer_setting {
     int threads;
     const char *wait_policy; /* of the OpenMP runtime; NULL: its default */
@@ -46,6 +46,15 @@ unsigned result_launches(const timing *t);
 /* GB/s and tokens/s by the best device time. */
 double result_rate(const result *r);
 double result_tokens_per_second(const result *r);
+
+/* Of one of the stages of a result; NaN: none. */
+typedef struct stage_numbers {
+    double bytes, rate, percent; /* rate: GB/s by the best time; percent: of the peak */
+    double tokens_per_s;
+    double ms_16bit, of_16bit; /* the same stage of the 16-bit codec, and that over ours */
+} stage_numbers;
+
+stage_numbers result_stage(const result *r, size_t index);
 
 bool results_header(FILE *stream, const device *dev, const bandwidth *peaks, host_error *error);
 bool results_print(const result *list, size_t count, bool stages, host_error *error);

@@ -5,15 +5,29 @@
 
 #include "result.h"
 
+/* The library's: the longest segment that recipe_segment_tokens asks for; GEAR__FIT_ROWS of cl/common/layout.h, tokens of the
+ * longest fit without a Gram matrix; the most columns of GEAR__GRAM_NV_FITS, the fits of one launch. */
 enum { SEGMENT_TOKENS = 4096, DIRECT_TOKENS = 256, FIT_RANK = 4 };
+
+/* Fits, one of each segment, KV head and side, by the kernels that do them (src/stage/append_4_lowrank.c). */
+typedef enum fit_kind {
+    FIT_BLOCK, /* of one block */
+    FIT_SHORT, /* without a Gram matrix */
+    FIT_LONG,
+    FIT_KINDS
+} fit_kind;
+
+typedef struct fit_sum {
+    double tokens, segments;
+} fit_sum;
 
 typedef struct side {
     double values; /* compressed by the verb */
     double residual, marked;
-    double stored; /* factors */
-    double rank;   /* of the segments at hand */
+    double stored[FIT_KINDS]; /* factors */
+    double rank;              /* of the segments at hand */
     bool mixed, outliers;
-    bool in_one; /* its long fits are one launch */
+    bool in_one; /* its fits of more than a block are one launch */
 } side;
 
 /* What one verb works on. */
@@ -24,7 +38,9 @@ typedef struct model {
     side k, v;
     double heads, dim, batch;
     double tokens, blocks, segments; /* compressed by the verb */
-    double gram;                     /* bytes of one side's Gram matrices: of each long fit one triangle of floats */
+    double opening;                  /* tokens of the segments that open their sequences */
+    fit_sum fits[FIT_KINDS];
+    double gram; /* bytes of one side's Gram matrices: of each long fit one triangle of floats */
     double codes, scales, outliers, lists, bases, entries; /* written; lists, bases: part of outliers */
     double exact, window;
 } model;
@@ -42,14 +58,22 @@ static bool has_stage(const result *r, const char *with)
     return false;
 }
 
-/* Bytes of the factors that the verb stores on a side: of a decode block by its shape, else this side's share of all. */
-static double stored_of(const model *m, const gear_codec *codec)
+/* Bytes of the factors of the fits of a kind on a side. */
+static double factors(const model *m, const gear_codec *codec, fit_kind kind)
 {
-    const double bits = codec->factor_bits ? codec->factor_bits : 16, rank = codec->rank_decode;
-    const double ranks = (double)m->codecs->k.rank_prompt + m->codecs->v.rank_prompt;
-    if (!m->r->shape.decode_block)
-        return ranks > 0 ? (double)m->r->bytes.lowrank * codec->rank_prompt / ranks : 0;
-    return m->heads * rank * ((m->tokens + m->segments * m->dim) * bits / 8 + (bits < 16 ? 4 * m->segments : 0));
+    const fit_sum *fits = &m->fits[kind];
+    const double bits = codec->factor_bits ? codec->factor_bits : 16, scale = bits < 16 ? 4 : 0;
+    const double rank = m->r->shape.decode_block ? codec->rank_decode : codec->rank_prompt;
+    return m->heads * rank * ((fits->tokens + fits->segments * m->dim) * bits / 8 + scale * fits->segments);
+}
+
+/* What all factors of a prompt are over what `factors` says; of a decode block, which is a part of what is stored, 1. */
+static double factor_scale(const model *m)
+{
+    double sum = 0;
+    for (int kind = 0; kind < FIT_KINDS; ++kind)
+        sum += factors(m, &m->codecs->k, (fit_kind)kind) + factors(m, &m->codecs->v, (fit_kind)kind);
+    return sum > 0 && !m->r->shape.decode_block ? (double)m->r->bytes.lowrank / sum : 1;
 }
 
 static side side_of(const model *m, const gear_codec *codec)
@@ -60,7 +84,8 @@ static side side_of(const model *m, const gear_codec *codec)
               .outliers = codec->outlier_fraction > 0};
     s.residual = s.rank > 0 ? 2 * s.values : 0;
     s.marked = s.outliers ? s.values : 0;
-    s.stored = stored_of(m, codec);
+    for (int kind = 0; kind < FIT_KINDS; ++kind)
+        s.stored[kind] = factor_scale(m) * factors(m, codec, (fit_kind)kind);
     s.in_one = s.rank > 0 && codec->rank_prompt <= FIT_RANK && codec->rank_decode <= FIT_RANK &&
                has_stage(m->r, "append_4_lowrank_fit");
     return s;
@@ -76,6 +101,34 @@ static void count_lists(model *m)
     m->entries = fmax(0, m->outliers - m->lists - m->bases) * 2 / (delta == 8 ? 2 : 3);
 }
 
+/* Compressed tokens of sequence i: of one that is appended at once, whole blocks but for the recent tokens. */
+static uint64_t sequence_tokens(const result *r, uint32_t i)
+{
+    const recipe *codec = &r->shape.recipe;
+    const uint64_t length = (uint64_t)shape_length(&r->shape, i) + r->shape.window_fill;
+    const uint64_t held = codec->recent + (uint64_t)(codec->window > GEAR_BLOCK_TOKENS ? codec->window : GEAR_BLOCK_TOKENS);
+    if (r->shape.decode_block)
+        return codec->window;
+    if (!r->shape.ragged)
+        return r->compressed / r->shape.batch;
+    return length > held ? (length - codec->recent) / GEAR_BLOCK_TOKENS * GEAR_BLOCK_TOKENS : 0;
+}
+
+/* Segments of a sequence: full ones, then a tail. */
+static void count_sequence(model *m, uint64_t tokens)
+{
+    const uint64_t full = tokens / SEGMENT_TOKENS, tail = tokens % SEGMENT_TOKENS;
+    const fit_kind kind = tail <= GEAR_BLOCK_TOKENS ? FIT_BLOCK : tail <= DIRECT_TOKENS ? FIT_SHORT : FIT_LONG;
+    m->tokens += (double)tokens;
+    m->blocks += (double)((tokens + GEAR_BLOCK_TOKENS - 1) / GEAR_BLOCK_TOKENS);
+    m->segments += (double)(full + (tail > 0));
+    m->opening += (double)(full ? SEGMENT_TOKENS : tail);
+    m->fits[FIT_LONG].tokens += (double)(full * SEGMENT_TOKENS);
+    m->fits[FIT_LONG].segments += (double)full;
+    m->fits[kind].tokens += (double)tail;
+    m->fits[kind].segments += tail > 0;
+}
+
 static model model_of(const result *r, const char *stage)
 {
     const bench_shape *s = &r->shape;
@@ -85,12 +138,11 @@ static model model_of(const result *r, const char *stage)
                .heads = s->kv_heads,
                .dim = s->head_dim,
                .batch = s->batch,
-               .exact = s->decode_block ? 0 : (double)r->bytes.exact,
-               .tokens = s->decode_block ? (double)s->batch * s->recipe.window : (double)r->compressed};
-    const double each = m.tokens / m.batch, share = r->compressed ? m.tokens / (double)r->compressed : 1;
-    m.blocks = m.batch * ceil(each / GEAR_BLOCK_TOKENS);
-    m.segments = m.batch * ceil(each / SEGMENT_TOKENS);
-    m.gram = each > DIRECT_TOKENS ? m.segments * m.heads * m.dim * m.dim * 2 : 0;
+               .exact = s->decode_block ? 0 : (double)r->bytes.exact};
+    for (uint32_t i = 0; i < s->batch; ++i)
+        count_sequence(&m, sequence_tokens(r, i));
+    const double share = r->compressed ? m.tokens / (double)r->compressed : 1;
+    m.gram = m.fits[FIT_LONG].segments * m.heads * m.dim * m.dim * 2;
     m.codes = (double)r->bytes.codes * share;
     m.scales = (double)r->bytes.scales * share;
     m.outliers = (double)r->bytes.outliers * share;
@@ -114,14 +166,28 @@ static double residual(const model *m)
 /* Of the compressed tokens, those in the segments that open their sequences. */
 static double opening_share(const model *m)
 {
-    const bool opens = !m->r->shape.decode && !m->r->shape.decode_block && m->tokens > 0;
-    return opens ? fmin(1, SEGMENT_TOKENS * m->batch / m->tokens) : 0;
+    return !m->r->shape.decode_block && m->tokens > 0 ? m->opening / m->tokens : 0;
 }
 
 /* Floats of importance: two of a channel and opening block. */
 static double opening_sums(const model *m)
 {
     return m->k.mixed ? 2 * opening_share(m) * m->blocks * m->heads * m->dim : 0;
+}
+
+/* Bytes of the residual of a side in the fits of a kind. */
+static double residual_of(const model *m, const side *s, fit_kind kind)
+{
+    return m->tokens > 0 ? s->residual * m->fits[kind].tokens / m->tokens : 0;
+}
+
+/* Bytes of all factors of a side. */
+static double stored(const side *s)
+{
+    double sum = 0;
+    for (int kind = 0; kind < FIT_KINDS; ++kind)
+        sum += s->stored[kind];
+    return sum;
 }
 
 /* K's where a stage works on groups along tokens ("channels"), V's where along channels ("tokens"), or what the layer has. */
@@ -135,14 +201,16 @@ static double by_axis(const model *m, double k, double v)
 
 /* Sums over the sides whose long fits are four launches: a number of bytes for each rank and row, for each side, and shares of
  * the residual and of what is stored. */
-static double of_long_fits(const model *m, double residuals, double rank_rows, double grams, double basis, double stored)
+static double of_long_fits(const model *m, double residuals, double rank_rows, double grams, double basis, double written)
 {
     const side *sides[] = {&m->k, &m->v};
+    const fit_sum *fits = &m->fits[FIT_LONG];
     double sum = 0;
     for (int i = 0; i < 2; ++i)
         if (sides[i]->rank > 0 && !sides[i]->in_one)
-            sum += residuals * sides[i]->residual + rank_rows * sides[i]->rank * m->tokens * m->heads + grams * m->gram +
-                   basis * sides[i]->rank * m->segments * m->heads * m->dim + stored * sides[i]->stored;
+            sum += residuals * residual_of(m, sides[i], FIT_LONG) + rank_rows * sides[i]->rank * fits->tokens * m->heads +
+                   grams * m->gram + basis * sides[i]->rank * fits->segments * m->heads * m->dim +
+                   written * sides[i]->stored[FIT_LONG];
     return sum;
 }
 
@@ -177,7 +245,7 @@ static double block(const model *m)
 static double decode(const model *m)
 {
     const bool window_apart = has_stage(m->r, "append_6_window");
-    return 2 * both(m) + m->codes + m->scales + m->k.stored + m->v.stored + (window_apart ? 0 : 2 * m->window);
+    return 2 * both(m) + m->codes + m->scales + stored(&m->k) + stored(&m->v) + (window_apart ? 0 : 2 * m->window);
 }
 
 static double moments(const model *m)
@@ -227,14 +295,24 @@ static double quantize(const model *m)
     return 3 * both(m) + m->codes + m->scales + residual(m);
 }
 
-/* All passes in one launch that is not append_4_lowrank_fit: of the sides that do not have that, and of single blocks. */
+/* All passes in one launch: the residual once, and the factors. */
+static double at_once(const model *m, const side *s, fit_kind kind)
+{
+    return residual_of(m, s, kind) + s->stored[kind];
+}
+
+static double lowrank_block(const model *m)
+{
+    return at_once(m, &m->k, FIT_BLOCK) + at_once(m, &m->v, FIT_BLOCK);
+}
+
+/* Short fits of the sides that do not have append_4_lowrank_fit; the form for CPUs does those of one block, too. */
 static double lowrank_whole(const model *m)
 {
-    const bool single = strstr(m->stage, "block") != NULL;
     const side *sides[] = {&m->k, &m->v};
-    double sum = 0;
+    double sum = strstr(m->stage, "_cpu") ? lowrank_block(m) : 0;
     for (int i = 0; i < 2; ++i)
-        sum += single || !sides[i]->in_one ? sides[i]->residual + sides[i]->stored : 0;
+        sum += sides[i]->in_one ? 0 : at_once(m, sides[i], FIT_SHORT);
     return sum;
 }
 
@@ -243,7 +321,9 @@ static double lowrank_fit(const model *m)
     const side *sides[] = {&m->k, &m->v};
     double sum = 0;
     for (int i = 0; i < 2; ++i)
-        sum += sides[i]->in_one ? 2 * sides[i]->residual + 2 * m->gram + sides[i]->stored : 0;
+        if (sides[i]->in_one)
+            sum += residual_of(m, sides[i], FIT_SHORT) + at_once(m, sides[i], FIT_SHORT) + residual_of(m, sides[i], FIT_LONG) +
+                   at_once(m, sides[i], FIT_LONG) + 2 * m->gram;
     return sum;
 }
 
@@ -284,7 +364,7 @@ static double list_store(const model *m)
     const double places = (m->k.marked + m->v.marked) / (strstr(m->stage, "marked") ? 8 : 1);
     if (kinds <= 0)
         return 0;
-    return places + m->entries + kinds * m->scales + (m->k.outliers ? m->k.stored : 0) + (m->v.outliers ? m->v.stored : 0) +
+    return places + m->entries + kinds * m->scales + (m->k.outliers ? stored(&m->k) : 0) + (m->v.outliers ? stored(&m->v) : 0) +
            m->outliers;
 }
 
@@ -305,11 +385,11 @@ static double table(const model *m)
     return 4 * (8 * m->batch + (m->r->verb == VERB_ATTEND ? 0 : 4 * m->blocks));
 }
 
-/* By what their names begin with: the first that fits. */
+/* By the kernel's name, less the form that it ends with. */
 static const struct {
     const char *name;
     double (*bytes)(const model *m);
-} models[] = {{"attend_1", attend},
+} models[] = {{"attend_1_partial", attend},
               {"attend_2_merge", merge},
               {"append_0_gather", gather},
               {"append_block", block},
@@ -318,13 +398,17 @@ static const struct {
               {"append_1_order", order},
               {"append_1_norms", norms},
               {"append_1_transform", transform},
-              {"append_1_outliers", outliers},
-              {"append_1_marks", marks},
-              {"append_2_range", range},
+              {"append_1_outliers_channels", outliers},
+              {"append_1_outliers_tokens", outliers},
+              {"append_1_outliers_block", outliers},
+              {"append_1_marks_channels", marks},
+              {"append_1_marks_tokens", marks},
+              {"append_2_range_channels", range},
+              {"append_2_range_tokens", range},
               {"append_2_fit", fit},
               {"append_3_quantize", quantize},
               {"append_4_lowrank_whole", lowrank_whole},
-              {"append_4_lowrank_block", lowrank_whole},
+              {"append_4_lowrank_block", lowrank_block},
               {"append_4_lowrank_fit", lowrank_fit},
               {"append_4_lowrank_gram", lowrank_gram},
               {"append_4_lowrank_iterate", lowrank_iterate},
@@ -333,15 +417,29 @@ static const struct {
               {"append_5_count", list_count},
               {"append_5_bases", list_bases},
               {"append_5_store", list_store},
+              {"append_5_store_marked", list_store},
               {"append_6_window", window},
               {"upload_lists", lists},
               {"upload", table}};
 
+static size_t length_without_form(const char *stage)
+{
+    static const char *const forms[] = {"_cpu", "_nvidia"};
+    const size_t length = strlen(stage);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; ++i) {
+        const size_t form = strlen(forms[i]);
+        if (length > form && !strcmp(stage + length - form, forms[i]))
+            return length - form;
+    }
+    return length;
+}
+
 uint64_t stage_bytes(const result *r, const char *stage)
 {
     const model m = model_of(r, stage);
+    const size_t length = length_without_form(stage);
     for (size_t i = 0; i < sizeof models / sizeof *models; ++i)
-        if (starts(stage, models[i].name))
+        if (strlen(models[i].name) == length && starts(stage, models[i].name))
             return (uint64_t)models[i].bytes(&m);
     return 0;
 }

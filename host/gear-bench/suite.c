@@ -91,7 +91,8 @@ static void compare_stages(result *r, const stage_list *plain)
 static void measure_verb(bench *b, const suite_options *o, const bench_shape *shape, unsigned verb, result_list *list)
 {
     const result *plain = o->no_baseline ? NULL : baseline(b, o, shape, verb, list);
-    if (plain && !strcmp(plain->shape.codec, shape->codec) && plain->shape.decode == shape->decode)
+    if (plain && !strcmp(plain->shape.codec, shape->codec) && plain->shape.decode == shape->decode &&
+        plain->shape.real == shape->real)
         return;
     result *r = &list->items[list->count++];
     run_shape(b, shape, verb, r);

@@ -66,12 +66,6 @@ static bool meet(tuner *t, work *w, const candidate *const sides[2], unsigned pa
     return ok;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 bool duel_run(tuner *t, work *w, const candidate *a, const candidate *b, duel *out, host_error *error)
 {
     enum { MEETINGS = 4 };
@@ -86,8 +80,7 @@ bool duel_run(tuner *t, work *w, const candidate *a, const candidate *b, duel *o
     for (unsigned p = 0; ok && p < t->passes; ++p)
         out->faster += ratios[p] < 1;
     if (ok) {
-        qsort(ratios, t->passes, sizeof *ratios, by_value);
-        out->gain = 1 - (ratios[t->passes / 2] + ratios[(t->passes - 1) / 2]) / 2;
+        out->gain = 1 - spread_of(ratios, t->passes).median;
         out->decided = out->gain >= t->margin && out->faster >= t->passes - t->passes / 10;
     }
     free(ratios);

@@ -31,7 +31,7 @@ static const struct argp_option option_table[] = {
     {0, 0, NULL, 0, "What to measure:", 1},
     {"shapes", KEY_SHAPES, "FILE", 0,
      "Shapes as for gear-bench, instead of the built-in ones and the codec flags; those of one head_dim and class of codecs "
-     "share a result",
+     "share a result; none with data=real",
      0},
     {"head-dim", KEY_HEAD_DIM, "N", 0, "Channels of a head: 64, 80, 96, 128 or 256 [64 and 128]", 0},
     {"attend", KEY_ATTEND, "KERNEL", 0, "Only this kernel: portable, cpu or nvidia [auto: every one that runs]", 0},
@@ -100,14 +100,21 @@ static error_t parse(int key, char *text, struct argp_state *state)
     }
 }
 
-static bool make_work(const options *o, const tuner *t, work_list *list, host_error *error)
+/* Reads --shapes, before anything is opened. How attend divides its work does not depend on the values. */
+static bool read_shapes(const char *path, shape_list *out, host_error *error)
 {
-    if (o->shapes) {
-        shape_list shapes = {0};
-        bool ok = shapes_read(o->shapes, &shapes, error) && work_of_shapes(t->context, &shapes, list, error);
-        free(shapes.items);
-        return ok;
-    }
+    if (!shapes_read(path, out, error))
+        return false;
+    for (size_t i = 0; i < out->count; ++i)
+        if (out->items[i].real)
+            return fail(error, EXIT_INPUT, "%s: gear-tune takes no shapes with data=real", path);
+    return true;
+}
+
+static bool make_work(const options *o, const tuner *t, const shape_list *shapes, work_list *list, host_error *error)
+{
+    if (o->shapes)
+        return work_of_shapes(t->context, shapes, list, error);
     recipe only;
     bool one = codec_flags_any(&o->flags.codec);
     if (one && !codec_flags_recipe(&o->flags.codec, o->head_dim ? o->head_dim : 128, &only, error))
@@ -171,11 +178,11 @@ static bool tune(const options *o, tuner *t, work_list *list, outcome *outcomes,
 }
 
 /* What was found is kept also where some of it failed: that part decides nothing. */
-static bool run_on(const options *o, tuner *t, database *d, out_file *json, host_error *error)
+static bool run_on(const options *o, tuner *t, const shape_list *shapes, database *d, out_file *json, host_error *error)
 {
     work_list list = {0};
     outcome *outcomes = NULL;
-    bool ok = make_work(o, t, &list, error);
+    bool ok = make_work(o, t, shapes, &list, error);
     if (ok && !(outcomes = calloc(list.count, sizeof *outcomes)))
         ok = fail(error, EXIT_DEVICE, "host memory exhausted");
     if (ok) {
@@ -199,12 +206,15 @@ static bool run(const options *o, host_error *error)
 {
     device dev;
     database d = {0};
+    shape_list shapes = {0};
     out_file json = {0};
     tuner t = {.dev = &dev, .passes = o->passes, .margin = (double)o->margin / 100};
-    if ((o->write && !database_read(o->write, &d, error)) || (o->write && !o->dry_run && !database_writable(o->write, error)) ||
-        (o->json && !out_open(&json, o->json, error)) || !open_device(o->flags.device.device, &dev, error)) {
+    if ((o->shapes && !read_shapes(o->shapes, &shapes, error)) || (o->write && !database_read(o->write, &d, error)) ||
+        (o->write && !o->dry_run && !database_writable(o->write, error)) || (o->json && !out_open(&json, o->json, error)) ||
+        !open_device(o->flags.device.device, &dev, error)) {
         database_free(&d);
         out_discard(&json);
+        free(shapes.items);
         return false;
     }
     char *programs = args_program_cache(&o->flags.device);
@@ -212,13 +222,14 @@ static bool run(const options *o, host_error *error)
               clocks_open(&t.clocks, &dev, (double)o->seconds, o->repeat, error);
     t.clocks.device_only = true;
     if (ok)
-        ok = run_on(o, &t, &d, &json, error);
+        ok = run_on(o, &t, &shapes, &d, &json, error);
     out_discard(&json);
     clocks_close(&t.clocks);
     generator_close(&t.data);
     gear_context_destroy(t.context);
     close_device(&dev);
     free(programs);
+    free(shapes.items);
     database_free(&d);
     return ok;
 }

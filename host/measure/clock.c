@@ -87,18 +87,6 @@ void clocks_close(clocks *c)
     *c = (clocks){0};
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static spread summarise(double *ms, unsigned count)
-{
-    qsort(ms, count, sizeof *ms, by_value);
-    return (spread){ms[0], (ms[count / 2] + ms[(count - 1) / 2]) / 2};
-}
-
 typedef struct job {
     clocks *c;
     verb_call *call;
@@ -176,7 +164,7 @@ static bool run_rounds(job *j, round_of *round, spread *out, unsigned *count, st
             history[n] = j->stages;
         n++;
     } while (n < MOST_ROUNDS && (wanted ? n < wanted : n < LEAST_ROUNDS || timer_ms() - begin < 1e3 * j->c->seconds));
-    *out = summarise(ms, n);
+    *out = spread_of(ms, n);
     *count = n;
     return true;
 }
@@ -195,7 +183,7 @@ static void summarise_stages(const stage_list *rounds, unsigned count, stage_lis
             for (size_t k = 0; k < rounds[n].count; ++k)
                 if (!strcmp(rounds[n].items[k].name, out->items[i].name))
                     ms[times++] = rounds[n].items[k].ms;
-        spread s = summarise(ms, times);
+        spread s = spread_of(ms, times);
         out->items[i].ms = s.best;
         out->items[i].median = s.median;
     }

@@ -5,15 +5,12 @@
 
 #include "../common/pick_device.h"
 #include "launches.h"
+#include "spread.h"
 
 /* Enqueues one verb. signal: NULL, or receives the event of its end. */
 typedef bool verb_call(void *user, cl_command_queue queue, cl_event *signal, host_error *error);
 /* Makes ready for one verb, outside the time; may be NULL. Enqueues nothing and waits for nothing, unless one_a_round. */
 typedef bool verb_ready(void *user, host_error *error);
-
-typedef struct spread {
-    double best, median; /* ms */
-} spread;
 
 typedef struct timing {
     unsigned rounds, per_round; /* of the device clock */

@@ -194,6 +194,7 @@ bench_shape shape_with(const bench_shape *shape, const recipe *r)
         snprintf(other.codec, sizeof other.codec, "%s", r->preset);
     else
         recipe_name(r, other.codec, sizeof other.codec);
+    recipe_details(r, shape->head_dim, other.details, sizeof other.details);
     return other;
 }
 

@@ -25,7 +25,8 @@ typedef struct bench_shape {
     bool real;            /* data=real */
     uint32_t window_fill; /* decode_block: tokens behind the compressed ones once the block is complete, its own too */
     recipe recipe;
-    char codec[48]; /* the preset's name, or what recipe_name says */
+    char codec[48];    /* the preset's name, or what recipe_name says */
+    char details[160]; /* what recipe_details says */
 } bench_shape;
 
 typedef struct shape_list {

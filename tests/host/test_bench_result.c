@@ -45,6 +45,7 @@ static json_t *some_document(void)
     result list[3] = {some_result(1024), some_result(4096), some_result(16384)};
     snprintf(list[2].problem, sizeof list[2].problem, "wrong result: off");
     list[2].wrong = true;
+    list[1].openmp = (spread){6, 7};
     json_t *document = results_json(list, 3, &some_device, &peaks, &some_peer);
     cr_assert_not_null(document);
     return document;
@@ -94,6 +95,14 @@ Test(bench_result, the_document_says_where_when_and_from_what)
     json_decref(document);
 }
 
+Test(bench_result, the_peer_is_named_only_where_it_ran)
+{
+    const result alone = some_result(1024);
+    json_t *document = results_json(&alone, 1, &some_device, &peaks, &some_peer);
+    cr_assert(json_is_null(json_object_get(document, "openmp")));
+    json_decref(document);
+}
+
 Test(bench_result, a_wrong_result_has_no_numbers)
 {
     json_t *document = some_document(), *row = json_array_get(json_object_get(document, "rows"), 2);
@@ -103,139 +112,6 @@ Test(bench_result, a_wrong_result_has_no_numbers)
     cr_assert_null(json_object_get(row, "gbps"));
     cr_assert_null(json_object_get(row, "stages"));
     json_decref(document);
-}
-
-/* An append of `compressed` tokens as a line of a shapes file says; without records unless the caller writes some. */
-static result some_append(const char *flags, uint32_t compressed)
-{
-    result r = {.verb = VERB_APPEND, .compressed = compressed, .moved = 1000};
-    char line[256];
-    host_error error = {0};
-    snprintf(line, sizeof line, "append %s", flags);
-    cr_assert(shape_parse(line, "test", &r.shape, &error), "%s", error.text);
-    return r;
-}
-
-Test(bench_result, stages_of_append_count_what_they_must_move)
-{
-    result r = some_append("1 2 1 4096 64 1 --preset paper_2bit", 4096);
-    const double values = 4096.0 * 2 * 64, lists = 64 * 2 * (64 + 64), bases = 64 * 2 * 8;
-    r.bytes = (gear_bytes){.codes = 1000, .scales = 200, .lowrank = 400, .outliers = (uint64_t)(lists + bases) + 3000};
-    cr_assert_eq(stage_bytes(&r, "append_0_gather"), (uint64_t)(10 * values));
-    cr_assert_eq(stage_bytes(&r, "append_1_outliers_channels"), (uint64_t)(3 * values));
-    cr_assert_eq(stage_bytes(&r, "append_1_marks_tokens"), (uint64_t)(17 * values / 8));
-    cr_assert_eq(stage_bytes(&r, "append_2_range_tokens"), (uint64_t)(3 * values) + 100);
-    cr_assert_eq(stage_bytes(&r, "append_3_quantize"), (uint64_t)(10 * values) + 1200);
-    cr_assert_eq(stage_bytes(&r, "append_1_transform"), 0);
-    cr_assert_eq(stage_bytes(&r, "append_1_moments"), 0);
-    cr_assert_eq(stage_bytes(&r, "append_block"), (uint64_t)(8 * values + values / 4 + lists) + 1200);
-    cr_assert_eq(stage_bytes(&r, "append_5_count"), (uint64_t)(2 * values + lists + bases));
-    cr_assert_eq(stage_bytes(&r, "append_5_bases"), (uint64_t)(2 * bases));
-    cr_assert_eq(stage_bytes(&r, "append_5_store_marked"), (uint64_t)(values / 4 + lists + bases) + 3000 + 2000 + 200 + 400);
-    cr_assert_eq(stage_bytes(&r, "append_5_store"), (uint64_t)(2 * values + lists + bases) + 3000 + 2000 + 200 + 400);
-    cr_assert_eq(stage_bytes(&r, "something_new"), 0);
-}
-
-/* K of rank 4 takes one launch on some devices, V of rank 8 never. */
-Test(bench_result, stages_of_low_rank_count_their_own_side)
-{
-    result r = some_append("1 2 1 4096 64 1 --preset paper_2bit_l", 4096);
-    const double values = 4096.0 * 2 * 64, gram = 2 * 2.0 * 64 * 64, columns = 4.0 * 4 * 2, rows = 4096;
-    r.bytes.lowrank = 1200;
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_gram"), (uint64_t)(4 * values + 2 * gram));
-    r.time.stages.items[0] = (stage_time){.name = "append_4_lowrank_fit_nvidia"};
-    r.time.stages.count = 1;
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_fit"), (uint64_t)(8 * values + 4 * gram) + 1200);
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_store"), 0);
-    r.shape.recipe.codecs.v.rank_prompt = r.shape.recipe.codecs.v.rank_decode = 8;
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_fit"), (uint64_t)(4 * values + 2 * gram) + 400);
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_store"), (uint64_t)(2 * columns * (rows + 64)) + 800);
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_gram"), (uint64_t)(2 * values + gram));
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_iterate"), (uint64_t)(gram + 2 * 2 * columns * 64));
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_project"), (uint64_t)(2 * values + 2 * columns * (rows + 64)));
-}
-
-Test(bench_result, the_channel_order_reads_the_first_segment)
-{
-    result r = some_append("2 2 1 8192 64 1 --preset mix_2_5", 16384);
-    const uint64_t sums = 2 * 64 * 2 * 64 * 8;
-    cr_assert_eq(stage_bytes(&r, "append_1_moments"), 2 * 8192 * 2 * 64 + sums);
-    cr_assert_eq(stage_bytes(&r, "append_1_order"), sums + 2 * 2 * 64);
-    cr_assert_eq(stage_bytes(&r, "append_1_norms"), 2 * 2 * 16384 * 2 * 64 + 5 * 16384 * 2);
-}
-
-/* Of a cache of 4096 + 64 tokens a decode block is one in 65, whatever the factors of the prompt. */
-Test(bench_result, a_decode_block_counts_its_own_tokens)
-{
-    result r = some_append("1 2 1 4096 64 1 decode-block --preset paper_2bit_l", 4160);
-    const uint64_t values = 64 * 2 * 64, stored = 2 * r.shape.recipe.codecs.k.rank_decode * (64 + 64) * 2,
-                   token = 2 * 2 * 2 * 64;
-    r.bytes = (gear_bytes){.codes = 65000, .scales = 6500, .lowrank = 77777, .exact = 5000, .window = 6000};
-    cr_assert_eq(stage_bytes(&r, "append_block"), 4 * values + 1000 + 100 + 4 * values);
-    cr_assert_eq(stage_bytes(&r, "append_4_lowrank_block"), 4 * values + 2 * stored);
-    cr_assert_eq(stage_bytes(&r, "append_decode"), 4 * values + 1000 + 100 + 2 * stored + 2 * token);
-    cr_assert_eq(stage_bytes(&r, "append_6_window"), 2 * token);
-    cr_assert_eq(stage_bytes(&r, "append_1_moments"), 0);
-}
-
-Test(bench_result, the_merge_reads_what_the_splits_left)
-{
-    result r = some_result(4096); /* 4 sequences of 8 KV heads with 4 queries, 64 work-groups: 2 splits */
-    r.tile_rows = 8;
-    cr_assert_eq(stage_bytes(&r, "attend_2_merge"), 2 * 4 * 8 * 4 * 130 * 4 + 4 * 8 * 4 * 128 * 2);
-    r.tile_rows = 2; /* two row tiles: 1 split */
-    cr_assert_eq(stage_bytes(&r, "attend_2_merge"), 4 * 8 * 4 * 130 * 4 + 4 * 8 * 4 * 128 * 2);
-}
-
-/* Calls `visit` with each kernel that a file of src/stage names, without its prefix. */
-static void each_kernel(const char *file, void visit(const char *name))
-{
-    static const char prefix[] = "\"gear_k_";
-    char path[4096], line[1024];
-    snprintf(path, sizeof path, "%s/src/stage/%s", getenv("GEAR_TEST_ROOT") ? getenv("GEAR_TEST_ROOT") : GEAR_TEST_ROOT, file);
-    FILE *f = fopen(path, "r");
-    cr_assert_not_null(f, "%s", path);
-    while (fgets(line, sizeof line, f))
-        for (char *at = line; (at = strstr(at, prefix));) {
-            char *end = strchr(at += strlen(prefix), '"');
-            cr_assert_not_null(end);
-            *end = 0;
-            visit(at);
-            at = end + 1;
-        }
-    fclose(f);
-}
-
-static unsigned kernels_seen;
-
-/* Some layer has bytes for it. Reconstruction is no verb that is timed. */
-static void has_a_model(const char *name)
-{
-    static const char *const layers[] = {"--preset paper_2bit_l", "--preset paper_2bit", "--preset gear_2_6",
-                                         "--preset token_2"};
-    uint64_t most = 0;
-    ++kernels_seen;
-    for (size_t i = 0; i < sizeof layers / sizeof *layers; ++i)
-        for (unsigned verb = VERB_ATTEND; verb <= VERB_APPEND; verb <<= 1) {
-            char flags[128];
-            snprintf(flags, sizeof flags, "1 2 1 4096 64 1 %s", layers[i]);
-            result r = some_append(flags, 4096);
-            r.verb = verb;
-            r.bytes.window = 64;
-            if (strstr(name, "fit_nvidia")) {
-                snprintf(r.time.stages.items[0].name, sizeof r.time.stages.items[0].name, "%s", name);
-                r.time.stages.count = 1;
-            }
-            const uint64_t bytes = stage_bytes(&r, name);
-            most = bytes > most ? bytes : most;
-        }
-    cr_expect(most > 0 || !strcmp(name, "reconstruct"), "%s: stage_bytes.c has no model", name);
-}
-
-Test(bench_result, every_kernel_has_a_model)
-{
-    each_kernel("variant.c", has_a_model);
-    cr_assert_gt(kernels_seen, 40);
 }
 
 /* What page_write writes. */
@@ -297,7 +173,7 @@ Test(bench_page, other_files_are_bad_input)
 /* A document of attend rows that take `us`, one for each line of a shapes file. */
 static json_t *document_of(const char *const *lines, size_t count, double us)
 {
-    result list[8];
+    result list[16];
     host_error error = {0};
     for (size_t i = 0; i < count; ++i) {
         char line[128];
@@ -315,18 +191,30 @@ static json_t *document_of(const char *const *lines, size_t count, double us)
 /* Rows that differ in one field of the shape only have names and numbers of their own. */
 Test(bench_page, every_row_shows_its_own_numbers)
 {
-    static const char *const lines[] = {
-        "attend 4 8 4 4096 128 2 --preset paper_2bit_l",          "attend 4 8 4 4096 128 4 --preset paper_2bit_l",
-        "attend 4 8 4 4096 128 1 window=7 --preset paper_2bit_l", "attend 4 8 4 4096 128 1 window=63 --preset paper_2bit_l",
-        "append 4 8 4 4096 128 1 --preset paper_2bit_l",          "append 4 8 4 4096 128 1 decode-block --preset paper_2bit_l",
-        "attend 4 8 4 4096 128 2 --preset paper_2bit_l",          "attend 4 8 4 4096 128 2 data=real --preset paper_2bit_l"};
-    static const char *const names[] = {", 2 queries", ", real data", ", 4 queries",
-                                        " window=7<",  " window=63<", " decode-block<"};
-    json_t *document = document_of(lines, 8, 500);
+    static const char *const lines[] = {"attend 4 8 4 4096 128 2 --preset paper_2bit_l",
+                                        "attend 4 8 4 4096 128 4 --preset paper_2bit_l",
+                                        "attend 4 8 4 4096 128 1 window=7 --preset paper_2bit_l",
+                                        "attend 4 8 4 4096 128 1 window=63 --preset paper_2bit_l",
+                                        "append 4 8 4 4096 128 1 --preset paper_2bit_l",
+                                        "append 4 8 4 4096 128 1 decode-block --preset paper_2bit_l",
+                                        "attend 4 8 4 4096 128 2 --preset paper_2bit_l",
+                                        "attend 4 8 4 4096 128 2 data=real --preset paper_2bit_l",
+                                        "attend 4 8 4 4096 128 1 --rank 4",
+                                        "attend 4 8 4 4096 128 1 --rank 2",
+                                        "attend 4 8 4 4096 128 1 --rank 2 --iters 5",
+                                        "attend 4 8 4 4096 128 1 --preset paper_2bit_l --window 32"};
+    static const char *const names[] = {"kivi-2 +L rank=2:2 decode-rank=2:2 iters=5:5, 4 x 8",
+                                        ", 2 queries",
+                                        ", real data",
+                                        ", 4 queries",
+                                        " window=7<",
+                                        " window=63<",
+                                        " decode-block<"};
+    json_t *document = document_of(lines, 12, 500);
     char *text = page_of(&document, 1);
-    for (size_t i = 0; i < 6; ++i)
+    for (size_t i = 0; i < 7; ++i)
         cr_expect_not_null(strstr(text, names[i]), "%s", names[i]);
-    for (int i = 0; i < 8; ++i) {
+    for (int i = 0; i < 12; ++i) {
         char bar[32];
         snprintf(bar, sizeof bar, " %%, %d.0 us<", 500 + i);
         cr_expect_eq(occurrences(text, bar), 1, "%s", bar);
@@ -350,6 +238,8 @@ Test(bench_page, two_runs_of_a_device_keep_their_own_rows_and_series)
         snprintf(bar, sizeof bar, " %%, %d.0 us<", us[i]);
         cr_expect_eq(occurrences(text, bar), 1, "%s", bar);
     }
+    cr_expect_not_null(strstr(text, "<h2>run 1: A &lt;device&gt;, stages</h2>"));
+    cr_expect_not_null(strstr(text, "<h2>run 2: A &lt;device&gt;, stages</h2>"));
     cr_expect_not_null(strstr(text, ">paper_2bit_l, 4 x 8, 4 a head, d128, run 1<"));
     cr_expect_not_null(strstr(text, ">paper_2bit_l, 4 x 8, 4 a head, d128, run 2<"));
     free(text);
@@ -421,6 +311,10 @@ Test(bench_csv, has_every_time_and_the_stages)
     cr_expect_str_eq(csv_cell(text, 0, "stage"), "");
     cr_expect_str_eq(csv_cell(text, 1, "stage"), "attend_1_partial");
     cr_expect_str_eq(csv_cell(text, 1, "kernels_us"), "1000.000");
+    cr_expect_str_eq(csv_cell(text, 1, "kernels_median_us"), "1250.000");
+    cr_expect_str_eq(csv_cell(text, 1, "tokens_per_s"), "4000.0");
+    cr_expect_str_eq(csv_cell(text, 1, "times_16bit"), "3.000");
+    cr_expect_str_eq(csv_cell(text, 2, "times_16bit"), "");
     cr_expect_str_eq(csv_cell(text, 1, "gbps"), "1000.00");
     cr_expect_str_eq(csv_cell(text, 1, "device_us"), "");
     cr_expect_str_eq(csv_cell(text, 3, "step_device_us"), "250.000");

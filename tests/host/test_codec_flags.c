@@ -166,6 +166,25 @@ Test(codec_flags, an_unknown_preset_is_bad_input)
     cr_assert_not_null(strstr(error.text, "mix_9_9"));
 }
 
+static void expect_details(const char *line, const char *details)
+{
+    char text[160];
+    recipe r = parse_recipe(line, 64);
+    recipe_details(&r, 64, text, sizeof text);
+    cr_expect_str_eq(text, details, "'%s' has '%s'", line, text);
+}
+
+Test(codec_flags, details_say_what_a_name_leaves_out)
+{
+    expect_details("", "");
+    expect_details("--preset paper_2bit", "");
+    expect_details("--preset paper_2bit --window 32 --recent 5", "window=32 recent=5");
+    expect_details("--rank 4 --factor-bits 8", "rank=4:4 decode-rank=2:2 factor-bits=8:8");
+    expect_details("--rank 4 --v-rank 1 --decode-rank 0 --iters 5", "rank=4:1 iters=5:5");
+    expect_details("--outliers 0.02 --v-outliers 0.01 --outlier-rule block", "outliers=0.02:0.01 rule=block:block");
+    expect_details("--exact-first 4", "exact-first=4");
+}
+
 Test(codec_flags, a_name_is_cut_to_its_room)
 {
     char text[8];

@@ -8,6 +8,7 @@
     check_programs.py plan GEAR_PLAN GEAR_LLM GEAR_PACK DATA
                                              plans for the chain-of-thought model and for two layers of the test data
     check_programs.py bench GEAR_BENCH DATA  wrong input before anything is measured; a row without a result; what documents say
+    check_programs.py tune GEAR_TUNE         wrong input before anything is opened
     check_programs.py example PROGRAM...     each returns 0 and says something
 
 A first failure ends it with exit status 1 and one line. GEAR_TEST_DEVICE names the device, GEAR_TEST_TMP a folder for files.
@@ -404,6 +405,15 @@ def plan(program, llm_program, pack_program, data, folder):
     plan_files(program, pack_program, data, folder)
 
 
+def leave_early(*command):
+    """Reads the first line alone; a write to the closed pipe is an error, not the end (Python ignores SIGPIPE)."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, restore_signals=False) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    return process.returncode, said
+
+
 def bench(program, data, folder):
     shapes, out, csv = (os.path.join(folder, name) for name in ("shapes.txt", "bench.json", "bench.csv"))
     with open(shapes, "w", encoding="utf-8") as file:
@@ -422,10 +432,22 @@ def bench(program, data, folder):
         return
     need(document["openmp"] is None or document["openmp"]["wait_policy"] == os.environ.get("OMP_WAIT_POLICY", "passive"),
          f"{document['openmp']}")
+    code, said = leave_early(program, *device(), *quick, "--csv", csv)
+    need(code and "standard output" in said, f"nobody reads what it prints: {code}: {said}")
+    with open(csv, encoding="utf-8") as file:
+        need(len(file.read().splitlines()) > 3, "no CSV where nobody reads what is printed")
     done = run(program, *device(), *quick, "--attend", "nvidia", "--csv", csv)
     need(done.returncode == 1 and done.stderr.endswith("2 of 3 rows have no result\n"), f"{done.returncode}: {done.stderr}")
     with open(csv, encoding="utf-8") as file:
         need(file.read().count("no NVIDIA GPU") == 2, "rows without a result in the CSV")
+
+
+def tune(program, folder):
+    shapes, out = os.path.join(folder, "shapes.txt"), os.path.join(folder, "tune.def")
+    with open(shapes, "w", encoding="utf-8") as file:
+        file.write("attend 1 2 1 256 64 1 data=real --preset gear_2_6\n")
+    need("data=real" in refuse(program, "--shapes", shapes, "--device", "no device", "--write", out), "real data")
+    need(not os.path.exists(out), "a refused call wrote a database")
 
 
 def examples(programs):
@@ -441,7 +463,7 @@ def main():
         {"usage": usage, "example": examples}[kind](arguments)
         return
     with tempfile.TemporaryDirectory(dir=os.environ.get("GEAR_TEST_TMP")) as folder:
-        {"pack": pack, "info": info, "llm": llm, "plan": plan, "bench": bench}[kind](*arguments, folder)
+        {"pack": pack, "info": info, "llm": llm, "plan": plan, "bench": bench, "tune": tune}[kind](*arguments, folder)
 
 
 if __name__ == "__main__":
