@@ -2,8 +2,9 @@
  * Algorithm 2) with orthonormalisation in every pass; stores A in the blocks and B in the segment record. Convention:
  * docs/design.md, rule 8. Reference: src/ref/append_4_lowrank.c. r is [head][row][head_dim].
  *
- * Fits of up to GEAR__FIT_DIRECT_BLOCKS blocks; longer ones are append_4_lowrank_long.cl's. One work-group does all passes on R
- * itself, which lies in the caches, or of a single block on the Gram matrix of its rows. Work-groups are (1, KV head, job). */
+ * Fits of up to GEAR__FIT_DIRECT_BLOCKS blocks, of which those of more than a block may be append_4_lowrank_fit_nvidia.cl's;
+ * longer ones are append_4_lowrank_long.cl's. One work-group does all passes on R itself, which lies in the caches, or of a
+ * single block on the Gram matrix of its rows. Work-groups are (1, KV head, job). */
 #include "lowrank_group.clh"
 
 #define BLOCK_KERNEL gear_k_append_4_lowrank_block

@@ -18,8 +18,8 @@
 #define FIT_LATER   (FIT_ITERATE > FIT_PROJECT ? FIT_ITERATE : FIT_PROJECT)
 #define FIT_LOCAL   (GRAM_LOCAL > FIT_LATER ? GRAM_LOCAL : FIT_LATER)
 
-#if GEAR__FIT_NV_COUNTERS < 2 || GEAR__FIT_NV_PARTS(1)
-#  error "the shortest fit has fewer blocks than a fit has counters"
+#if 2u * GEAR__FIT_NV_COUNTERS < 4u || GEAR__FIT_NV_PARTS(1)
+#  error "the shortest fit has fewer counters than it uses"
 #endif
 
 #define FIT_JOINED    0u /* parts of G that are there */
@@ -157,8 +157,8 @@ __kernel void gear_k_append_4_lowrank_fit_nvidia(FIT_ARGUMENTS, __global uint *c
     __local uint room[FIT_LOCAL] __attribute__((aligned(16)));
     const uint lid = (uint)get_local_id(0), heads = (uint)get_num_groups(1), tasks = (uint)get_num_groups(0) * heads;
     const uint of_kind = tasks / GEAR__FIT_NV_KINDS(shape[GEAR_SIDE(is_v) + GEAR__SIDE_FACTOR_BITS]);
-    uint j = min(lid, num_jobs - 1u);
-    uint2 parts = gear_fit_parts(jobs, j); /* asked for while the task is not known */
+    uint j = lid;
+    uint2 parts = gear_fit_parts(jobs, min(j, num_jobs - 1u)); /* asked for while the task is not known */
     if (lid == 0u) {
         const uint taken = nv_count(counters);
         *room = taken;
@@ -170,7 +170,7 @@ __kernel void gear_k_append_4_lowrank_fit_nvidia(FIT_ARGUMENTS, __global uint *c
     const uint task = *room, kind = task / of_kind, place = task % of_kind;
     barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll 1
-    do { /* parts of a job, then KV heads, then jobs */
+    while (j < num_jobs) { /* parts of a job, then KV heads, then jobs */
         if (place / heads - parts.x < parts.y) {
             room[0] = j;
             room[1] = place - parts.x * heads;
@@ -178,7 +178,7 @@ __kernel void gear_k_append_4_lowrank_fit_nvidia(FIT_ARGUMENTS, __global uint *c
         }
         j += GRAM_ITEMS;
         parts = gear_fit_parts(jobs, min(j, num_jobs - 1u));
-    } while (j < num_jobs);
+    }
     barrier(CLK_LOCAL_MEM_FENCE);
     const uint number = room[0], part = room[1] % room[2], head = room[1] / room[2];
     barrier(CLK_LOCAL_MEM_FENCE);

@@ -210,9 +210,9 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
 }
 
 /* Scratch of the low-rank fit (cl/common/lowrank.clh): rows of a part of it; rows of a part of the Gram matrix, its
- * tiles of 32 x 32, floats of what comes before the parts, of a part and of a part of the Gram matrix; of a fit of n blocks,
- * which has a Gram matrix from five on, and for each of its blocks. In a round all blocks have as many, those of the fit that
- * needs most. */
+ * tiles of 32 x 32, floats of what comes before the parts, of a part and of a part of the Gram matrix; of a fit of n blocks
+ * whose Gram matrix is in memory from five blocks on (some forms need less: gear__lowrank_slot), and for each of its blocks. In
+ * a round all blocks have as many, those of the fit that needs most. */
 #define GEAR__FIT_ROWS             256u
 #define GEAR__FIT_DIRECT_BLOCKS    (GEAR__FIT_ROWS / 64u) /* most blocks of a fit without a Gram matrix */
 #define GEAR__GRAM_ROWS            1024u

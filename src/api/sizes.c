@@ -70,14 +70,16 @@ static uint64_t round_rows(const gear_cache_desc *desc, const gear__caps *caps, 
     return filling > least ? filling : least;
 }
 
-/* Floats of the slot of a block and KV head in fits of segments of GEAR__GRAM_ROWS. */
+/* Floats of the slot of a block and KV head in fits of segments of GEAR__GRAM_ROWS whose Gram matrix is in memory. Fits in one
+ * launch on tensor cores take less (gear__lowrank_slot; at head_dim 128 416, and 1216 in segments of 4096, where this is 2080):
+ * what that leaves goes to rounds of one block or a few, which take up to 2064. */
 static uint64_t usual_slot(const gear_cache_desc *desc)
 {
     return GEAR__FIT_SLOT(desc->head_dim, GEAR__GRAM_ROWS / 64);
 }
 
-/* Floats for the slots of a KV head's fits: what blocks of segments of GEAR__GRAM_ROWS take, and room for any one segment. A
- * round of others, of one block or a few, which take more for each, ends earlier. */
+/* Floats for the slots of a KV head's fits: usual_slot for each block, and room for any one segment. A round of segments that
+ * take more for each block (of one, at head_dim 64, or of five with a Gram matrix) ends earlier. */
 static uint64_t fit_floats(const gear_cache_desc *desc, uint64_t rows)
 {
     const uint32_t blocks = (uint32_t)(longest_segment(desc) / 64);
@@ -125,7 +127,8 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->partial_bytes = entries * desc->head_dim * 4;
     sizes->softmax_bytes = entries * 2 * 4;
     uint64_t group_rows = (uint64_t)desc->max_query_tokens * (desc->num_query_heads / desc->num_kv_heads);
-    /* gear_attend's, one for each row tile; between its calls those of long fits, one and some for each staging block */
+    /* gear_attend's, one for each row tile; between its calls those of fits of more than a block, one and GEAR__FIT_NV_COUNTERS
+     * for each staging block and KV head */
     const uint64_t tiles = sequences * ((group_rows + GEAR__ATTEND_LEAST_ROWS - 1) / GEAR__ATTEND_LEAST_ROWS);
     const uint64_t of_fits_counted = caps->is_nvidia && needs->ranked ? rows / 64 * GEAR__FIT_NV_COUNTERS : 0;
     const uint64_t counted = of_fits_counted > tiles ? of_fits_counted : tiles;

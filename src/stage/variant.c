@@ -28,7 +28,7 @@
 
 /* Limits of registers for NVIDIA GPUs. */
 #define BLOCK_REGISTERS  64u  /* eight work-groups of four warps on a multiprocessor */
-#define GRAM_REGISTERS   128u /* long fits on tensor cores (gram, project, fit): two work-groups of eight warps */
+#define GRAM_REGISTERS   128u /* fits on tensor cores (gram, project, fit): two work-groups of eight warps */
 #define DECODE_REGISTERS 128u /* two of eight */
 #define MARKS_REGISTERS  64u  /* four of eight */
 #define STORE_REGISTERS  32u  /* as many work-groups as there may be */

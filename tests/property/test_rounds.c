@@ -117,21 +117,37 @@ Test(rounds, leave_the_same_on_the_work_groups_of_gpus)
     e2e_close(&rig);
 }
 
+/* Devices by number: a CPU device; GPUs, from 2 on NVIDIA's, with little memory, with tensor cores. */
+enum { DEVICE_CPU, DEVICE_LITTLE = 3, DEVICE_TENSOR, DEVICES };
+
+/* The least that the kernel of a fit has in its slots: what comes before the parts; the parts of the residual, but not where a
+ * work-group keeps what they have; the Gram matrix and its parts, but not where it stays in local memory. */
+static uint64_t least_floats(int is_cpu, int is_joined, uint32_t dim, uint32_t blocks)
+{
+    const uint64_t head = GEAR__FIT_HEAD(dim), parts = GEAR__FIT_PARTS(blocks) * GEAR__FIT_PART(dim);
+    const uint64_t gram = (uint64_t)dim * dim + GEAR__GRAM_PARTS(blocks) * GEAR__GRAM_PART(dim);
+    const uint32_t alone = is_joined ? GEAR__GRAM_ROWS / 64 : GEAR__FIT_DIRECT_BLOCKS;
+    const int has_parts = is_cpu || blocks > alone || (is_joined && blocks > 1);
+    return head + (has_parts ? parts : 0) + (blocks > alone ? gram : 0);
+}
+
 /* A segment of any length alone in a round, on devices of every class and with little memory. */
 Test(rounds, have_room_for_any_segment)
 {
     const gear_codec_pair codec = e2e_codec(GEAR_BACKBONE_KIVI, 2, 4, 0);
     for (uint32_t dim = 32; dim <= 256; dim *= 2) {
         for (uint32_t longest = 64; longest <= 16384; longest *= 4) {
-            for (uint32_t device = 0; device < 4; device++) {
+            for (uint32_t device = 0; device < DEVICES; device++) {
                 gear_cache_desc desc = e2e_desc(&codec, 8, 8, dim, 100000);
-                gear__caps caps = {.is_cpu = device == 0,
-                                   .is_gpu = device > 0,
+                gear__caps caps = {.is_cpu = device == DEVICE_CPU,
+                                   .is_gpu = device > DEVICE_CPU,
                                    .is_nvidia = device > 1,
+                                   .nv_sm = device == DEVICE_TENSOR ? 90 : 0,
+                                   .nv_driver = device == DEVICE_TENSOR ? 580 : 0,
                                    .compute_units = 132,
                                    .max_work_group = 256,
                                    .local_bytes = 48 * 1024,
-                                   .max_alloc = device < 3 ? UINT64_C(1) << 34 : UINT64_C(1) << 26};
+                                   .max_alloc = device != DEVICE_LITTLE ? UINT64_C(1) << 34 : UINT64_C(1) << 26};
                 gear__shape shape;
                 gear__sizes sizes = {0};
                 desc.max_segment_tokens = longest;
@@ -140,6 +156,9 @@ Test(rounds, have_room_for_any_segment)
                 const gear__append_tile append = gear__append_tile_of(&caps, &shape);
                 const gear__scratch_needs needs = gear__scratch_needs_of(&desc, &caps);
                 gear__sizes_of(&desc, &shape, &caps, &needs, &sizes);
+                const int is_joined = gear__lowrank_is_joined(&append, &shape, 0);
+                cr_assert_eq(is_joined, device == DEVICE_TENSOR && dim <= 128);
+                cr_assert(device != DEVICE_TENSOR || (append.has_tensor_cores && append.most_items == 256));
                 const uint32_t most = longest > desc.window ? longest : desc.window;
                 cr_assert_geq(sizes.staging_rows, most);
                 cr_assert_geq(sizes.list_rows, sizes.staging_rows);
@@ -148,8 +167,15 @@ Test(rounds, have_room_for_any_segment)
                 for (uint32_t blocks = 1; blocks <= (most + 63) / 64; blocks++) {
                     cr_assert_leq((uint64_t)blocks * GEAR__FIT_SLOT(dim, blocks), sizes.fit_floats, "%u channels, %u blocks",
                                   dim, blocks);
-                    cr_assert_leq(gear__lowrank_slot(&append, &shape, GEAR__PROMPT, blocks), GEAR__FIT_SLOT(dim, blocks));
+                    for (uint32_t cls = 0; cls < 2; cls++) {
+                        const uint64_t slot = gear__lowrank_slot(&append, &shape, cls, blocks);
+                        cr_assert_leq(slot, GEAR__FIT_SLOT(dim, blocks));
+                        cr_assert_geq(slot * blocks, least_floats(caps.is_cpu, is_joined, dim, blocks),
+                                      "device %u, %u channels, %u blocks, class %u", device, dim, blocks, cls);
+                    }
                 }
+                /* the launch's own, and those of a fit of each block */
+                cr_assert(!caps.is_nvidia || sizes.counter_bytes >= (2 * sizes.staging_rows / 64 * 8 + 1) * 4);
                 cr_assert_eq(sizes.a_bytes, 8 * 4 * (sizes.staging_rows * GEAR__MAX_RANK + sizes.fit_floats));
             }
         }

@@ -1,7 +1,7 @@
 /* stage_attention.h: one call of attention over a finished layer of a stage_world. Partial results joined on the host and on
  * the device (by the kernel itself or by attend_2_merge) are compared with attention in double precision on the reconstructed
- * cache, within the kernel's bound (attend_choice.h) of the largest output. Where no token is exact a split is a range of
- * positions, and each partial result is compared by itself. */
+ * cache, within the kernel's bound (attend_choice.h) of the largest output and what stage_slack.h allows besides. Where no
+ * token is exact a split is a range of positions, and each partial result is compared by itself. */
 #ifndef STAGE_ATTENTION_H
 #define STAGE_ATTENTION_H
 

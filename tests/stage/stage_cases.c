@@ -87,6 +87,8 @@ static const stage_case nvidia_cases[] = {
      CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.10f, VECTOR)},
     {"outliers d128, 8 rows", 128, 1, 4, 2, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.10f, VECTOR),
      CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.10f, VECTOR)},
+    {"mixed42 d128, 4 rows", 128, 2, 4, 1, 64, 64, 4, GEAR_F16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {112, 2}),
+     MIXED_V(2, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
 };
 
 static const stage_case wide_cases[] = {

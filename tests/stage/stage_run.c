@@ -44,16 +44,28 @@ void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const 
     stage_close(&bench, name);
 }
 
+/* Whether case i takes this kind of data. is_again: the same kernels ran all of it on larger work-groups; each case then takes
+ * one kind, of fits smooth data besides the extreme, of which no bound is checked. */
+static int takes(uint32_t i, int data, stage_step step, int is_again)
+{
+    if (stage_tiny()) {
+        return data == (i ? STAGE_SMOOTH : STAGE_EXTREME);
+    }
+    const int kind = (int)(i % STAGE_DATA_KINDS);
+    return !is_again || data == kind || (step == STAGE_LOWRANK && kind == STAGE_EXTREME && data == STAGE_SMOOTH);
+}
+
 void stage_run_opened(stage_bench *bench, stage_step step, uint32_t kernels, stage_check check)
 {
     uint32_t count;
     const stage_case *cases = stage_cases(&count);
-    int is_other = 0;
+    int ran_portable = 0; /* on more than 64 work-items; neither the form for CPU devices nor that for tensor cores */
     do {
+        const int is_again = ran_portable && bench->append.work_items == 64;
+        ran_portable |= bench->append.work_items > 64 && !bench->append.has_tensor_cores;
         for (uint32_t i = 0; i < count; i++) {
             for (int data = 0; data < STAGE_DATA_KINDS; data++) {
-                if (stage_tiny() ? data != (i ? STAGE_SMOOTH : STAGE_EXTREME)
-                                 : is_other && bench->append.work_items == 64 && data != (int)(i % STAGE_DATA_KINDS)) {
+                if (!takes(i, data, step, is_again)) {
                     continue;
                 }
                 stage_world world;
@@ -62,7 +74,7 @@ void stage_run_opened(stage_bench *bench, stage_step step, uint32_t kernels, sta
                 stage_world_close(&world);
             }
         }
-    } while ((is_other = stage_other_form(bench, kernels)) != 0);
+    } while (stage_other_form(bench, kernels));
 }
 
 void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32_t kernels, void (*check)(stage_world *world))

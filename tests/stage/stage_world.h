@@ -79,7 +79,8 @@ size_t stage_fit_bytes(const stage_world *world, uint32_t rows, uint32_t slot);
 /* stage_run.c. Whether the cases are to be run once more because one of the kernels has another form; makes bench->append that
  * of GPUs, then that of work-groups of 64. */
 int stage_other_form(stage_bench *bench, uint32_t kernels);
-/* Every case with every kind of data; on the work-groups of 64 that follow others with one, the kinds in turn. */
+/* Every case with every kind of data; on the work-groups of 64 that follow larger ones of the same kernels with one, the kinds
+ * in turn. */
 void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check);
 /* The same with another tiling of the compressor than the device's. */
 void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const gear__append_tile *tile, stage_check check);

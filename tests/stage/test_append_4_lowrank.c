@@ -377,7 +377,7 @@ Test(append_4_lowrank, segments_of_several_parts)
     run_few("append_4_lowrank, several parts", cases, count);
 }
 
-/* With ranks of which NVIDIA GPUs make long fits in one launch; no case has those and codes of 8 bits. */
+/* With ranks of which NVIDIA GPUs make fits of more than a block in one launch; no case has those and codes of 8 bits. */
 Test(append_4_lowrank, several_parts_and_8_bits)
 {
     const stage_case c = case_of("8 bits", 96, 2, 4, 2, 8);
