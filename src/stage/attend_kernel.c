@@ -77,8 +77,8 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, uint32_t rows, int d
         const gear__side *side = &shape->side[s];
         fold += side->factor_bits < 16 ? (64 + d) * larger(side->rank[0], side->rank[1]) : 0;
     }
-    /* The tile, sums of V, lists, channels: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
-    uint32_t outliers = 16 * 144 + 4 * rows * d + 4 * (d + 4) + d;
+    /* Marks, the tile, sums of V, lists, their lengths: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
+    const uint32_t outliers = WINDOW + 16 * 144 + 4 * rows * d + 2 * d + 32 * 8;
     return ring + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) + (rows > 8 ? nvidia_ready_bytes(shape) : 0) +
            2 * 4 * larger(rows, 8); /* references and sums of the rows */
 }
@@ -93,7 +93,7 @@ static uint32_t nvidia_room(const gear__shape *shape, uint32_t rows)
     uint32_t table = shape->side[0].delta_bits ? 4 * rows * d : 0;
     uint32_t constants = 2 * (larger((d + 31) / 32 * 32, 64) + larger(d, 64)); /* NV_CONSTANTS of attend_nvidia_block.clh */
     return 48 * 1024 - queries - stored - constants - d / 2 - 40 * larger(rows, 8) - (rows > 8 ? 512 : 0) - table -
-           (shape->side[1].delta_bits ? 64 : 0); /* NV_BEYOND of attend_nvidia_parts.clh */
+           (shape->side[1].delta_bits ? 128 : 0); /* NV_BEYOND of attend_nvidia_parts.clh */
 }
 
 static const char *nvidia_why_not(const gear__caps *caps, const gear__shape *shape)

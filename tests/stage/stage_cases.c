@@ -89,6 +89,12 @@ static const stage_case nvidia_cases[] = {
      CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.10f, VECTOR)},
     {"mixed42 d128, 4 rows", 128, 2, 4, 1, 64, 64, 4, GEAR_F16, 0, MIXED_K(4, 2, 4, 0, VECTOR, {16, 4}, {112, 2}),
      MIXED_V(2, 1, GEAR_LEVELS_UNIFORM, 0, VECTOR)},
+    {"outliers d128, 2 heads", 128, 2, 4, 1, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.05f, VECTOR),
+     CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.05f, VECTOR)},
+    {"outliers d64, 2 heads", 64, 2, 4, 2, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.05f, VECTOR),
+     CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.10f, VECTOR)},
+    {"outliers d80, 2 heads", 80, 2, 4, 1, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 16, 4, 2, 3, 16, 0.05f, VECTOR8),
+     CODEC(KIVI, 2, 16, 4, 2, 3, 16, 0.10f, VECTOR8)},
 };
 
 static const stage_case wide_cases[] = {
@@ -208,6 +214,10 @@ float stage_value(stage_data data, uint32_t seed, uint32_t is_v, uint32_t head, 
             return position % 64 == 11 ? 1200.0f : 0.0f;
         }
         return smooth(h, head, position, channel);
+    case STAGE_UNEVEN: {
+        int is_large = is_v ? head % 2 == 1 && channel >= 24 : position % 64 == 11;
+        return (is_large ? 4.0f : 1.0f) * smooth(h, head, position, channel);
+    }
     default: return extreme(h, position, channel);
     }
 }

@@ -30,7 +30,8 @@ typedef enum stage_data {
     STAGE_EXTREME,                      /* constants, subnormals, signed zeros, the largest range, NaN, infinities */
     STAGE_DATA_KINDS,                   /* of most tests */
     STAGE_FINE_TIES = STAGE_DATA_KINDS, /* multiples of 1/16, some equal; of channel 20 and position 100 many */
-    STAGE_LARGE_CHANNEL                 /* smooth but for channel 5 of K: 0, and large in one token of 64 */
+    STAGE_LARGE_CHANNEL,                /* smooth but for channel 5 of K: 0, and large in one token of 64 */
+    STAGE_UNEVEN /* smooth, but one token of 64 of K larger, and most channels of every other head of V: where outliers are */
 } stage_data;
 
 uint32_t stage_hash(uint32_t a, uint32_t b, uint32_t c);

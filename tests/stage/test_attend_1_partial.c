@@ -124,26 +124,37 @@ ParameterizedTest(const uint32_t *part, attend_1_partial, equals_the_reference)
     stage_close(&bench, "attend_1_partial");
 }
 
-Test(attend_1_partial, small_work_groups_equal_the_reference)
+ParameterizedTestParameters(attend_1_partial, nvidia_cases_equal_the_reference)
+{
+    return cr_make_param_array(uint32_t, parts, PARTS);
+}
+
+/* In both sizes of work-groups where there are no outliers, else with outliers of two kinds. */
+ParameterizedTest(const uint32_t *part, attend_1_partial, nvidia_cases_equal_the_reference)
 {
     stage_bench bench;
     uint32_t count;
     census seen = {0};
     const stage_case *cases = stage_nvidia_cases(&count);
     stage_open(&bench);
-    if (!stage_has_nvidia_kernel(&bench)) {
+    if (!stage_has_nvidia_kernel(&bench) || *part >= count) {
         stage_skip(&bench, NO_NVIDIA);
     }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = *part; i < count; i += PARTS) {
         const int has_outliers = cases[i].k.outlier_fraction > 0;
         run_case(&bench, &cases[i], STAGE_SMOOTH, GEAR_ATTEND_NVIDIA, !has_outliers, &seen);
+        if (has_outliers) {
+            run_case(&bench, &cases[i], STAGE_UNEVEN, GEAR_ATTEND_NVIDIA, 0, &seen);
+        }
         if (cases[i].k.backbone == GEAR_BACKBONE_MIXED) {
             run_case(&bench, &cases[i], STAGE_LARGE_CHANNEL, GEAR_ATTEND_NVIDIA, 0, &seen);
         }
     }
     /* Multiprocessors of compute capability 8.0 and 9.0 have room for four work-groups of 2 warps. */
     const uint32_t sm = bench.device.caps.nv_sm;
-    cr_assert(seen.small || (sm != 80 && sm != 90), "no small work-groups");
+    const gear_codec *k = &cases[*part].k;
+    const int has_small = k->backbone == GEAR_BACKBONE_KIVI && k->outlier_fraction == 0;
+    cr_assert(seen.small || !has_small || (sm != 80 && sm != 90), "no small work-groups");
     cr_assert(seen.cut || !seen.to_cut, "no batch was cut");
     stage_close(&bench, "attend_1_partial");
 }
