@@ -33,7 +33,7 @@ __kernel GEAR_WORK_ITEMS(MOST_ITEMS) void gear_k_append_1_marks_channels(
     __global const uint *job = jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS;
     const uint entry = job[GEAR__JOB_ENTRY], first = job[GEAR__JOB_FIRST], tokens = job[GEAR__JOB_TOKENS];
     const uint row = job[GEAR__JOB_ROW], blocks = job[GEAR__JOB_BLOCKS];
-    const uint per_end = job[GEAR__JOB_PER_END] >> 16u * is_v & 0xffffu;
+    const uint per_end = GEAR__PER_END_OF(job[GEAR__JOB_PER_END], is_v);
     const gear_sequence seq = gear_sequence_of(seqs, entry);
     const uint all_exact = gear_header_of(shape, table, seq.slot)[GEAR__HEADER_TOKENS];
     const uint exact = min((uint)max((int)all_exact - (int)first, 0), tokens);

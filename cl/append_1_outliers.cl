@@ -24,7 +24,7 @@ __kernel __attribute__((reqd_work_group_size(MOST_ITEMS, 1, 1))) void gear_k_app
     __local uint exact;
     const uint lid = (uint)get_local_id(0), head = (uint)get_group_id(1);
     __global const uint *job = jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS;
-    const uint tokens = job[GEAR__JOB_TOKENS], per_end = job[GEAR__JOB_PER_END] >> 16u * is_v & 0xffffu;
+    const uint tokens = job[GEAR__JOB_TOKENS], per_end = GEAR__PER_END_OF(job[GEAR__JOB_PER_END], is_v);
     ulong at = ((ulong)head * num_rows + job[GEAR__JOB_ROW]) * HEAD_DIM + (uint)get_group_id(0) * SELECT_VECTORS;
     if (lid == 0u) {
         exact = 0u;

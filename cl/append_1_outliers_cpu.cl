@@ -116,7 +116,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gear_k_append_1_out
 {
     __global const uint *job = jobs + (uint)get_group_id(2) * GEAR__JOB_WORDS;
     const ulong at = ((ulong)get_group_id(1) * num_rows + job[GEAR__JOB_ROW]) * HEAD_DIM + 16u * (uint)get_group_id(0);
-    gear_select_channels(x + at, mask + at, job[GEAR__JOB_TOKENS], job[GEAR__JOB_PER_END] >> 16u * is_v & 0xffffu);
+    gear_select_channels(x + at, mask + at, job[GEAR__JOB_TOKENS], GEAR__PER_END_OF(job[GEAR__JOB_PER_END], is_v));
 }
 
 /* A token over all heads, `head_stride` values apart. */

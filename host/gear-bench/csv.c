@@ -54,17 +54,21 @@ static void clear(double *values)
         values[i] = (double)NAN;
 }
 
+/* Milliseconds as microseconds. */
+static void put_times(double *values, int best, int median, spread ms)
+{
+    values[best] = 1e3 * ms.best;
+    values[median] = 1e3 * ms.median;
+}
+
 static void values_of(const result *r, double *values)
 {
     const timing *t = &r->time, *step = &r->step;
     clear(values);
     values[BITS] = r->bits;
-    values[DEVICE] = 1e3 * t->device.best;
-    values[DEVICE_MEDIAN] = 1e3 * t->device.median;
-    values[KERNELS] = 1e3 * t->kernels.best;
-    values[KERNELS_MEDIAN] = 1e3 * t->kernels.median;
-    values[WALL] = 1e3 * t->wall.best;
-    values[WALL_MEDIAN] = 1e3 * t->wall.median;
+    put_times(values, DEVICE, DEVICE_MEDIAN, t->device);
+    put_times(values, KERNELS, KERNELS_MEDIAN, t->kernels);
+    put_times(values, WALL, WALL_MEDIAN, t->wall);
     values[LAUNCHES] = result_launches(t);
     values[BYTES] = (double)r->moved;
     values[GBPS] = result_rate(r);
@@ -72,16 +76,12 @@ static void values_of(const result *r, double *values)
     values[PEAK] = r->peak;
     values[TOKENS] = result_tokens_per_second(r);
     values[TIMES_16BIT] = r->of_16bit;
-    values[OPENMP] = 1e3 * r->openmp.best;
-    values[OPENMP_MEDIAN] = 1e3 * r->openmp.median;
+    put_times(values, OPENMP, OPENMP_MEDIAN, r->openmp);
     if (!r->shape.decode_block)
         return;
-    values[STEP_DEVICE] = 1e3 * step->device.best;
-    values[STEP_DEVICE_MEDIAN] = 1e3 * step->device.median;
-    values[STEP_KERNELS] = 1e3 * step->kernels.best;
-    values[STEP_KERNELS_MEDIAN] = 1e3 * step->kernels.median;
-    values[STEP_WALL] = 1e3 * step->wall.best;
-    values[STEP_WALL_MEDIAN] = 1e3 * step->wall.median;
+    put_times(values, STEP_DEVICE, STEP_DEVICE_MEDIAN, step->device);
+    put_times(values, STEP_KERNELS, STEP_KERNELS_MEDIAN, step->kernels);
+    put_times(values, STEP_WALL, STEP_WALL_MEDIAN, step->wall);
     values[STEP_LAUNCHES] = result_launches(step);
 }
 
