@@ -6,7 +6,8 @@ NAME    of the place in the document: the text between <!-- table NAME --> and <
 RUN     what gear-bench --json wrote
 PEERS   what ci/bench_peers.py wrote on the same card: a column of the best 16-bit peer
 kernels from the results in docs/results and what ci/kernel_notes.tsv says of each kernel
---print writes the tables to standard output and leaves the document alone; --check fails where the document has others.
+--print writes the tables to standard output and leaves the document alone; --check fails where the document has others, or
+where no result has a time of a kernel that runs (ci/kernel_notes.tsv: form gpu, portable or cpu).
 """
 import json
 import re
@@ -29,7 +30,10 @@ GEOMETRY = ("batch", "kv_heads", "queries_per_kv_head", "tokens", "head_dim", "q
 
 def load(path):
     with open(path, encoding="utf-8") as file:
-        return json.load(file)
+        found = json.load(file)
+    if found.get("left_out"):
+        sys.exit(f"bench_table.py: {path}: the run was cut, {found['left_out']} verbs are left out")
+    return found
 
 
 def number(value, digits):
@@ -56,6 +60,11 @@ def shape(row):
     return text + (f"; {words(row)}" if words(row) else "")
 
 
+def codec(row):
+    """The codec's name, and what it leaves out (peers and older documents have no details)."""
+    return " ".join(part for part in (row["codec"], row.get("details")) if part)
+
+
 def table(head, rows):
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head)] + rows)
 
@@ -73,7 +82,7 @@ def attend_table(run, peers):
     for row in run["rows"]:
         if row["verb"] != "attend":
             continue
-        cells = [shape(row), row["codec"], row["variant"]]
+        cells = [shape(row), codec(row), row["variant"]]
         if "problem" in row:
             lines.append(cells + [row["problem"].replace("|", "/")] + [""] * (len(head) - 4))
             continue
@@ -96,7 +105,7 @@ def append_table(run):
     for row in run["rows"]:
         if row["verb"] != "append" or row.get("decode_block"):
             continue
-        cells = [shape(row), row["codec"]]
+        cells = [shape(row), codec(row)]
         if "problem" in row:
             lines.append(cells + [row["problem"].replace("|", "/")] + [""] * (len(head) - 3))
             continue
@@ -120,7 +129,7 @@ def decode_table(run):
     for row in run["rows"]:
         if not row.get("decode_block"):
             continue
-        cells = [block_shape(row), row["codec"]]
+        cells = [block_shape(row), codec(row)]
         if "problem" in row:
             lines.append(cells + [row["problem"].replace("|", "/")] + [""] * (len(head) - 3))
             continue
@@ -166,21 +175,21 @@ def values(row, sides):
     return tokens * row["kv_heads"] * row["head_dim"] * len(sides)
 
 
-def is_shown(row, codec):
-    """Rows of the codec, or of any but 16 bits: plain ones or, of append, of a decode block; of attend those of four heads a KV
-    head."""
+def is_shown(row, wanted):
+    """Rows of the codec that is wanted, or of any but 16 bits: plain ones or, of append, of a decode block; of attend those of
+    four heads a KV head."""
     if "problem" in row:
         return False
-    if row["codec"] != codec if codec else row["codec"] == "16-bit":
+    if codec(row) != wanted if wanted else row["codec"] == "16-bit":
         return False
     if row["verb"] == "append":
         return words(row) in ("", "decode-block")
     return not words(row) and (row["head_dim"], row["query_tokens"], row["queries_per_kv_head"]) == (128, 1, 4)
 
 
-def stage_of(paths, kernel, codec):
+def stage_of(paths, kernel, wanted):
     """The row in which a kernel moves most, and its stage; None: not measured."""
-    found = [(row, stage) for path in paths for row in load(path)["rows"] if is_shown(row, codec)
+    found = [(row, stage) for path in paths for row in load(path)["rows"] if is_shown(row, wanted)
              for stage in row.get("stages", []) if stage["name"] == kernel and stage["bytes"]]
     return max(found, key=lambda pair: pair[1]["bytes"], default=None)
 
@@ -190,19 +199,32 @@ def amount(value):
 
 
 def kernel_row(row):
-    text = f"{row['codec']}, {row['batch']} x {row['kv_heads']} x {row['tokens']}"
+    text = f"{codec(row)}, {row['batch']} x {row['kv_heads']} x {row['tokens']}"
     return text + (", a block" if row["decode_block"] else "")
+
+
+def notes():
+    with open(NOTES, encoding="utf-8") as file:
+        return [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
+
+
+def measured(kernel, form):
+    form, _, wanted = form.partition(":")
+    return stage_of(RUNS.get(form, ()), kernel, wanted)
+
+
+def unmeasured():
+    """Kernels that a form runs and no result has a time of: a run was cut, or its shapes do not call them."""
+    return [f"{kernel} ({form})" for _, kernel, form, *_ in notes() if form != "-" and not measured(kernel, form)]
 
 
 def roofline_table():
     head = ["file", "kernel", "bytes a value: read; written", "instructions a value", "row", "us", "bytes a value", "% of peak",
             "limited by"]
     lines, last = [], None
-    with open(NOTES, encoding="utf-8") as file:
-        notes = [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
-    for stem, kernel, form, sides, moves, instructions, limit in notes:
-        form, _, codec = form.partition(":")
-        found = stage_of(RUNS.get(form, ()), kernel, codec)
+    for stem, kernel, form, sides, moves, instructions, limit in notes():
+        found = measured(kernel, form)
+        form = form.partition(":")[0]
         cells = ["-"] * 4
         if found:
             row, stage = found
@@ -219,17 +241,17 @@ def roofline_table():
 def compressor_table():
     run = load("docs/results/h100.json")
     copy = run["bandwidth"]["copy_gbps"]
-    plain = {(row["codec"], row["batch"], row["tokens"]): row for row in reversed(run["rows"])
+    plain = {(codec(row), row["batch"], row["tokens"]): row for row in reversed(run["rows"])
              if row["verb"] == "append" and not words(row) and "problem" not in row and
              (row["kv_heads"], row["head_dim"]) == (8, 128)}
-    rows = {(codec, batch): plain.get((codec, batch, tokens)) for codec in CODECS for batch, tokens in SHAPES}
+    rows = {(name, batch): plain.get((name, batch, tokens)) for name in CODECS for batch, tokens in SHAPES}
 
     def us(row, *names):
         found = [sum(stage["us"] for stage in row["stages"] if stage["name"].startswith(name)) for name in names]
         return ", ".join(number(time, 0) for time in found) if any(found) else ""
 
     def line(label, cell):
-        cells = [[cell(rows[codec, batch]) if rows[codec, batch] else "-" for batch, _ in SHAPES] for codec in CODECS]
+        cells = [[cell(rows[name, batch]) if rows[name, batch] else "-" for batch, _ in SHAPES] for name in CODECS]
         return [label] + ["; ".join(pair) if any(pair) else "" for pair in cells]
 
     def rest(row):
@@ -277,6 +299,8 @@ def main():
             print(text)
             continue
         old, new = replaced(target, name, text)
+        if "--check" in sys.argv and name == "roofline" and unmeasured():
+            sys.exit(f"{target}: no result in {', '.join(sum(RUNS.values(), ()))} has {', '.join(unmeasured())}")
         if "--check" in sys.argv and new != old:
             sys.exit(f"{target}: the table {name} is not what the results say; {sys.argv[0]} {' '.join(arguments)}")
         if "--check" not in sys.argv:

@@ -80,8 +80,9 @@ typedef uint32_t gear__u32;
 #define GEAR__JOB_STEP    15u /* GEAR__NO_STEP: page table entries come as runs */
 #define GEAR__NO_STEP     0xffffffffu
 
-/* A side's half of GEAR__JOB_PER_END. */
-#define GEAR__PER_END_OF(word, is_v) ((word) >> 16u * (is_v)&0xffffu)
+/* A side's half of GEAR__JOB_PER_END, out of the word and into it. */
+#define GEAR__PER_END_OF(word, is_v)    (((word) >> (16u * (is_v))) & 0xffffu)
+#define GEAR__PER_END_AS(per_end, is_v) ((per_end) << (16u * (is_v)))
 
 /* What append_block needs to know of a staging block, 16 words, read at once; from GEAR__PLACE_HEADER on the header of the
  * sequence's page table row. */

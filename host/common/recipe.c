@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LONGEST_SEGMENT = 4096 };
-
 static const char *find_preset(const char *name)
 {
     for (uint32_t i = 0;; ++i) {
@@ -34,7 +32,7 @@ bool recipe_preset(const char *name, uint32_t head_dim, recipe *out, host_error 
 uint32_t recipe_segment_tokens(uint64_t tokens)
 {
     const uint64_t whole = (tokens + GEAR_BLOCK_TOKENS - 1) / GEAR_BLOCK_TOKENS * GEAR_BLOCK_TOKENS;
-    return whole < LONGEST_SEGMENT ? (uint32_t)whole : LONGEST_SEGMENT;
+    return whole < RECIPE_MOST_SEGMENT_TOKENS ? (uint32_t)whole : RECIPE_MOST_SEGMENT_TOKENS;
 }
 
 void recipe_apply(const recipe *r, gear_cache_desc *desc)
@@ -170,8 +168,8 @@ void recipe_details(const recipe *r, uint32_t head_dim, char *out, size_t size)
     out[0] = 0;
     if (!r->preset)
         put_codecs(&t, &r->codecs.k, &r->codecs.v);
-    else if (!recipe_preset(r->preset, head_dim, &usual, &unused))
-        usual = (recipe){.window = 64};
+    else
+        (void)recipe_preset(r->preset, head_dim, &usual, &unused); /* it made *r */
     if (r->exact_first != usual.exact_first && r->exact_first == GEAR_EXACT_AUTO)
         put(&t, " exact-first=auto");
     else if (r->exact_first != usual.exact_first)

@@ -10,14 +10,17 @@ typedef struct recipe {
     const char *preset; /* its name, owned by the library; NULL: no preset */
 } recipe;
 
+/* The longest segment of all programs that measure, count or run codecs, so that they compress in the same segments. */
+enum { RECIPE_MOST_SEGMENT_TOKENS = 4096 };
+
 /* A preset of the library for this head_dim. */
 bool recipe_preset(const char *name, uint32_t head_dim, recipe *out, host_error *error);
 
 /* Writes the recipe's part of a cache's descriptor; the codecs are borrowed. */
 void recipe_apply(const recipe *r, gear_cache_desc *desc);
 
-/* The longest segment, gear_cache_desc's max_segment_tokens, for sequences of at most so many tokens: the whole prompt, up to
- * 4096 tokens. All programs that measure, count or run codecs take this one, so that they compress in the same segments. */
+/* gear_cache_desc's max_segment_tokens for sequences of at most so many tokens: the whole prompt, up to
+ * RECIPE_MOST_SEGMENT_TOKENS. */
 uint32_t recipe_segment_tokens(uint64_t tokens);
 
 /* Whether two recipes store the same bits; preset names do not count. */
@@ -30,7 +33,7 @@ bool recipe_ordered(const recipe *r);
  * default: a group other than 64, and on the mixed backbone V that is not rotated. */
 void recipe_name(const recipe *r, char *out, size_t size);
 
-/* What the name leaves out, where it is not the default or, of a preset, the preset's: "rank=4:2 decode-rank=2:2 iters=10:10
+/* What the name leaves out, where it is not the default or, of a preset, the preset's: "rank=4:2 decode-rank=2:2 iters=5:5
  * factor-bits=4:4 outliers=0.02:0 rule=block:block exact-first=4 window=128 recent=64"; of K and V; "" where nothing is. Two
  * recipes with the same name and details store the same bits. */
 void recipe_details(const recipe *r, uint32_t head_dim, char *out, size_t size);

@@ -45,7 +45,8 @@ static const struct argp_option option_table[] = {
     {"repeat", KEY_REPEAT, "N", 0, "Rounds of each clock, 1 to 1000 [as many as fit --seconds, at least 5]", 0},
     {"seconds", KEY_SECONDS, "S", 0, "Time of each of the three clocks, for each verb [0.5]", 0},
     {"buffer", KEY_BUFFER, "MIB", 0, "Size of the buffer that bandwidth is measured on, at most [1024]", 0},
-    {"stop-after", KEY_STOP, "S", 0, "Begin no further shape after so many seconds; the rest is left out [never]", 0},
+    {"stop-after", KEY_STOP, "S", 0,
+     "Begin no further row after so many seconds; the rest is left out, and --json says how much [never]", 0},
     {"no-16bit", KEY_NO_BASELINE, NULL, 0, "Leave out the 16-bit codec that every row is compared with", 0},
     {"stages", KEY_STAGES, NULL, 0, "Print the time of each kernel too (--json always has it)", 2},
     {"json", KEY_JSON, "FILE", 0, "Also write everything here", 0},
@@ -73,7 +74,8 @@ static const char doc[] =
     "copy bandwidth, read plus written), measured in the same run. x 16 bits is the time of the "
     "16-bit codec of this library over this one's, x OpenMP that of plain C + OpenMP on 16-bit keys and values (CPU "
     "devices).\n\n"
-    "Exit codes: 0 done, 1 a row has no result, because it was wrong, the device or the library failed, or this device or the "
+    "Exit codes: 0 done, with or without what --stop-after left out, 1 a row has no result, because it was wrong, the device "
+    "or the library failed, or this device or the "
     "kernel of --attend does not serve it; 2 wrong usage or input.";
 
 static void add_compare(options *o, const char *path, const struct argp_state *state)
@@ -171,7 +173,7 @@ static bool measure(const options *o, const shape_list *shapes, real_data *real,
          results_header(stdout, &dev, &b.peaks, error);
     if (ok) {
         suite_run(&b, &o->suite, shapes, &list);
-        *document = results_json(list.items, list.count, &dev, &b.peaks, &peer);
+        *document = results_json(list.items, list.count, list.left_out, &dev, &b.peaks, &peer);
         ok = results_print(list.items, list.count, o->stages, error);
         if (csv->stream) /* whatever became of standard output */
             ok = results_csv(list.items, list.count, &dev, csv, error) && ok;

@@ -8,7 +8,7 @@
 #include "../common/report.h"
 #include "plot.h"
 
-enum { NAME_SIZE = 448, CODEC_SIZE = 240 }; /* of a row and of its codec */
+enum { NAME_SIZE = 448, CODEC_SIZE = 240, SHAPE_SIZE = 96, RUN_SIZE = 32 }; /* of a row, its codec and shape, its run */
 
 static double number(const json_t *object, const char *key)
 {
@@ -80,7 +80,7 @@ static void put_codec(const json_t *row, char *out, size_t size)
 /* Everything that tells one row from another: equal names are the same measurement. */
 static void row_name(const json_t *row, char *out, size_t size)
 {
-    char codec[CODEC_SIZE], shape[96], window[32] = "";
+    char codec[CODEC_SIZE], shape[SHAPE_SIZE], window[32] = "";
     put_codec(row, codec, sizeof codec);
     geometry(row, true, shape, sizeof shape);
     if (json_is_true(json_object_get(row, "decode_block")))
@@ -150,6 +150,8 @@ static void write_device(const json_t *document, size_t index, FILE *file)
     }
     fputs(", ", file);
     plot_text(string(document, "date"), file);
+    if (number(document, "left_out") > 0)
+        fprintf(file, ", %.0f verbs left out", number(document, "left_out"));
     fputs("</p>\n", file);
 }
 
@@ -219,7 +221,7 @@ typedef void row_visit(const json_t *row, const char *run, plot *p);
 static void visit_device(json_t *const *documents, size_t count, size_t first, row_visit *visit, plot *p)
 {
     for (size_t d = first; d < count; ++d) {
-        char run[32] = "";
+        char run[RUN_SIZE] = "";
         size_t i;
         json_t *row;
         if (!same_device(documents, first, d))
@@ -233,19 +235,20 @@ static void visit_device(json_t *const *documents, size_t count, size_t first, r
 
 static void by_context(const json_t *row, const char *run, plot *p)
 {
-    char name[PLOT_TEXT], codec[CODEC_SIZE], shape[64];
+    char name[PLOT_TEXT], codec[CODEC_SIZE], shape[SHAPE_SIZE];
+    _Static_assert(PLOT_TEXT >= CODEC_SIZE + SHAPE_SIZE + RUN_SIZE, "a series is named in full");
     if (!is_attend(row) || !is_plain(row))
         return;
     put_codec(row, codec, sizeof codec);
     geometry(row, false, shape, sizeof shape);
-    snprintf(name, sizeof name, "%.96s, %s%s", codec, shape, run);
+    snprintf(name, sizeof name, "%s, %s%s", codec, shape, run);
     plot_add(plot_find(p, name), number(row, "tokens"), row_us(row), "");
 }
 
 /* One line for each geometry through its codecs. */
 static void by_bits(const json_t *row, const char *run, plot *p)
 {
-    char name[PLOT_TEXT], shape[64];
+    char name[PLOT_TEXT], shape[SHAPE_SIZE];
     if (!is_attend(row) || !is_plain(row))
         return;
     geometry(row, true, shape, sizeof shape);

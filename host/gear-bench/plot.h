@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { PLOT_MOST_SERIES = 128, PLOT_MOST_POINTS = 128, PLOT_MOST_LIMITS = 2, PLOT_TEXT = 224 };
+enum { PLOT_MOST_SERIES = 128, PLOT_MOST_POINTS = 128, PLOT_MOST_LIMITS = 2, PLOT_TEXT = 384 };
 
 typedef struct plot_series {
     char name[PLOT_TEXT];

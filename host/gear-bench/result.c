@@ -238,7 +238,8 @@ static json_t *peer_json(const result *list, size_t count, const peer_setting *p
     return json_null();
 }
 
-json_t *results_json(const result *list, size_t count, const device *dev, const bandwidth *peaks, const peer_setting *peer)
+json_t *results_json(const result *list, size_t count, size_t left_out, const device *dev, const bandwidth *peaks,
+                     const peer_setting *peer)
 {
     char now[32], date[11];
     json_t *rows = json_array();
@@ -249,8 +250,9 @@ json_t *results_json(const result *list, size_t count, const device *dev, const 
             json_decref(rows);
             rows = NULL;
         }
-    return json_pack("{ss ss ss ss ss so so s{so so sI} so}", "program", "gear-bench", "version", gear_version(), "commit",
+    return json_pack("{ss ss ss ss ss so so s{so so sI} sI so}", "program", "gear-bench", "version", gear_version(), "commit",
                      report_commit(), "date", date, "time", now, "device", report_device(dev), "openmp",
                      peer_json(list, count, peer), "bandwidth", "read_gbps", report_real(peaks->read), "copy_gbps",
-                     report_real(peaks->copy), "bytes", (json_int_t)peaks->bytes, "rows", rows);
+                     report_real(peaks->copy), "bytes", (json_int_t)peaks->bytes, "left_out", (json_int_t)left_out, "rows",
+                     rows);
 }

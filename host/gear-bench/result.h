@@ -58,8 +58,9 @@ stage_numbers result_stage(const result *r, size_t index);
 
 bool results_header(FILE *stream, const device *dev, const bandwidth *peaks, host_error *error);
 bool results_print(const result *list, size_t count, bool stages, host_error *error);
-/* The document of --json; NULL where memory is exhausted. */
-json_t *results_json(const result *list, size_t count, const device *dev, const bandwidth *peaks, const peer_setting *peer);
+/* The document of --json; NULL where memory is exhausted. left_out: verbs that were asked for and not measured. */
+json_t *results_json(const result *list, size_t count, size_t left_out, const device *dev, const bandwidth *peaks,
+                     const peer_setting *peer);
 /* Writes an open file and puts it in its place. Rows with a problem have no numbers. */
 bool results_csv(const result *list, size_t count, const device *dev, out_file *out, host_error *error);
 

@@ -5,9 +5,10 @@
 
 #include "result.h"
 
-/* The library's: the longest segment that recipe_segment_tokens asks for; GEAR__FIT_ROWS of cl/common/layout.h, tokens of the
- * longest fit without a Gram matrix; the most columns of GEAR__GRAM_NV_FITS, the fits of one launch. */
-enum { SEGMENT_TOKENS = 4096, DIRECT_TOKENS = 256, FIT_RANK = 4 };
+/* The longest segment of the caches that are timed, and what cl/common/layout.h says: GEAR__FIT_ROWS, tokens of the longest fit
+ * without a Gram matrix; GEAR__GRAM_ROWS, of the longest whose Gram matrix is of one part; the most columns of
+ * GEAR__GRAM_NV_FITS, the fits of one launch. */
+enum { SEGMENT_TOKENS = RECIPE_MOST_SEGMENT_TOKENS, DIRECT_TOKENS = 256, PART_TOKENS = 1024, FIT_RANK = 4 };
 
 /* Fits, one of each segment, KV head and side, by the kernels that do them (src/stage/append_4_lowrank.c). */
 typedef enum fit_kind {
@@ -40,7 +41,9 @@ typedef struct model {
     double tokens, blocks, segments; /* compressed by the verb */
     double opening;                  /* tokens of the segments that open their sequences */
     fit_sum fits[FIT_KINDS];
-    double gram; /* bytes of one side's Gram matrices: of each long fit one triangle of floats */
+    double parted;            /* fits of several parts */
+    double gram, joined_gram; /* bytes of one side's Gram matrices, one triangle of floats of each long fit; joined: of those of
+                               * several parts */
     double codes, scales, outliers, lists, bases, entries; /* written; lists, bases: part of outliers */
     double exact, window;
 } model;
@@ -122,6 +125,7 @@ static void count_sequence(model *m, uint64_t tokens)
     m->tokens += (double)tokens;
     m->blocks += (double)((tokens + GEAR_BLOCK_TOKENS - 1) / GEAR_BLOCK_TOKENS);
     m->segments += (double)(full + (tail > 0));
+    m->parted += (double)(full + (tail > PART_TOKENS));
     m->opening += (double)(full ? SEGMENT_TOKENS : tail);
     m->fits[FIT_LONG].tokens += (double)(full * SEGMENT_TOKENS);
     m->fits[FIT_LONG].segments += (double)full;
@@ -142,7 +146,9 @@ static model model_of(const result *r, const char *stage)
     for (uint32_t i = 0; i < s->batch; ++i)
         count_sequence(&m, sequence_tokens(r, i));
     const double share = r->compressed ? m.tokens / (double)r->compressed : 1;
-    m.gram = m.fits[FIT_LONG].segments * m.heads * m.dim * m.dim * 2;
+    const double triangle = m.dim * m.dim * 2;
+    m.gram = m.fits[FIT_LONG].segments * m.heads * triangle;
+    m.joined_gram = m.parted * m.heads * triangle;
     m.codes = (double)r->bytes.codes * share;
     m.scales = (double)r->bytes.scales * share;
     m.outliers = (double)r->bytes.outliers * share;
@@ -316,6 +322,7 @@ static double lowrank_whole(const model *m)
     return sum;
 }
 
+/* A Gram matrix of one part stays where it was made. */
 static double lowrank_fit(const model *m)
 {
     const side *sides[] = {&m->k, &m->v};
@@ -323,7 +330,7 @@ static double lowrank_fit(const model *m)
     for (int i = 0; i < 2; ++i)
         if (sides[i]->in_one)
             sum += residual_of(m, sides[i], FIT_SHORT) + at_once(m, sides[i], FIT_SHORT) + residual_of(m, sides[i], FIT_LONG) +
-                   at_once(m, sides[i], FIT_LONG) + 2 * m->gram;
+                   at_once(m, sides[i], FIT_LONG) + 2 * m->joined_gram;
     return sum;
 }
 

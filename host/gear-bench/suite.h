@@ -14,7 +14,8 @@ typedef struct suite_options {
 typedef struct result_list {
     result *items; /* room for four of each shape */
     size_t count;
-    size_t missing; /* rows without a result */
+    size_t missing;  /* rows without a result */
+    size_t left_out; /* verbs of shapes, asked for and not measured: time was up */
 } result_list;
 
 /* Measures what the shapes ask for and tells of each on stderr as it comes. */

@@ -64,6 +64,7 @@ void world_describe(const bench_shape *s, const world_choice *choice, gear_cache
     desc->attend_tuning = choice->tuning;
     recipe_apply(&s->recipe, desc);
     desc->max_sequence_tokens = most;
+    desc->max_segment_tokens = RECIPE_MOST_SEGMENT_TOKENS;
 }
 
 static void add_ballast(const world *w, gear_cache_desc *desc)

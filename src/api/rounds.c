@@ -194,7 +194,8 @@ static void add_job(gear__append_call *call, job_list *list, uint32_t i, const s
     job[GEAR__JOB_OFFSET] = block->word[GEAR__BLOCK_OFFSET];
     job[GEAR__JOB_STEP] = s->step;
     for (uint32_t side = 0; side < 2; side++) {
-        job[GEAR__JOB_PER_END] |= gear__outlier_per_end(shape->side[side].outlier_fraction, tokens, available) << 16 * side;
+        const uint32_t per_end = gear__outlier_per_end(shape->side[side].outlier_fraction, tokens, available);
+        job[GEAR__JOB_PER_END] |= GEAR__PER_END_AS(per_end, side);
         for (uint32_t p = 0; p < 2; p++) {
             job[GEAR__JOB_PARTS + 2 * side + p] =
                 (uint32_t)gear__outlier_part(shape, cls, block->outliers[0], block->outliers[1], (int)(2 * side + p));

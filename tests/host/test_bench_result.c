@@ -46,7 +46,7 @@ static json_t *some_document(void)
     snprintf(list[2].problem, sizeof list[2].problem, "wrong result: off");
     list[2].wrong = true;
     list[1].openmp = (spread){6, 7};
-    json_t *document = results_json(list, 3, &some_device, &peaks, &some_peer);
+    json_t *document = results_json(list, 3, 2, &some_device, &peaks, &some_peer);
     cr_assert_not_null(document);
     return document;
 }
@@ -92,13 +92,14 @@ Test(bench_result, the_document_says_where_when_and_from_what)
     cr_assert_eq(strncmp(now, json_string_value(json_object_get(document, "date")), 10), 0);
     cr_assert_eq(json_integer_value(json_object_get(openmp, "threads")), 2);
     cr_assert_str_eq(json_string_value(json_object_get(openmp, "wait_policy")), "passive");
+    cr_assert_eq(json_integer_value(json_object_get(document, "left_out")), 2);
     json_decref(document);
 }
 
 Test(bench_result, the_peer_is_named_only_where_it_ran)
 {
     const result alone = some_result(1024);
-    json_t *document = results_json(&alone, 1, &some_device, &peaks, &some_peer);
+    json_t *document = results_json(&alone, 1, 0, &some_device, &peaks, &some_peer);
     cr_assert(json_is_null(json_object_get(document, "openmp")));
     json_decref(document);
 }
@@ -176,14 +177,14 @@ static json_t *document_of(const char *const *lines, size_t count, double us)
     result list[16];
     host_error error = {0};
     for (size_t i = 0; i < count; ++i) {
-        char line[128];
+        char line[256];
         snprintf(line, sizeof line, "%s", lines[i]);
         list[i] = some_result(1);
         cr_assert(shape_parse(line, "test", &list[i].shape, &error), "%s", error.text);
         list[i].verb = list[i].shape.verbs;
         list[i].time.device = (spread){1e-3 * (us + (double)i), 1e-3 * (us + (double)i)};
     }
-    json_t *document = results_json(list, count, &some_device, &peaks, &some_peer);
+    json_t *document = results_json(list, count, 0, &some_device, &peaks, &some_peer);
     cr_assert_not_null(document);
     return document;
 }
@@ -242,6 +243,25 @@ Test(bench_page, two_runs_of_a_device_keep_their_own_rows_and_series)
     cr_expect_not_null(strstr(text, "<h2>run 2: A &lt;device&gt;, stages</h2>"));
     cr_expect_not_null(strstr(text, ">paper_2bit_l, 4 x 8, 4 a head, d128, run 1<"));
     cr_expect_not_null(strstr(text, ">paper_2bit_l, 4 x 8, 4 a head, d128, run 2<"));
+    free(text);
+    json_decref(documents[0]);
+    json_decref(documents[1]);
+}
+
+/* Series are told apart by all that their rows say of a codec, however long. */
+Test(bench_page, rows_that_differ_at_the_end_of_their_details_have_series_of_their_own)
+{
+    static const char codec[] = "--rank 4 --v-rank 2 --iters 5 --factor-bits 8 --outliers 0.015 --v-outliers 0.025 "
+                                "--outlier-rule block --exact-first 4 --window 128 --recent";
+    char lines[4][256];
+    const char *const list[4] = {lines[0], lines[1], lines[2], lines[3]};
+    for (unsigned i = 0; i < 4; ++i)
+        snprintf(lines[i], sizeof lines[i], "attend 4 8 4 %u 128 1 %s %u", i % 2 ? 4096 : 1024, codec, i / 2 ? 48 : 32);
+    json_t *documents[] = {document_of(list, 4, 500), document_of(list, 4, 700)};
+    char *text = page_of(documents, 2);
+    cr_expect_eq(occurrences(text, " recent=32, 4 x 8, 4 a head, d128, run 1<"), 1);
+    cr_expect_eq(occurrences(text, " recent=48, 4 x 8, 4 a head, d128, run 1<"), 1);
+    cr_expect_eq(occurrences(text, " recent=48, 4 x 8, 4 a head, d128, run 2<"), 1);
     free(text);
     json_decref(documents[0]);
     json_decref(documents[1]);

@@ -71,6 +71,17 @@ Test(bench_stages, stages_of_low_rank_count_the_fits_of_their_length)
     r.time.stages.count = 1;
     cr_expect_eq(stage_bytes(&r, "append_4_lowrank_fit_nvidia"), (uint64_t)(2 * 4288 * each + 4 * gram) + r.bytes.lowrank);
     cr_expect_eq(stage_bytes(&r, "append_4_lowrank_whole"), 0);
+    for (uint32_t tokens = 512; tokens <= 1088;
+         tokens += 64) { /* the sum of up to 1024 rows is G: it does not come to memory */
+        r = some_append("1 2 1 4096 64 1 --preset paper_2bit_l", tokens);
+        r.bytes.lowrank = tokens + 64;
+        r.time.stages.items[0] = (stage_time){.name = "append_4_lowrank_fit_nvidia"};
+        r.time.stages.count = 1;
+        cr_expect_eq(stage_bytes(&r, "append_4_lowrank_fit_nvidia"),
+                     (uint64_t)(2 * tokens * each + (tokens > 1024 ? 4 * gram : 0)) + r.bytes.lowrank, "%u", tokens);
+        r.time.stages.count = 0;
+        cr_expect_eq(stage_bytes(&r, "append_4_lowrank_gram"), (uint64_t)(tokens * each + 2 * gram), "%u", tokens);
+    }
     r = some_append("1 2 1 4160 64 1 --preset paper_2bit_l", 4160);
     r.bytes.lowrank = 4160 + 2 * 64;
     cr_expect_eq(stage_bytes(&r, "append_4_lowrank_block"), (uint64_t)(64 * each) + 64 + 64);

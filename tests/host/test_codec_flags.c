@@ -166,12 +166,17 @@ Test(codec_flags, an_unknown_preset_is_bad_input)
     cr_assert_not_null(strstr(error.text, "mix_9_9"));
 }
 
-static void expect_details(const char *line, const char *details)
+static void expect_details_of(const recipe *r, const char *line, const char *details)
 {
     char text[160];
-    recipe r = parse_recipe(line, 64);
-    recipe_details(&r, 64, text, sizeof text);
+    recipe_details(r, 64, text, sizeof text);
     cr_expect_str_eq(text, details, "'%s' has '%s'", line, text);
+}
+
+static void expect_details(const char *line, const char *details)
+{
+    recipe r = parse_recipe(line, 64);
+    expect_details_of(&r, line, details);
 }
 
 Test(codec_flags, details_say_what_a_name_leaves_out)
@@ -183,6 +188,17 @@ Test(codec_flags, details_say_what_a_name_leaves_out)
     expect_details("--rank 4 --v-rank 1 --decode-rank 0 --iters 5", "rank=4:1 iters=5:5");
     expect_details("--outliers 0.02 --v-outliers 0.01 --outlier-rule block", "outliers=0.02:0.01 rule=block:block");
     expect_details("--exact-first 4", "exact-first=4");
+    expect_details("--preset gear_2_6 --exact-first 0", "exact-first=0");
+}
+
+/* No flag says auto; a file of codecs does. */
+Test(codec_flags, details_know_the_exact_tokens_of_auto)
+{
+    recipe plain = parse_recipe("--window 32", 64), preset = parse_recipe("--preset gear_2_6", 64);
+    plain.exact_first = GEAR_EXACT_AUTO;
+    cr_assert_eq(preset.exact_first, GEAR_EXACT_AUTO);
+    expect_details_of(&plain, "auto", "exact-first=auto window=32");
+    expect_details_of(&preset, "gear_2_6", "");
 }
 
 Test(codec_flags, a_name_is_cut_to_its_room)

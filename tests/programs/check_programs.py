@@ -414,6 +414,37 @@ def leave_early(*command):
     return process.returncode, said
 
 
+def bench_rows(program, folder, *flags, lines):
+    """What --json says of these shapes."""
+    shapes, out = os.path.join(folder, "rows.txt"), os.path.join(folder, "rows.json")
+    with open(shapes, "w", encoding="utf-8") as file:
+        file.write("".join(line + "\n" for line in lines))
+    quick = ("--repeat", "1", "--seconds", "0.01", "--buffer", "1")
+    succeed(program, *device(), "--shapes", shapes, *quick, "--json", out, *flags)
+    return read_json(out)
+
+
+def bench_choice(program, folder):
+    """Which rows there are: each that was asked for, and before it the 16 bits that it is compared with, unless known."""
+    plain = "--k-bits 16 --v-bits 16"
+    lines = (f"attend 1 2 1 256 64 1 {plain} --window 128 --recent 16", f"attend 1 2 1 256 64 1 {plain} --exact-first 4",
+             f"attend 1 2 1 256 64 1 {plain}", "attend 1 2 1 256 64 1 decode --preset kivi_2",
+             f"append 1 2 1 256 64 1 decode-block {plain} --window 16", "append 1 2 1 256 64 1 decode-block --preset kivi_2",
+             "append 1 2 1 256 64 1 decode-block --preset kivi_2 --window 16")
+    asked = [("attend", "16-bit", ""), ("attend", "16-bit", "window=128 recent=16"), ("attend", "16-bit", "exact-first=4"),
+             ("attend", "kivi_2", ""), ("append", "16-bit", "window=16"), ("append", "16-bit", ""), ("append", "kivi_2", ""),
+             ("append", "kivi_2", "window=16")]
+    document = bench_rows(program, folder, lines=lines)
+    rows = document["rows"]
+    need([(row["verb"], row["codec"], row["details"]) for row in rows] == asked and document["left_out"] == 0, f"{document}")
+    us = {(row["codec"], row["details"]): row["device_us"]["best"] for row in rows if row["decode_block"]}
+    for details in ("", "window=16"):
+        times = [row["times_16bit"] for row in rows if row["verb"] == "append" and row["details"] == details][-1]
+        need(math.isclose(times, us["16-bit", details] / us["kivi_2", details], rel_tol=1e-6), f"{details}: {times} of {us}")
+    document = bench_rows(program, folder, "--no-16bit", "--stop-after", "1e-9", lines=("both 1 2 1 256 64 1",) * 3)
+    need(document["left_out"] >= 5 and document["left_out"] + len(document["rows"]) == 6, f"left out: {document}")
+
+
 def bench(program, data, folder):
     shapes, out, csv = (os.path.join(folder, name) for name in ("shapes.txt", "bench.json", "bench.csv"))
     with open(shapes, "w", encoding="utf-8") as file:
@@ -428,6 +459,7 @@ def bench(program, data, folder):
     document = read_json(out)
     need({"commit", "time", "openmp"} < set(document) and set(document["device"]) == DEVICE_KEYS, f"keys {set(document)}")
     need([row["data"] for row in document["rows"]] == ["made", "made", "real"], f"{document['rows']}")
+    bench_choice(program, folder)
     if document["device"]["type"] != "CPU":
         return
     need(document["openmp"] is None or document["openmp"]["wait_policy"] == os.environ.get("OMP_WAIT_POLICY", "passive"),

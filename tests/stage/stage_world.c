@@ -68,7 +68,7 @@ static void place_segment(stage_world *w, stage_seq *seq, uint32_t entry, const 
         job[GEAR__JOB_CLASS] = s->cls;
         for (uint32_t side = 0; side < 2; side++) {
             double share = shape->side[side].outlier_fraction;
-            job[GEAR__JOB_PER_END] |= gear__outlier_per_end(share, s->tokens, s->tokens - exact) << 16 * side;
+            job[GEAR__JOB_PER_END] |= GEAR__PER_END_AS(gear__outlier_per_end(share, s->tokens, s->tokens - exact), side);
             for (uint32_t part = 0; part < 2; part++) {
                 job[GEAR__JOB_PARTS + 2 * side + part] =
                     (uint32_t)gear__outlier_part(shape, s->cls, k, v, (int)(2 * side + part));

@@ -76,7 +76,8 @@ static void check_hard(stage_bench *bench, uint32_t is_v, uint32_t tokens, uint3
     job[GEAR__JOB_BLOCKS] = rows / 64;
     job[GEAR__JOB_TOKENS] = tokens;
     for (uint32_t s = 0; s < 2; s++) {
-        job[GEAR__JOB_PER_END] |= gear__outlier_per_end(shape.side[s].outlier_fraction, tokens, tokens) << 16 * s;
+        const uint32_t per_end = gear__outlier_per_end(shape.side[s].outlier_fraction, tokens, tokens);
+        job[GEAR__JOB_PER_END] |= GEAR__PER_END_AS(per_end, s);
     }
     for (uint32_t head = 0; head < heads; head++) {
         for (uint32_t row = 0; row < rows; row++) {

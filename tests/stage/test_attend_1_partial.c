@@ -134,6 +134,7 @@ ParameterizedTest(const uint32_t *part, attend_1_partial, nvidia_cases_equal_the
 {
     stage_bench bench;
     uint32_t count;
+    int has_small = 0;
     census seen = {0};
     const stage_case *cases = stage_nvidia_cases(&count);
     stage_open(&bench);
@@ -142,6 +143,7 @@ ParameterizedTest(const uint32_t *part, attend_1_partial, nvidia_cases_equal_the
     }
     for (uint32_t i = *part; i < count; i += PARTS) {
         const int has_outliers = cases[i].k.outlier_fraction > 0;
+        has_small |= cases[i].k.backbone == GEAR_BACKBONE_KIVI && !has_outliers;
         run_case(&bench, &cases[i], STAGE_SMOOTH, GEAR_ATTEND_NVIDIA, !has_outliers, &seen);
         if (has_outliers) {
             run_case(&bench, &cases[i], STAGE_UNEVEN, GEAR_ATTEND_NVIDIA, 0, &seen);
@@ -152,8 +154,6 @@ ParameterizedTest(const uint32_t *part, attend_1_partial, nvidia_cases_equal_the
     }
     /* Multiprocessors of compute capability 8.0 and 9.0 have room for four work-groups of 2 warps. */
     const uint32_t sm = bench.device.caps.nv_sm;
-    const gear_codec *k = &cases[*part].k;
-    const int has_small = k->backbone == GEAR_BACKBONE_KIVI && k->outlier_fraction == 0;
     cr_assert(seen.small || !has_small || (sm != 80 && sm != 90), "no small work-groups");
     cr_assert(seen.cut || !seen.to_cut, "no batch was cut");
     stage_close(&bench, "attend_1_partial");
