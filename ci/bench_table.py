@@ -44,13 +44,19 @@ def times(other, own):
     return "-" if not other or not own else f"{other / own:.2f}x"
 
 
+def data(row):
+    """Of a model, and of which of its layers; empty for made up data (older documents have no other)."""
+    kind, _, layer = row.get("data", "made").partition(":")
+    return "" if kind != "real" else "real data" + (f" of layer {layer}" if layer else "")
+
+
 def words(row):
     said = [name for name in ("decode", "shuffled", "ragged") if row[name]]
     if row.get("decode_block"):
         said.append("decode-block")
     elif row["window"]:
         said.append(f"window={row['window']}")
-    return " ".join(said + (["real data"] if row.get("data") == "real" else []))
+    return " ".join(said + ([data(row)] if data(row) else []))
 
 
 def shape(row):
@@ -119,7 +125,7 @@ def append_table(run):
 def block_shape(row):
     """Of a decode-block row: its table is of such rows alone."""
     text = f"{row['batch']} x {row['kv_heads']}, {row['tokens']}"
-    return text + ("; real data" if row.get("data") == "real" else "")
+    return text + (f"; {data(row)}" if data(row) else "")
 
 
 def decode_table(run):

@@ -38,8 +38,8 @@ enum {
 static const struct argp_option option_table[] = {
     {"shapes", KEY_SHAPES, "FILE", 0, "What to measure, one shape a line (host/gear-bench/shapes has some)", 1},
     {"data", KEY_DATA, "DIR", 0,
-     "Folder of the keys and values of a model, for shapes with data=real: L00_k_post.npy, L00_v.npy and so on, float16 "
-     "[heads, tokens, channels] (tests/data/smollm2-kv has some)",
+     "Folder of the keys and values of a model, for shapes with data=real (its middle layer) or data=real:N (layer N): "
+     "L00_k_post.npy, L00_v.npy and so on, float16 [heads, tokens, channels] (tests/data/smollm2-kv has some)",
      0},
     {"attend", KEY_ATTEND, "KERNEL", 0, "auto, portable, cpu or nvidia [auto]", 0},
     {"repeat", KEY_REPEAT, "N", 0, "Rounds of each clock, 1 to 1000 [as many as fit --seconds, at least 5]", 0},
@@ -62,8 +62,8 @@ static const char doc[] =
     "Measures attend and append on one device."
     "\v"
     "A line of the shapes file is: attend, append or both; batch; KV heads; query heads per KV head; tokens; head_dim; query "
-    "tokens; any of decode, shuffled, ragged, window=N, decode-block, data=real; codec flags as of gear-info, such as --preset "
-    "gear_2_6.\n\n"
+    "tokens; any of decode, shuffled, ragged, window=N, decode-block, data=real, data=real:N; codec flags as of gear-info, "
+    "such as --preset gear_2_6.\n\n"
     "Every result is checked before it is timed and again after: attend against double precision on what gear_reconstruct "
     "returns, for a sample of heads, and all sequences against each other; append by the error of what it stored. A wrong "
     "result has no numbers.\n\n"
@@ -218,7 +218,12 @@ static bool read_data(const options *o, const shape_list *shapes, real_data *rea
         needed = needed || shapes->items[i].real;
     if (needed && !o->data)
         return fail(error, EXIT_INPUT, "%s has shapes with data=real: --data DIR is needed", o->shapes);
-    return !needed || real_data_read(real, o->data, error);
+    bool ok = !needed || real_data_read(real, o->data, error);
+    for (size_t i = 0; ok && i < shapes->count; ++i) {
+        uint32_t layer = 0;
+        ok = !shapes->items[i].real || real_data_find(real, shapes->items[i].layer, &layer, error);
+    }
+    return ok;
 }
 
 /* What was measured is written also where some of it was wrong: those rows say so. */

@@ -8,7 +8,7 @@
 #include "../common/report.h"
 #include "plot.h"
 
-enum { NAME_SIZE = 448, CODEC_SIZE = 240, SHAPE_SIZE = 96, RUN_SIZE = 32 }; /* of a row, its codec and shape, its run */
+enum { NAME_SIZE = 448, CODEC_SIZE = 240, SHAPE_SIZE = 112, RUN_SIZE = 32 }; /* of a row, its codec and shape, its run */
 
 static double number(const json_t *object, const char *key)
 {
@@ -61,13 +61,14 @@ static const char *codec_of(const json_t *row)
 static void geometry(const json_t *row, bool tokens, char *out, size_t size)
 {
     char length[32] = "", queries[32] = "";
-    const char *data = strcmp(string(row, "data"), "real") ? "" : ", real data";
+    const char *data = string(row, "data"), *layer = strchr(data, ':');
     if (tokens)
         snprintf(length, sizeof length, ", %.0f tokens", number(row, "tokens"));
     if (number(row, "query_tokens") > 1)
         snprintf(queries, sizeof queries, ", %.0f queries", number(row, "query_tokens"));
-    snprintf(out, size, "%.0f x %.0f, %.0f%s%s d%.0f%s%s", number(row, "batch"), number(row, "kv_heads"),
-             number(row, "queries_per_kv_head"), length, tokens ? "," : " a head,", number(row, "head_dim"), queries, data);
+    snprintf(out, size, "%.0f x %.0f, %.0f%s%s d%.0f%s%s%s%s", number(row, "batch"), number(row, "kv_heads"),
+             number(row, "queries_per_kv_head"), length, tokens ? "," : " a head,", number(row, "head_dim"), queries,
+             strncmp(data, "real", 4) ? "" : ", real data", layer ? " of layer " : "", layer ? layer + 1 : "");
 }
 
 /* The codec's name, and what it leaves out. */

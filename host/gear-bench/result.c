@@ -193,13 +193,14 @@ static json_t *stages_json(const result *r)
 static json_t *shape_json(const result *r)
 {
     const bench_shape *s = &r->shape;
+    char data[32];
+    shape_data(s, data, sizeof data);
     return json_pack("{ss sI sI sI sI sI sI sb sb sb sb sI ss ss ss? ss ss ss}", "verb", verb_name(r), "batch",
                      (json_int_t)s->batch, "kv_heads", (json_int_t)s->kv_heads, "queries_per_kv_head", (json_int_t)s->group,
                      "tokens", (json_int_t)s->tokens, "head_dim", (json_int_t)s->head_dim, "query_tokens",
                      (json_int_t)s->queries, "decode", s->decode, "shuffled", s->shuffled, "ragged", s->ragged, "decode_block",
-                     s->decode_block, "window", (json_int_t)s->window_fill, "data", s->real ? "real" : "made", "codec",
-                     s->codec, "preset", s->recipe.preset, "details", s->details, "variant", r->variant, "variant_reason",
-                     r->variant_reason);
+                     s->decode_block, "window", (json_int_t)s->window_fill, "data", data, "codec", s->codec, "preset",
+                     s->recipe.preset, "details", s->details, "variant", r->variant, "variant_reason", r->variant_reason);
 }
 
 static json_t *result_json(const result *r)

@@ -61,7 +61,7 @@ static spread peer_of(const bench *b, const suite_options *o, const result *r, c
 /* Whether two shapes of one geometry ask for the same codec of the same values. */
 static bool same_codec(const bench_shape *a, const bench_shape *b)
 {
-    return !strcmp(a->codec, b->codec) && !strcmp(a->details, b->details) && a->real == b->real;
+    return !strcmp(a->codec, b->codec) && !strcmp(a->details, b->details) && shape_same_data(a, b);
 }
 
 /* The 16-bit row of this shape and verb: one measured before, or now. What 16 bits take depends neither on the values nor on

@@ -9,31 +9,29 @@
 #include "../common/half.h"
 #include "../common/npy.h"
 
-enum { MOST_LAYERS = 100 };
-
 static const char source[] =
-    "kernel void tile(global ushort *out, global const ushort *values, uint heads, uint first, uint layers, uint model_heads,\n"
+    "kernel void tile(global ushort *out, global const ushort *values, uint heads, uint first, uint layer, uint model_heads,\n"
     "                 uint model_tokens, uint model_dim)\n"
     "{\n"
     "    uint channel = get_global_id(0), row = get_global_id(1), part = get_global_id(2), head = part % heads;\n"
     "    uint dim = get_global_size(0), tokens = get_global_size(1), parts = (dim + model_dim - 1) / model_dim;\n"
-    "    uint from = (head / layers * parts + channel / model_dim) % model_heads;\n"
-    "    size_t place = (((size_t)(head % layers) * model_heads + from) * model_tokens + (first + row) % model_tokens) * "
-    "model_dim\n"
+    "    uint from = (head * parts + channel / model_dim) % model_heads;\n"
+    "    size_t place = (((size_t)layer * model_heads + from) * model_tokens + (first + row) % model_tokens) * model_dim\n"
     "                   + channel % model_dim;\n"
     "    out[((size_t)part * tokens + row) * dim + channel] = values[place];\n"
     "}\n";
 
 /* Of a value in values[]. */
-static size_t place_of(const real_data *r, uint32_t head, uint32_t token, uint32_t channel, uint32_t head_dim)
+static size_t place_of(const real_data *r, uint32_t layer, uint32_t head, uint32_t token, uint32_t channel, uint32_t head_dim)
 {
-    uint32_t parts = (head_dim + r->dim - 1) / r->dim, from = (head / r->layers * parts + channel / r->dim) % r->heads;
-    return (((size_t)(head % r->layers) * r->heads + from) * r->tokens + token % r->tokens) * r->dim + channel % r->dim;
+    uint32_t parts = (head_dim + r->dim - 1) / r->dim, from = (head * parts + channel / r->dim) % r->heads;
+    return (((size_t)layer * r->heads + from) * r->tokens + token % r->tokens) * r->dim + channel % r->dim;
 }
 
-float real_data_value(const real_data *r, bool is_v, uint32_t head, uint32_t token, uint32_t channel, uint32_t head_dim)
+float real_data_value(const real_data *r, bool is_v, uint32_t layer, uint32_t head, uint32_t token, uint32_t channel,
+                      uint32_t head_dim)
 {
-    return half_to_float(r->values[is_v][place_of(r, head, token, channel, head_dim)]);
+    return half_to_float(r->values[is_v][place_of(r, layer, head, token, channel, head_dim)]);
 }
 
 static size_t layer_values(const real_data *r)
@@ -71,17 +69,35 @@ bool real_data_read(real_data *r, const char *folder, host_error *error)
     size_t size = strlen(folder) + 32;
     char *path = malloc(size);
     bool ok = path || fail(error, EXIT_DEVICE, "host memory exhausted");
-    for (int layer = 0; ok && layer < MOST_LAYERS; ++layer) {
-        snprintf(path, size, "%s/L%02d_k_post.npy", folder, layer);
+    for (uint32_t number = 0; ok && number < REAL_LAYERS; ++number) {
+        snprintf(path, size, "%s/L%02u_k_post.npy", folder, number);
         if (access(path, F_OK))
             continue;
         ok = read_side(r, false, path, error);
-        snprintf(path, size, "%s/L%02d_v.npy", folder, layer);
+        snprintf(path, size, "%s/L%02u_v.npy", folder, number);
         ok = ok && read_side(r, true, path, error);
-        r->layers += ok;
+        if (ok)
+            r->numbers[r->layers++] = number;
     }
     free(path);
     return ok && (r->layers || fail(error, EXIT_INPUT, "%s: no L00_k_post.npy to L99_k_post.npy in it", folder));
+}
+
+bool real_data_find(const real_data *r, uint32_t number, uint32_t *layer, host_error *error)
+{
+    char known[5 * REAL_LAYERS] = "";
+    size_t length = 0;
+    if (!r->layers)
+        return fail(error, EXIT_INPUT, "a shape with data=real, and no real data: gear-bench --data names its folder");
+    *layer = r->layers / 2;
+    if (number == MIDDLE_LAYER)
+        return true;
+    for (*layer = 0; *layer < r->layers; ++*layer) {
+        if (r->numbers[*layer] == number)
+            return true;
+        length += (size_t)snprintf(known + length, sizeof known - length, "%s%u", length ? ", " : "", r->numbers[*layer]);
+    }
+    return fail(error, EXIT_INPUT, "data=real:%u: the folder of --data has layers %s", number, known);
 }
 
 bool real_data_open(real_data *r, const device *dev, host_error *error)
@@ -116,12 +132,10 @@ void real_data_close(real_data *r)
     *r = (real_data){0};
 }
 
-bool real_data_fill(const real_data *r, cl_command_queue queue, cl_mem mem, bool is_v, uint32_t sequences, uint32_t heads,
-                    uint32_t first, uint32_t tokens, uint32_t head_dim, host_error *error)
+bool real_data_fill(const real_data *r, cl_command_queue queue, cl_mem mem, bool is_v, uint32_t layer, uint32_t sequences,
+                    uint32_t heads, uint32_t first, uint32_t tokens, uint32_t head_dim, host_error *error)
 {
-    if (!r->kernel)
-        return fail(error, EXIT_INPUT, "a shape with data=real, and no real data: gear-bench --data names its folder");
-    const cl_uint words[] = {heads, first, r->layers, r->heads, r->tokens, r->dim};
+    const cl_uint words[] = {heads, first, layer, r->heads, r->tokens, r->dim};
     const size_t global[] = {head_dim, tokens, (size_t)sequences * heads};
     bool ok = cl_ok(clSetKernelArg(r->kernel, 0, sizeof mem, &mem), "clSetKernelArg", error) &&
               cl_ok(clSetKernelArg(r->kernel, 1, sizeof r->mem[is_v], &r->mem[is_v]), "clSetKernelArg", error);

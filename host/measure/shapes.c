@@ -33,6 +33,16 @@ static bool parse_verb(const char *word, const char *where, unsigned *verbs, hos
     return *verbs || fail(error, EXIT_INPUT, "%s: '%s' is none of attend, append, both", where, word);
 }
 
+/* real or real:N, behind "data=". */
+static bool parse_data(const char *text, const char *where, bench_shape *out, host_error *error)
+{
+    out->real = true;
+    out->layer = MIDDLE_LAYER;
+    return !text[4] || parse_number(text + 5, 0, REAL_LAYERS - 1, &out->layer) ||
+           fail(error, EXIT_INPUT, "%s: data=real: layer '%s' is not a whole number of 0 to %d", where, text + 5,
+                REAL_LAYERS - 1);
+}
+
 static bool parse_word(const char *word, const char *where, bench_shape *out, host_error *error)
 {
     if (!strcmp(word, "decode"))
@@ -43,10 +53,11 @@ static bool parse_word(const char *word, const char *where, bench_shape *out, ho
         out->ragged = true;
     else if (!strcmp(word, "decode-block"))
         out->decode_block = true;
-    else if (!strcmp(word, "data=real"))
-        out->real = true;
+    else if (!strcmp(word, "data=real") || !strncmp(word, "data=real:", 10))
+        return parse_data(word + 5, where, out, error);
     else if (strncmp(word, "window=", 7))
-        return fail(error, EXIT_INPUT, "%s: '%s' is none of decode, shuffled, ragged, window=N, decode-block, data=real", where,
+        return fail(error, EXIT_INPUT,
+                    "%s: '%s' is none of decode, shuffled, ragged, window=N, decode-block, data=real, data=real:N", where,
                     word);
     else if (!parse_number(word + 7, 0, 4096, &out->window_fill))
         return fail(error, EXIT_INPUT, "%s: window '%s' is not a whole number of 0 to 4096", where, word + 7);
@@ -171,17 +182,26 @@ uint32_t shape_length(const bench_shape *shape, uint32_t i)
 
 void shape_words(const bench_shape *shape, char *out, size_t size)
 {
-    char window[32] = "";
+    char window[32] = "", data[32] = "";
+    shape_data(shape, data, sizeof data);
     if (shape->decode_block)
         snprintf(window, sizeof window, " decode-block");
     else if (shape->window_fill)
         snprintf(window, sizeof window, " window=%u", shape->window_fill);
-    snprintf(out, size, "%s%s%s%s%s", shape->decode ? " decode" : "", shape->shuffled ? " shuffled" : "",
-             shape->ragged ? " ragged" : "", window, shape->real ? " data=real" : "");
+    snprintf(out, size, "%s%s%s%s%s%s", shape->decode ? " decode" : "", shape->shuffled ? " shuffled" : "",
+             shape->ragged ? " ragged" : "", window, shape->real ? " data=" : "", shape->real ? data : "");
     if (out[0])
         memmove(out, out + 1, strlen(out));
     else
         snprintf(out, size, "-");
+}
+
+void shape_data(const bench_shape *shape, char *out, size_t size)
+{
+    if (shape->real && shape->layer != MIDDLE_LAYER)
+        snprintf(out, size, "real:%u", shape->layer);
+    else
+        snprintf(out, size, "%s", shape->real ? "real" : "made");
 }
 
 bench_shape shape_with(const bench_shape *shape, const recipe *r)
@@ -204,4 +224,9 @@ bool shape_same_geometry(const bench_shape *a, const bench_shape *b)
            a->head_dim == b->head_dim && a->queries == b->queries && a->decode == b->decode && a->shuffled == b->shuffled &&
            a->ragged == b->ragged && a->decode_block == b->decode_block &&
            (a->decode_block || a->window_fill == b->window_fill);
+}
+
+bool shape_same_data(const bench_shape *a, const bench_shape *b)
+{
+    return a->real == b->real && (!a->real || a->layer == b->layer);
 }

@@ -82,6 +82,8 @@ bool world_open(world *w, const device *dev, gear_context *context, generator *d
     gear_cache_desc desc;
     *w = (world){.dev = dev, .context = context, .data = data, .shape = shape};
     *refused = false;
+    if (shape->real && !real_data_find(&data->real, shape->layer, &w->layer, error))
+        return false;
     w->sequences = calloc(shape->batch, sizeof *w->sequences);
     w->lengths = calloc(shape->batch, sizeof *w->lengths);
     if (!w->sequences || !w->lengths)
@@ -143,15 +145,15 @@ static bool generate_kv(world *w, uint32_t sequences, uint32_t first, uint32_t t
     if (!reserve(w, token_bytes(w) * tokens * sequences, error))
         return false;
     if (s->real)
-        return real_data_fill(real, queue, w->k, false, sequences, s->kv_heads, first, tokens, s->head_dim, error) &&
-               real_data_fill(real, queue, w->v, true, sequences, s->kv_heads, first, tokens, s->head_dim, error);
+        return real_data_fill(real, queue, w->k, false, w->layer, sequences, s->kv_heads, first, tokens, s->head_dim, error) &&
+               real_data_fill(real, queue, w->v, true, w->layer, sequences, s->kv_heads, first, tokens, s->head_dim, error);
     return generate(w->data, queue, w->k, DATA_K, sequences, s->kv_heads, first, tokens, s->head_dim, error) &&
            generate(w->data, queue, w->v, DATA_V, sequences, s->kv_heads, first, tokens, s->head_dim, error);
 }
 
 float world_value(const world *w, bool is_v, uint32_t head, uint32_t token, uint32_t channel)
 {
-    return w->shape->real ? real_data_value(&w->data->real, is_v, head, token, channel, w->shape->head_dim)
+    return w->shape->real ? real_data_value(&w->data->real, is_v, w->layer, head, token, channel, w->shape->head_dim)
                           : data_value(is_v ? DATA_V : DATA_K, head, token, channel);
 }
 

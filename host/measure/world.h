@@ -10,6 +10,7 @@ typedef struct world {
     gear_context *context; /* borrowed */
     generator *data;
     const bench_shape *shape;
+    uint32_t layer; /* of data->real, where the shape asks for it */
     gear_cache *cache;
     gear_sequence *sequences; /* [batch] */
     uint32_t *lengths;        /* [batch] tokens that each holds or is to hold */

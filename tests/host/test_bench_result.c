@@ -96,6 +96,21 @@ Test(bench_result, the_document_says_where_when_and_from_what)
     json_decref(document);
 }
 
+Test(bench_result, a_row_names_its_data_as_it_was_asked_for)
+{
+    static const char *const names[] = {"made", "real", "real:14"};
+    result list[3] = {some_result(1024), some_result(1024), some_result(1024)};
+    list[1].shape.real = list[2].shape.real = true;
+    list[1].shape.layer = MIDDLE_LAYER;
+    list[2].shape.layer = 14;
+    json_t *document = results_json(list, 3, 0, &some_device, &peaks, &some_peer);
+    for (size_t i = 0; i < 3; ++i) {
+        json_t *row = json_array_get(json_object_get(document, "rows"), i);
+        cr_expect_str_eq(json_string_value(json_object_get(row, "data")), names[i]);
+    }
+    json_decref(document);
+}
+
 Test(bench_result, the_peer_is_named_only_where_it_ran)
 {
     const result alone = some_result(1024);
@@ -200,22 +215,26 @@ Test(bench_page, every_row_shows_its_own_numbers)
                                         "append 4 8 4 4096 128 1 decode-block --preset paper_2bit_l",
                                         "attend 4 8 4 4096 128 2 --preset paper_2bit_l",
                                         "attend 4 8 4 4096 128 2 data=real --preset paper_2bit_l",
+                                        "attend 4 8 4 4096 128 2 data=real:0 --preset paper_2bit_l",
+                                        "attend 4 8 4 4096 128 2 data=real:14 --preset paper_2bit_l",
                                         "attend 4 8 4 4096 128 1 --rank 4",
                                         "attend 4 8 4 4096 128 1 --rank 2",
                                         "attend 4 8 4 4096 128 1 --rank 2 --iters 5",
                                         "attend 4 8 4 4096 128 1 --preset paper_2bit_l --window 32"};
     static const char *const names[] = {"kivi-2 +L rank=2:2 decode-rank=2:2 iters=5:5, 4 x 8",
                                         ", 2 queries",
-                                        ", real data",
+                                        ", real data<",
+                                        ", real data of layer 0<",
+                                        ", real data of layer 14<",
                                         ", 4 queries",
                                         " window=7<",
                                         " window=63<",
                                         " decode-block<"};
-    json_t *document = document_of(lines, 12, 500);
+    json_t *document = document_of(lines, 14, 500);
     char *text = page_of(&document, 1);
-    for (size_t i = 0; i < 7; ++i)
+    for (size_t i = 0; i < 9; ++i)
         cr_expect_not_null(strstr(text, names[i]), "%s", names[i]);
-    for (int i = 0; i < 12; ++i) {
+    for (int i = 0; i < 14; ++i) {
         char bar[32];
         snprintf(bar, sizeof bar, " %%, %d.0 us<", 500 + i);
         cr_expect_eq(occurrences(text, bar), 1, "%s", bar);

@@ -70,9 +70,31 @@ Test(bench_shapes, real_data_is_no_other_geometry)
     char words[64];
     bench_shape s = parse("attend 1 8 4 4096 128 1 decode data=real"), made = parse("attend 1 8 4 4096 128 1 decode");
     cr_assert(s.real && !made.real);
+    cr_assert_eq(s.layer, MIDDLE_LAYER);
     shape_words(&s, words, sizeof words);
     cr_assert_str_eq(words, "decode data=real");
     cr_assert(shape_same_geometry(&s, &made));
+    cr_assert_not(shape_same_data(&s, &made));
+}
+
+/* Also where data=real takes the layer that another line names. */
+Test(bench_shapes, a_layer_that_is_named_is_other_data)
+{
+    static const char *const names[] = {"made", "real", "real:0", "real:7"};
+    char words[64];
+    bench_shape list[] = {parse("attend 1 8 4 4096 128 1"), parse("attend 1 8 4 4096 128 1 data=real"),
+                          parse("attend 1 8 4 4096 128 1 data=real:0"), parse("attend 1 8 4 4096 128 1 data=real:7")};
+    for (size_t i = 0; i < 4; ++i) {
+        shape_data(&list[i], words, sizeof words);
+        cr_expect_str_eq(words, names[i]);
+        for (size_t k = 0; k < 4; ++k) {
+            cr_expect(shape_same_geometry(&list[i], &list[k]));
+            cr_expect_eq(shape_same_data(&list[i], &list[k]), i == k, "%s, %s", names[i], names[k]);
+        }
+    }
+    cr_expect(list[3].real && list[3].layer == 7);
+    shape_words(&list[3], words, sizeof words);
+    cr_expect_str_eq(words, "data=real:7");
 }
 
 Test(bench_shapes, empty_lines_and_comments_are_no_shapes)
@@ -126,6 +148,9 @@ Test(bench_shapes, what_makes_no_sense_is_refused_with_its_line)
     refuse("attend 1 8 4 4096 128 1 sorted", "'sorted' is none of");
     refuse("attend 1 8 4 4096 128 1 window=", "window ''");
     refuse("attend 1 8 4 4096 128 1 window=5000", "window '5000'");
+    refuse("attend 1 8 4 4096 128 1 data=real7", "'data=real7' is none of");
+    refuse("attend 1 8 4 4096 128 1 data=real:", "layer ''");
+    refuse("attend 1 8 4 4096 128 1 data=real:100", "layer '100'");
     refuse("attend 1 8 4 4 128 4", "4 query tokens of 4 tokens");
     refuse("both 1 8 4 64 128 1 decode-block", "decode-block is a word of append");
     refuse("append 2 8 4 64 128 1 ragged decode-block", "decode-block is a word of append");
@@ -190,13 +215,32 @@ Test(bench_data, values_are_halves_and_close_to_normal)
     cr_assert_float_eq(squares / sum, 1, 0.02);
 }
 
-/* Heads go through the layers first, and channels through the heads of a layer; tokens start again at the end. */
+/* Layer 14 is the middle of those in the folder. */
+Test(bench_data, real_data_are_of_the_layer_that_is_asked_for)
+{
+    static const uint32_t numbers[] = {0, 1, 7, 14, 22, 29};
+    real_data r = {0};
+    host_error error = {0};
+    uint32_t layer = 0;
+    cr_assert(real_data_read(&r, GEAR_TEST_ROOT "/tests/data/smollm2-kv", &error), "%s", error.text);
+    for (uint32_t i = 0; i < 6; ++i)
+        cr_expect(real_data_find(&r, numbers[i], &layer, &error) && layer == i, "layer %u", numbers[i]);
+    cr_expect(real_data_find(&r, MIDDLE_LAYER, &layer, &error) && layer == 3);
+    cr_expect_not(real_data_find(&r, 5, &layer, &error));
+    cr_expect_eq(error.exit_code, EXIT_INPUT);
+    cr_expect_not_null(strstr(error.text, "data=real:5: the folder of --data has layers 0, 1, 7, 14, 22, 29"), "%s",
+                       error.text);
+    real_data_close(&r);
+}
+
+/* Heads, and the channels of each, go through the heads of one layer; tokens start again at the end. */
 Test(bench_data, real_values_are_those_of_the_model)
 {
     static const char *const folder = GEAR_TEST_ROOT "/tests/data/smollm2-kv";
     static const struct {
-        uint32_t head, channel, model_layer, model_head;
-    } cases[] = {{0, 5, 0, 0}, {0, 69, 0, 1}, {1, 5, 1, 0}, {6, 5, 0, 2}, {6, 69, 0, 0}, {5, 127, 29, 1}};
+        uint32_t asked, head, channel, model_layer, model_head;
+    } cases[] = {{0, 0, 5, 0, 0},   {0, 0, 69, 0, 1},    {0, 1, 5, 0, 2},   {7, 1, 69, 7, 0},
+                 {29, 5, 5, 29, 1}, {29, 5, 127, 29, 2}, {14, 2, 5, 14, 1}, {MIDDLE_LAYER, 2, 69, 14, 2}};
     real_data r = {0};
     host_error error = {0};
     cr_assert(real_data_read(&r, folder, &error), "%s", error.text);
@@ -205,12 +249,15 @@ Test(bench_data, real_values_are_those_of_the_model)
         for (int is_v = 0; is_v < 2; ++is_v) {
             char path[256];
             npy_array a = {0};
+            uint32_t layer = 0;
+            cr_assert(real_data_find(&r, cases[i].asked, &layer, &error), "%s", error.text);
             snprintf(path, sizeof path, "%s/L%02u_%s.npy", folder, cases[i].model_layer, is_v ? "v" : "k_post");
             cr_assert(npy_read(path, 3, &a, &error), "%s", error.text);
             const uint16_t *values = a.data;
             float want = half_to_float(values[((size_t)cases[i].model_head * 2048 + 77) * 64 + cases[i].channel % 64]);
-            cr_expect_eq(real_data_value(&r, is_v, cases[i].head, 77, cases[i].channel, 128), want, "case %zu", i);
-            cr_expect_eq(real_data_value(&r, is_v, cases[i].head, 2048 + 77, cases[i].channel, 128), want, "case %zu", i);
+            cr_expect_eq(real_data_value(&r, is_v, layer, cases[i].head, 77, cases[i].channel, 128), want, "case %zu", i);
+            cr_expect_eq(real_data_value(&r, is_v, layer, cases[i].head, 2048 + 77, cases[i].channel, 128), want, "case %zu",
+                         i);
             npy_free(&a);
         }
     real_data_close(&r);
@@ -224,6 +271,7 @@ Test(bench_data, a_folder_without_a_model_is_bad_input)
     cr_assert_eq(error.exit_code, EXIT_INPUT);
     real_data_close(&r);
     error = (host_error){0};
-    cr_assert_not(real_data_fill(&r, NULL, NULL, false, 1, 1, 0, 1, 64, &error));
+    uint32_t layer = 0;
+    cr_assert_not(real_data_find(&r, MIDDLE_LAYER, &layer, &error));
     cr_assert_not_null(strstr(error.text, "--data"));
 }

@@ -448,17 +448,21 @@ def bench_choice(program, folder):
 def bench(program, data, folder):
     shapes, out, csv = (os.path.join(folder, name) for name in ("shapes.txt", "bench.json", "bench.csv"))
     with open(shapes, "w", encoding="utf-8") as file:
-        file.write("attend 1 2 1 256 64 1 --preset gear_2_6\nattend 1 2 1 256 64 1 data=real --preset gear_2_6\n")
+        file.write("".join(f"attend 1 2 1 256 64 1{data} --preset gear_2_6\n" for data in ("", " data=real", " data=real:0")))
+    unknown = os.path.join(folder, "unknown.txt")
+    with open(unknown, "w", encoding="utf-8") as file:
+        file.write("attend 1 2 1 256 64 1 data=real:5\n")
     real, missing = ("--data", os.path.join(data, "smollm2-kv")), os.path.join(folder, "no", "file")
     for part, wrong in (("--data DIR is needed", ()), ("L00_k_post.npy", ("--data", folder)),
                         ("contains 'no device'", (*real, "--device", "no device")),
                         *((missing, (*real, flag, missing)) for flag in ("--json", "--csv", "--report"))):
         need(part in refuse(program, "--shapes", shapes, *wrong), f"{wrong}")
+    need("layers 0, 1, 7, 14, 22, 29" in refuse(program, "--shapes", unknown, *real), "a layer that is not there")
     quick = ("--shapes", shapes, *real, "--repeat", "1", "--buffer", "1")
     succeed(program, *device(), *quick, "--json", out)
     document = read_json(out)
     need({"commit", "time", "openmp"} < set(document) and set(document["device"]) == DEVICE_KEYS, f"keys {set(document)}")
-    need([row["data"] for row in document["rows"]] == ["made", "made", "real"], f"{document['rows']}")
+    need([row["data"] for row in document["rows"]] == ["made", "made", "real", "real:0"], f"{document['rows']}")
     bench_choice(program, folder)
     if document["device"]["type"] != "CPU":
         return
@@ -469,9 +473,9 @@ def bench(program, data, folder):
     with open(csv, encoding="utf-8") as file:
         need(len(file.read().splitlines()) > 3, "no CSV where nobody reads what is printed")
     done = run(program, *device(), *quick, "--attend", "nvidia", "--csv", csv)
-    need(done.returncode == 1 and done.stderr.endswith("2 of 3 rows have no result\n"), f"{done.returncode}: {done.stderr}")
+    need(done.returncode == 1 and done.stderr.endswith("3 of 4 rows have no result\n"), f"{done.returncode}: {done.stderr}")
     with open(csv, encoding="utf-8") as file:
-        need(file.read().count("no NVIDIA GPU") == 2, "rows without a result in the CSV")
+        need(file.read().count("no NVIDIA GPU") == 3, "rows without a result in the CSV")
 
 
 def tune(program, folder):
