@@ -1,54 +1,76 @@
 /* append_1_transform: brings the staged tokens of one side into the space that the mixed backbone quantises in: K channels in
  * the order of their sequence, V rotated by a Hadamard matrix along head_dim. Convention: docs/design.md, rule 10. Reference:
- * src/ref/append_1_transform.c. */
-#include "exact.clh"
-#include "record.clh"
+ * src/ref/append_1_transform.c. Some rows at a time pass through local memory (tile.clh). */
+#include "tile.clh"
 
 #ifndef HEAD_DIM
 #  error "HEAD_DIM is missing"
 #endif
 
-GEAR__INLINE __global uchar *gear_order_of(__global const uint *shape, __global uchar *pool, __global const uint *table,
-                                           uint slot, uint head)
+#define OF_ROW (HEAD_DIM / 8u)
+
+/* GEAR_TURN_ROWS staged rows into the tile. A barrier must follow. */
+GEAR__INLINE void gear_take_rows(const gear_tile *t, uint to, __global const ushort *x, uint lid)
 {
-    return gear_record(pool, gear_header_of(shape, table, slot)[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
+#pragma unroll 4
+    for (uint i = lid; i < GEAR_TURN_ROWS * OF_ROW; i += ITEMS) {
+        const uint channel = i % OF_ROW * 8u;
+        gear_put8(t, to, i / OF_ROW, channel, gear_places(t, to, channel), *(__global const uint4 *)(x + i * 8u));
+    }
 }
 
-/* Rows in place, through the float scratch r of the same shape. Range: (staging rows, KV heads). */
-__kernel void gear_k_append_1_transform(__global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table,
-                                        __global const uint *seqs, __global const uint *jobs, __global const uint *row_jobs,
-                                        uint num_rows, __global ushort *x, __global float *r)
+/* Back to where they were. A barrier must follow. */
+GEAR__INLINE void gear_return_rows(const gear_tile *t, __global ushort *x, uint lid)
 {
-    uint row = (uint)get_global_id(0), head = (uint)get_global_id(1);
-    if (row >= num_rows) {
-        return;
+#pragma unroll 4
+    for (uint i = lid; i < GEAR_TURN_ROWS * OF_ROW; i += ITEMS) {
+        *(__global uint4 *)(x + i * 8u) = *(GEAR_LOCAL const uint4 *)(t->halves + i / OF_ROW * t->pitch + i % OF_ROW * 8u);
     }
-    __global ushort *values = x + ((ulong)head * num_rows + row) * HEAD_DIM;
-    __global float *scratch = r + ((ulong)head * num_rows + row) * HEAD_DIM;
-    for (uint c = 0; c < HEAD_DIM; c++) {
-        scratch[c] = gear_float_from_half(values[c]);
+}
+
+/* K, in place. Work-groups: (staging blocks, KV heads). */
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1_reorder(
+    __global const uint *shape, __global uchar *pool, __global const uint *table, __global const uint *seqs,
+    __global const uint *jobs, __global const uint *row_jobs, uint num_rows, __global ushort *x)
+{
+    GEAR_LOCAL ushort halves[GEAR_TURN_ROWS * GEAR_PITCH_K] __attribute__((aligned(16)));
+    GEAR_LOCAL uchar places[HEAD_DIM] __attribute__((aligned(16)));
+    const gear_tile tile = {halves, 0, places, GEAR_PITCH_K, 0};
+    const uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
+    __global ushort *rows = x + ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
+    const uint entry = jobs[row_jobs[row_block] * GEAR__JOB_WORDS + GEAR__JOB_ENTRY];
+    __global const uint *header = gear_header_of(shape, table, seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT]);
+    __global const uchar *order = gear_record(pool, header[GEAR__HEADER_ORDER]) + head * HEAD_DIM;
+    for (uint c = lid; c < HEAD_DIM; c += ITEMS) {
+        places[order[c]] = (uchar)c;
     }
-    if (!is_v) {
-        uint entry = jobs[row_jobs[row / 64u] * GEAR__JOB_WORDS + GEAR__JOB_ENTRY];
-        __global const uchar *order = gear_order_of(shape, pool, table, seqs[entry * GEAR__SEQ_WORDS + GEAR__SEQ_SLOT], head);
-        for (uint c = 0; c < HEAD_DIM; c++) {
-            values[c] = (ushort)gear_half_from_float(scratch[order[c]]);
-        }
-        return;
-    }
-    /* power-of-two parts: 80 = 64 + 16, 96 = 64 + 32 */
-    for (uint first = 0, size; first < HEAD_DIM; first += size) {
-        size = 1u << (31u - clz(HEAD_DIM - first));
-        for (uint step = 1u; step < size; step <<= 1) {
-            for (uint i = 0; i < size / 2u; i++) {
-                uint a = first + (i / step) * 2u * step + i % step, b = a + step;
-                float low = scratch[a], high = scratch[b];
-                scratch[a] = low + high;
-                scratch[b] = low - high;
-            }
-        }
-        for (uint c = first; c < first + size; c++) {
-            values[c] = (ushort)gear_half_saturate(scratch[c] * gear__rotation_scale(size));
-        }
-    }
+    GEAR_BARRIER();
+    uint row = 0u;
+    do {
+        gear_take_rows(&tile, GEAR_TO_PLACES, rows + row * HEAD_DIM, lid);
+        GEAR_BARRIER();
+        gear_return_rows(&tile, rows + row * HEAD_DIM, lid);
+        GEAR_BARRIER();
+        row += GEAR_TURN_ROWS;
+    } while (row < 64u);
+}
+
+/* V, in place. Work-groups: (staging blocks, KV heads). */
+__kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_1_rotate(uint num_rows, __global ushort *x)
+{
+    GEAR_LOCAL ushort halves[GEAR_TURN_ROWS * GEAR_PITCH_V] __attribute__((aligned(16)));
+    GEAR_LOCAL float turn[GEAR_TURN_FLOATS] __attribute__((aligned(16)));
+    const gear_tile tile = {halves, turn, 0, GEAR_PITCH_V, 0};
+    const uint lid = (uint)get_local_id(0), row_block = (uint)get_group_id(0), head = (uint)get_group_id(1);
+    __global ushort *rows = x + ((ulong)head * num_rows + row_block * 64u) * HEAD_DIM;
+    uint row = 0u;
+    do {
+        gear_take_rows(&tile, GEAR_TO_TURN, rows + row * HEAD_DIM, lid);
+        GEAR_BARRIER();
+        gear_turn_rows(&tile, 0u, 1u, lid);
+        GEAR_BARRIER();
+        gear_return_rows(&tile, rows + row * HEAD_DIM, lid);
+        GEAR_BARRIER();
+        row += GEAR_TURN_ROWS;
+    } while (row < 64u);
 }

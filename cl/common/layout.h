@@ -264,6 +264,9 @@ GEAR__INLINE gear__u32 gear__list_of(gear__u32 head_dim, gear__u32 is_v, gear__u
 #define GEAR__SELECT_ROWS(by_warps, values, type)                                                                              \
   ((by_warps) && (values) <= GEAR__SELECT_WARP_VALUES && (type) == 0u ? GEAR__BLOCK : GEAR__SELECT_VECTORS)
 
+/* Tokens of a staging block that a work-group of append_2_range has, where groups lie along channels. */
+#define GEAR__RANGE_TOKENS 16u
+
 /* Counters of replaced values, 64 bits each: the low word, then the high one, which counts how often the low one wrapped. */
 #define GEAR__HEALTH_NAN   0u
 #define GEAR__HEALTH_INF   2u

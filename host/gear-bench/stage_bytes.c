@@ -270,9 +270,14 @@ static double norms(const model *m)
     return 2 * both(m) + (1 + 4) * m->tokens * m->heads;
 }
 
-static double transform(const model *m)
+static double reorder(const model *m)
 {
-    return 4 * ((m->k.mixed ? m->k.values : 0) + (m->codecs->v.rotate ? m->v.values : 0));
+    return m->k.mixed ? 4 * m->k.values : 0;
+}
+
+static double rotation(const model *m)
+{
+    return m->codecs->v.rotate ? 4 * m->v.values : 0;
 }
 
 static double outliers(const model *m)
@@ -289,6 +294,12 @@ static double range(const model *m)
 {
     const double values = by_axis(m, m->k.values, m->v.values);
     return 3 * values + (both(m) > 0 ? m->scales * values / both(m) : 0);
+}
+
+/* Two halves for each channel of a block of K. */
+static double range_join(const model *m)
+{
+    return 4 * m->k.values / 64;
 }
 
 static double fit(const model *m)
@@ -404,7 +415,8 @@ static const struct {
               {"append_1_moments", moments},
               {"append_1_order", order},
               {"append_1_norms", norms},
-              {"append_1_transform", transform},
+              {"append_1_reorder", reorder},
+              {"append_1_rotate", rotation},
               {"append_1_outliers_channels", outliers},
               {"append_1_outliers_tokens", outliers},
               {"append_1_outliers_block", outliers},
@@ -412,6 +424,7 @@ static const struct {
               {"append_1_marks_tokens", marks},
               {"append_2_range_channels", range},
               {"append_2_range_tokens", range},
+              {"append_2_range_join", range_join},
               {"append_2_fit", fit},
               {"append_3_quantize", quantize},
               {"append_4_lowrank_whole", lowrank_whole},

@@ -56,11 +56,11 @@ typedef struct gear__list {
 
 /* What the codecs of some layer need scratch for. */
 typedef struct gear__scratch_needs {
-    int staged;  /* the stages 0 to 3 one by one */
-    int turned;  /* rows as floats on their way through the stages 1 and 2: the mixed backbone, stage by stage */
-    int marked;  /* outliers as bits */
-    int ranked;  /* a low-rank part */
-    int ordered; /* a channel order */
+    int staged;   /* the stages 0 to 3 one by one */
+    int weighted; /* a weight a token, stage by stage: K of 1 bit */
+    int marked;   /* outliers as bits */
+    int ranked;   /* a low-rank part */
+    int ordered;  /* a channel order */
 } gear__scratch_needs;
 
 struct gear_cache {

@@ -44,7 +44,7 @@ gear__scratch_needs gear__scratch_needs_of(const gear_cache_desc *desc, const ge
         gear__shape_init(&shape, desc, &desc->codecs[i]);
         const int staged = !gear__append_tile_of(caps, &shape).is_fused;
         needs.staged |= staged;
-        needs.turned |= staged && (gear__is_mixed(&shape.side[0]) || gear__is_mixed(&shape.side[1]) || shape.side[1].rotate);
+        needs.weighted |= staged && shape.side[0].weighted;
         needs.marked |= shape.has_outliers != 0;
         needs.ordered |= shape.side[0].ordered != 0;
         needs.ranked |= gear__has_rank(&shape, 0) || gear__has_rank(&shape, 1);
@@ -114,8 +114,8 @@ void gear__sizes_of(const gear_cache_desc *desc, const gear__shape *shape, const
     sizes->list_rows = listed;
     sizes->x_bytes = needs->staged ? rows * values * 2 : 4;
     sizes->mask_bytes = needs->staged ? rows * values : needs->marked ? rows * values / 8 : 4;
-    /* halves; stage by stage some codecs keep floats in their place first (append_1_transform, append_1_norms) */
-    sizes->r_bytes = needs->turned ? rows * values * 4 : needs->staged || needs->ranked ? rows * values * 2 : 4;
+    /* halves; where tokens have weights these are in their place first (append_1_norms) */
+    sizes->r_bytes = needs->weighted ? rows * values * 4 : needs->staged || needs->ranked ? rows * values * 2 : 4;
     sizes->fit_floats = fit_floats(desc, rows);
     sizes->a_bytes = needs->ranked ? desc->num_kv_heads * 4 * (rows * GEAR__MAX_RANK + sizes->fit_floats) : 4;
     sizes->sums_bytes = needs->ordered ? listed / 64 * values * 2 * 4 : 4;

@@ -50,7 +50,8 @@ static const struct {
     [GEAR__KERNEL_GATHER] = {"append_0_gather", "gear_k_append_0_gather", STAGED, ITEMS_TILE},
     [GEAR__KERNEL_MOMENTS] = {"append_1_order", "gear_k_append_1_moments", STAGED, ITEMS_TILE},
     [GEAR__KERNEL_ORDER] = {"append_1_order", "gear_k_append_1_order", STAGED, ITEMS_TILE},
-    [GEAR__KERNEL_TRANSFORM] = {"append_1_transform", "gear_k_append_1_transform", STAGED | PER_SIDE},
+    [GEAR__KERNEL_REORDER] = {"append_1_transform", "gear_k_append_1_reorder", STAGED, ITEMS_TILE},
+    [GEAR__KERNEL_ROTATE] = {"append_1_transform", "gear_k_append_1_rotate", STAGED | PER_SIDE, ITEMS_TILE},
     [GEAR__KERNEL_NORMS] = {"append_1_norms", "gear_k_append_1_norms", STAGED},
     [GEAR__KERNEL_OUTLIERS_CHANNELS] = {"append_1_outliers", "gear_k_append_1_outliers_channels", STAGED | PER_SIDE, ITEMS_MOST,
                                         "append_1_outliers_cpu", "gear_k_append_1_outliers_channels_cpu", NULL, NULL,
@@ -60,10 +61,11 @@ static const struct {
                                       "append_1_marks", "gear_k_append_1_marks_tokens"},
     [GEAR__KERNEL_OUTLIERS_BLOCK] = {"append_1_outliers", "gear_k_append_1_outliers_block", STAGED | PER_SIDE, ITEMS_64,
                                      "append_1_outliers_cpu", "gear_k_append_1_outliers_block_cpu"},
-    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", STAGED | PER_SIDE, ITEMS_64,
+    [GEAR__KERNEL_RANGE_CHANNELS] = {"append_2_range", "gear_k_append_2_range_channels", STAGED | PER_SIDE, ITEMS_TILE,
                                      "append_2_range_cpu", "gear_k_append_2_range_channels_cpu"},
-    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", STAGED | PER_SIDE, ITEMS_64,
+    [GEAR__KERNEL_RANGE_TOKENS] = {"append_2_range", "gear_k_append_2_range_tokens", STAGED | PER_SIDE, ITEMS_TILE,
                                    "append_2_range_cpu", "gear_k_append_2_range_tokens_cpu"},
+    [GEAR__KERNEL_RANGE_JOIN] = {"append_2_range", "gear_k_append_2_range_join", STAGED | PER_SIDE, ITEMS_TILE},
     [GEAR__KERNEL_FIT] = {"append_2_fit", "gear_k_append_2_fit", SIDED},
     [GEAR__KERNEL_QUANTIZE] = {"append_3_quantize", "gear_k_append_3_quantize", SIDED, ITEMS_TILE, "append_3_quantize_cpu",
                                "gear_k_append_3_quantize_cpu"},
@@ -125,7 +127,8 @@ static int is_left_out(gear__kernel_id id, const gear__append_tile *append)
     case GEAR__KERNEL_BLOCK: return !append->is_fused;
     case GEAR__KERNEL_DECODE: return !append->has_decode;
     case GEAR__KERNEL_LOWRANK_FIT: return !append->has_tensor_cores;
-    case GEAR__KERNEL_LOWRANK_BLOCK: return gear__append_is_cpu_form(append); /* "whole" serves these fits too */
+    case GEAR__KERNEL_LOWRANK_BLOCK:                                       /* "whole" serves these fits too */
+    case GEAR__KERNEL_RANGE_JOIN: return gear__append_is_cpu_form(append); /* nothing is in parts */
     default: return append->is_fused && is_replaced(id, append);
     }
 }
@@ -138,11 +141,13 @@ static int has_use(gear__kernel_id id, const gear__side *side)
     case GEAR__KERNEL_OUTLIERS_TOKENS: return outliers && !block_rule && side->outlier_axis == GEAR__AXIS_TOKEN_ALL;
     case GEAR__KERNEL_OUTLIERS_BLOCK: return outliers && block_rule;
     case GEAR__KERNEL_MOMENTS:
-    case GEAR__KERNEL_ORDER: return side->ordered != 0;
-    case GEAR__KERNEL_TRANSFORM: return side->ordered || side->rotate;
+    case GEAR__KERNEL_ORDER:
+    case GEAR__KERNEL_REORDER: return side->ordered != 0;
+    case GEAR__KERNEL_ROTATE: return side->rotate != 0;
     case GEAR__KERNEL_NORMS: return side->weighted != 0;
     case GEAR__KERNEL_FIT: return gear__is_mixed(side);
     case GEAR__KERNEL_RANGE_CHANNELS: return is_along_tokens(side) && !gear__is_mixed(side);
+    case GEAR__KERNEL_RANGE_JOIN: return side->axis == GEAR__AXIS_CHANNEL_SEGMENT;
     case GEAR__KERNEL_RANGE_TOKENS: return side->axis != GEAR__AXIS_NONE && !is_along_tokens(side) && !gear__is_mixed(side);
     case GEAR__KERNEL_LOWRANK:
     case GEAR__KERNEL_LOWRANK_BLOCK:

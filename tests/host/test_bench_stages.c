@@ -26,7 +26,8 @@ Test(bench_stages, stages_of_append_count_what_they_must_move)
     cr_assert_eq(stage_bytes(&r, "append_1_marks_tokens"), (uint64_t)(17 * values / 8));
     cr_assert_eq(stage_bytes(&r, "append_2_range_tokens"), (uint64_t)(3 * values) + 100);
     cr_assert_eq(stage_bytes(&r, "append_3_quantize"), (uint64_t)(10 * values) + 1200);
-    cr_assert_eq(stage_bytes(&r, "append_1_transform"), 0);
+    cr_assert_eq(stage_bytes(&r, "append_1_reorder"), 0);
+    cr_assert_eq(stage_bytes(&r, "append_1_rotate"), 0);
     cr_assert_eq(stage_bytes(&r, "append_1_moments"), 0);
     cr_assert_eq(stage_bytes(&r, "append_block"), (uint64_t)(8 * values + values / 4 + lists) + 1200);
     cr_assert_eq(stage_bytes(&r, "append_5_count"), (uint64_t)(2 * values + lists + bases));
@@ -111,6 +112,18 @@ Test(bench_stages, the_channel_order_reads_the_first_segment)
     cr_assert_eq(stage_bytes(&r, "append_1_norms"), 2 * 2 * 16384 * 2 * 64 + 5 * 16384 * 2);
     r.shape.decode = true; /* says how attend's cache is filled */
     cr_assert_eq(stage_bytes(&r, "append_1_order"), sums + 2 * 2 * 64);
+}
+
+Test(bench_stages, stages_of_one_side_count_that_side)
+{
+    const uint64_t values = 4096 * 2 * 64;
+    result r = some_append("1 2 1 4096 64 1 --preset kcvt_4", 4096);
+    cr_assert_eq(stage_bytes(&r, "append_2_range_join"), values / 64 * 2 * 2);
+    r = some_append("1 2 1 4096 64 1 --backbone mixed --k-segments 16x4,48x2 --outliers 0.02", 4096);
+    cr_assert_eq(stage_bytes(&r, "append_1_reorder"), 2 * 2 * values);
+    cr_assert_eq(stage_bytes(&r, "append_1_rotate"), 0);
+    r = some_append("1 2 1 4096 64 1 --backbone mixed --k-segments 16x4,48x2 --outliers 0.02 --rotate-v", 4096);
+    cr_assert_eq(stage_bytes(&r, "append_1_rotate"), 2 * 2 * values);
 }
 
 /* Of a cache of 4096 + 64 tokens a decode block is one in 65, whatever the factors of the prompt. */

@@ -137,7 +137,7 @@ void stage_same(stage_bench *bench, const stage_buffer *buffer, const char *what
 }
 
 void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__shape *shape, uint32_t table_row,
-                        uint32_t max_rows, uint32_t kernels, gear_attend_kernel attend)
+                        uint32_t max_rows, uint64_t kernels, gear_attend_kernel attend)
 {
     uint32_t words[GEAR__SHAPE_WORDS];
     cl_int code;

@@ -65,7 +65,7 @@ void stage_same_bytes(const uint8_t *got, const uint8_t *want, size_t bytes, con
 
 /* Only the kernels whose bits (1 << gear__kernel_id) are set: compiling is what these tests spend their time on. */
 void stage_variant_open(stage_bench *bench, gear__variant *variant, const gear__shape *shape, uint32_t table_row,
-                        uint32_t max_rows, uint32_t kernels, gear_attend_kernel attend);
+                        uint32_t max_rows, uint64_t kernels, gear_attend_kernel attend);
 
 /* STAGE_LAUNCH(bench, gear__append_2_range(&stream, &round, is_v, &error)): the call on a stream of its own, waited for. */
 #define STAGE_LAUNCH(bench, call)                                                                                              \

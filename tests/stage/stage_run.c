@@ -12,7 +12,7 @@ void stage_check_round(stage_world *w, uint32_t is_v, stage_step step, stage_lau
     stage_world_same(w, is_v ? "V" : "K");
 }
 
-int stage_other_form(stage_bench *bench, uint32_t kernels)
+int stage_other_form(stage_bench *bench, uint64_t kernels)
 {
     int two_forms = 0;
     for (int id = 0; id < GEAR__NUM_KERNELS; id++) {
@@ -30,12 +30,12 @@ int stage_other_form(stage_bench *bench, uint32_t kernels)
     return 1;
 }
 
-void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check)
+void stage_run_all(const char *name, stage_step step, uint64_t kernels, stage_check check)
 {
     stage_run_tiled(name, step, kernels, NULL, check);
 }
 
-void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const gear__append_tile *tile, stage_check check)
+void stage_run_tiled(const char *name, stage_step step, uint64_t kernels, const gear__append_tile *tile, stage_check check)
 {
     stage_bench bench;
     stage_open(&bench);
@@ -55,7 +55,7 @@ static int takes(uint32_t i, int data, stage_step step, int is_again)
     return !is_again || data == kind || (step == STAGE_LOWRANK && kind == STAGE_EXTREME && data == STAGE_SMOOTH);
 }
 
-void stage_run_opened(stage_bench *bench, stage_step step, uint32_t kernels, stage_check check)
+void stage_run_opened(stage_bench *bench, stage_step step, uint64_t kernels, stage_check check)
 {
     uint32_t count;
     const stage_case *cases = stage_cases(&count);
@@ -77,7 +77,7 @@ void stage_run_opened(stage_bench *bench, stage_step step, uint32_t kernels, sta
     } while (stage_other_form(bench, kernels));
 }
 
-void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32_t kernels, void (*check)(stage_world *world))
+void stage_run_readers(const char *name, stage_data even, stage_data odd, uint64_t kernels, void (*check)(stage_world *world))
 {
     stage_bench bench;
     uint32_t count;

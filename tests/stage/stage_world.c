@@ -163,7 +163,7 @@ void stage_shape(const stage_case *c, gear__shape *shape)
     gear__shape_init(shape, &desc, &pair);
 }
 
-void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels)
+void stage_world_open(stage_world *w, stage_bench *bench, const stage_case *c, stage_data data, uint64_t kernels)
 {
     *w = (stage_world){.bench = bench, .c = c, .data = data};
     stage_shape(c, &w->shape);

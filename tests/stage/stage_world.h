@@ -57,7 +57,7 @@ uint32_t *stage_words(const stage_buffer *buffer);
 /* The layer that a case describes. */
 void stage_shape(const stage_case *c, gear__shape *shape);
 /* kernels: see stage_variant_open. */
-void stage_world_open(stage_world *world, stage_bench *bench, const stage_case *c, stage_data data, uint32_t kernels);
+void stage_world_open(stage_world *world, stage_bench *bench, const stage_case *c, stage_data data, uint64_t kernels);
 void stage_world_close(stage_world *world);
 
 /* Called in place of the reference's step: makes it on both sides and compares. */
@@ -78,17 +78,17 @@ size_t stage_fit_bytes(const stage_world *world, uint32_t rows, uint32_t slot);
 
 /* stage_run.c. Whether the cases are to be run once more because one of the kernels has another form; makes bench->append that
  * of GPUs, then that of work-groups of 64. */
-int stage_other_form(stage_bench *bench, uint32_t kernels);
+int stage_other_form(stage_bench *bench, uint64_t kernels);
 /* Every case with every kind of data; on the work-groups of 64 that follow larger ones of the same kernels with one, the kinds
  * in turn. */
-void stage_run_all(const char *name, stage_step step, uint32_t kernels, stage_check check);
+void stage_run_all(const char *name, stage_step step, uint64_t kernels, stage_check check);
 /* The same with another tiling of the compressor than the device's. */
-void stage_run_tiled(const char *name, stage_step step, uint32_t kernels, const gear__append_tile *tile, stage_check check);
+void stage_run_tiled(const char *name, stage_step step, uint64_t kernels, const gear__append_tile *tile, stage_check check);
 /* The same with a bench that the test opens and closes. */
-void stage_run_opened(stage_bench *bench, stage_step step, uint32_t kernels, stage_check check);
+void stage_run_opened(stage_bench *bench, stage_step step, uint64_t kernels, stage_check check);
 /* Every case once, grown to its end on the host and put on the device; data by case, even and odd ones. Fails when check
  * changes a buffer of the layer. */
-void stage_run_readers(const char *name, stage_data even, stage_data odd, uint32_t kernels, void (*check)(stage_world *world));
+void stage_run_readers(const char *name, stage_data even, stage_data odd, uint64_t kernels, void (*check)(stage_world *world));
 /* A stage_check's body where the kernel works on a side of a round: launch and reference leave the same bits. */
 typedef gear_status (*stage_launch)(gear__stream *stream, const gear__round *round, uint32_t is_v, gear_error *error);
 void stage_check_round(stage_world *world, uint32_t is_v, stage_step step, stage_launch launch);

@@ -20,6 +20,6 @@ static void check(stage_world *world, uint32_t is_v)
 
 Test(append_0_gather, equals_the_reference)
 {
-    stage_run_all("append_0_gather", STAGE_GATHER, 1u << GEAR__KERNEL_GATHER, check);
+    stage_run_all("append_0_gather", STAGE_GATHER, 1ull << GEAR__KERNEL_GATHER, check);
     cr_assert(carried[0] && carried[1], "no counter passed 2^32");
 }

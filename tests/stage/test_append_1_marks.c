@@ -5,7 +5,7 @@
 
 #include "stage_world.h"
 
-#define KERNELS (1u << GEAR__KERNEL_OUTLIERS_CHANNELS | 1u << GEAR__KERNEL_OUTLIERS_TOKENS)
+#define KERNELS (1ull << GEAR__KERNEL_OUTLIERS_CHANNELS | 1ull << GEAR__KERNEL_OUTLIERS_TOKENS)
 
 static void check(stage_world *world, uint32_t is_v)
 {

@@ -13,5 +13,5 @@ static void check(stage_world *world, uint32_t is_v)
 
 Test(append_1_norms, equals_the_reference)
 {
-    stage_run_all("append_1_norms", STAGE_NORMS, 1u << GEAR__KERNEL_NORMS, check);
+    stage_run_all("append_1_norms", STAGE_NORMS, 1ull << GEAR__KERNEL_NORMS, check);
 }

@@ -13,7 +13,7 @@ static void check(stage_world *world, uint32_t is_v)
     stage_world_same(world, is_v ? "V" : "K");
 }
 
-#define KERNELS (1u << GEAR__KERNEL_MOMENTS | 1u << GEAR__KERNEL_ORDER)
+#define KERNELS (1ull << GEAR__KERNEL_MOMENTS | 1ull << GEAR__KERNEL_ORDER)
 
 Test(append_1_order, equals_the_reference)
 {

@@ -7,7 +7,8 @@
 #include "model/half.h"
 #include "stage_world.h"
 
-#define KERNELS (1u << GEAR__KERNEL_OUTLIERS_CHANNELS | 1u << GEAR__KERNEL_OUTLIERS_TOKENS | 1u << GEAR__KERNEL_OUTLIERS_BLOCK)
+#define KERNELS                                                                                                                \
+  (1ull << GEAR__KERNEL_OUTLIERS_CHANNELS | 1ull << GEAR__KERNEL_OUTLIERS_TOKENS | 1ull << GEAR__KERNEL_OUTLIERS_BLOCK)
 
 static void check(stage_world *world, uint32_t is_v)
 {

@@ -1,19 +1,22 @@
-/* test_append_1_transform.c: transformed rows, bit for bit. The kernel uses the residual as scratch, so that is taken over from
- * the device. */
+/* test_append_1_transform.c: transformed rows, bit for bit; on work-groups of a CPU device and of a GPU. */
 #include <criterion/criterion.h>
 
 #include "stage_world.h"
 
+#define KERNELS (1ull << GEAR__KERNEL_REORDER | 1ull << GEAR__KERNEL_ROTATE)
+
 static void check(stage_world *world, uint32_t is_v)
 {
-    stage_world_put(world);
-    STAGE_LAUNCH(world->bench, gear__append_1_transform(&stream, &world->round, is_v, &error));
-    stage_ref_step(world, is_v, STAGE_TRANSFORM);
-    stage_take(world->bench, &world->r);
-    stage_world_same(world, is_v ? "V" : "K");
+    stage_check_round(world, is_v, STAGE_TRANSFORM, gear__append_1_transform);
 }
 
 Test(append_1_transform, equals_the_reference)
 {
-    stage_run_all("append_1_transform", STAGE_TRANSFORM, 1u << GEAR__KERNEL_TRANSFORM, check);
+    stage_run_all("append_1_transform", STAGE_TRANSFORM, KERNELS, check);
+}
+
+Test(append_1_transform, equals_the_reference_on_other_work_groups)
+{
+    const gear__append_tile tile = {.work_items = 128, .most_items = 128};
+    stage_run_tiled("append_1_transform of 128", STAGE_TRANSFORM, KERNELS, &tile, check);
 }

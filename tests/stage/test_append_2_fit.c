@@ -11,5 +11,5 @@ static void check(stage_world *world, uint32_t is_v)
 
 Test(append_2_fit, equals_the_reference)
 {
-    stage_run_all("append_2_fit", STAGE_FIT, 1u << GEAR__KERNEL_FIT, check);
+    stage_run_all("append_2_fit", STAGE_FIT, 1ull << GEAR__KERNEL_FIT, check);
 }

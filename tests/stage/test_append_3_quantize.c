@@ -10,5 +10,5 @@ static void check(stage_world *world, uint32_t is_v)
 
 Test(append_3_quantize, equals_the_reference)
 {
-    stage_run_all("append_3_quantize", STAGE_QUANTIZE, 1u << GEAR__KERNEL_QUANTIZE, check);
+    stage_run_all("append_3_quantize", STAGE_QUANTIZE, 1ull << GEAR__KERNEL_QUANTIZE, check);
 }

@@ -22,9 +22,9 @@
 #define TERMS       16u /* singular values that are not 0, of a residual whose spectrum is known */
 
 #define KERNELS                                                                                                                \
-  (1u << GEAR__KERNEL_LOWRANK | 1u << GEAR__KERNEL_LOWRANK_BLOCK | 1u << GEAR__KERNEL_LOWRANK_GRAM |                           \
-   1u << GEAR__KERNEL_LOWRANK_ITERATE | 1u << GEAR__KERNEL_LOWRANK_PROJECT | 1u << GEAR__KERNEL_LOWRANK_STORE |                \
-   1u << GEAR__KERNEL_LOWRANK_FIT)
+  (1ull << GEAR__KERNEL_LOWRANK | 1ull << GEAR__KERNEL_LOWRANK_BLOCK | 1ull << GEAR__KERNEL_LOWRANK_GRAM |                     \
+   1ull << GEAR__KERNEL_LOWRANK_ITERATE | 1ull << GEAR__KERNEL_LOWRANK_PROJECT | 1ull << GEAR__KERNEL_LOWRANK_STORE |          \
+   1ull << GEAR__KERNEL_LOWRANK_FIT)
 
 /* The kernel's unrounded factors of one (job, head). */
 typedef struct factors {

@@ -4,7 +4,7 @@
 
 #include "stage_world.h"
 
-#define KERNELS (1u << GEAR__KERNEL_COUNT_OUTLIERS | 1u << GEAR__KERNEL_BASES | 1u << GEAR__KERNEL_STORE)
+#define KERNELS (1ull << GEAR__KERNEL_COUNT_OUTLIERS | 1ull << GEAR__KERNEL_BASES | 1ull << GEAR__KERNEL_STORE)
 
 static void check(stage_world *world, uint32_t is_v)
 {

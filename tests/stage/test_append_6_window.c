@@ -28,5 +28,5 @@ static void check(stage_world *world, uint32_t is_v)
 
 Test(append_6_window, equals_the_reference)
 {
-    stage_run_all("append_6_window", STAGE_WINDOW, 1u << GEAR__KERNEL_WINDOW, check);
+    stage_run_all("append_6_window", STAGE_WINDOW, 1ull << GEAR__KERNEL_WINDOW, check);
 }

@@ -113,7 +113,7 @@ static void run(const char *name, int is_other, int with_outliers)
                 continue;
             }
             stage_world world;
-            stage_world_open(&world, &bench, &local, (stage_data)data, 1u << GEAR__KERNEL_BLOCK);
+            stage_world_open(&world, &bench, &local, (stage_data)data, 1ull << GEAR__KERNEL_BLOCK);
             stage_world_run(&world, STAGE_BLOCK, check);
             stage_world_close(&world);
         }

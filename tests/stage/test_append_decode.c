@@ -156,7 +156,7 @@ static void run(stage_bench *bench, stage_case local, stage_data data)
         bench->rounds = n < 64 ? sizeof small / sizeof *small : sizeof large / sizeof *large;
     }
     blocks = 0;
-    stage_world_open(&world, bench, &local, data, 1u << GEAR__KERNEL_DECODE);
+    stage_world_open(&world, bench, &local, data, 1ull << GEAR__KERNEL_DECODE);
     stage_world_run(&world, STAGE_BLOCK, check);
     stage_world_close(&world);
     cr_assert(blocks, "%s: no step completed a block", local.name);

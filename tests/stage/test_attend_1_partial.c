@@ -26,7 +26,7 @@ static void run_kernel(stage_world *world, gear_attend_kernel kernel, int both_s
     gear__variant variant;
     int to_cut = 0, is_cut = 0;
     stage_variant_open(world->bench, &variant, &world->shape, world->table_row, c->group * c->max_queries,
-                       1u << GEAR__KERNEL_PARTIAL | 1u << GEAR__KERNEL_PARTIAL_SMALL | 1u << GEAR__KERNEL_MERGE, kernel);
+                       1ull << GEAR__KERNEL_PARTIAL | 1ull << GEAR__KERNEL_PARTIAL_SMALL | 1ull << GEAR__KERNEL_MERGE, kernel);
     const uint32_t sizes[2] = {variant.tile.work_items, variant.tile.least_items};
     const int has_small = sizes[1] < sizes[0];
     cr_assert_eq(variant.kernel[GEAR__KERNEL_PARTIAL_SMALL][0] != NULL, has_small);
@@ -74,7 +74,7 @@ static void run_wide(stage_bench *bench, const stage_case *c, stage_data data)
     stage_world_run(&world, STAGE_NONE, NULL);
     stage_world_put(&world);
     stage_variant_open(bench, &variant, &world.shape, world.table_row, c->group * c->max_queries,
-                       1u << GEAR__KERNEL_PARTIAL_WIDE, GEAR_ATTEND_NVIDIA);
+                       1ull << GEAR__KERNEL_PARTIAL_WIDE, GEAR_ATTEND_NVIDIA);
     cr_assert(variant.tile.wide_rows, "%s: no wide work-groups", c->name);
     world.layer.variant = &variant;
     for (size_t v = 0; v < sizeof variations / sizeof *variations; v++) {

@@ -128,7 +128,7 @@ static void merge_run(stage_bench *bench, uint32_t d, uint32_t heads, uint32_t s
 {
     merge t = {.bench = bench, .queries = {2, 1, stage_tiny() ? 1 : 17}, .heads = heads, .d = d, .splits = splits};
     gear__shape shape = {.head_dim = d, .kv_heads = 1, .query_heads = heads};
-    stage_variant_open(bench, &t.variant, &shape, 1, 1, 1u << GEAR__KERNEL_MERGE, GEAR_ATTEND_PORTABLE);
+    stage_variant_open(bench, &t.variant, &shape, 1, 1, 1ull << GEAR__KERNEL_MERGE, GEAR_ATTEND_PORTABLE);
     t.layer.variant = &t.variant;
     make_list(&t);
     size_t entries = (size_t)t.rows * splits;

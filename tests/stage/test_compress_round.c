@@ -81,7 +81,7 @@ static void run(const char *name, int is_fused)
             continue;
         }
         bench.append.is_fused = is_fused != STAGED;
-        stage_world_open(&world, &bench, &plain, STAGE_EXTREME, (1u << GEAR__KERNEL_WINDOW) - 1u);
+        stage_world_open(&world, &bench, &plain, STAGE_EXTREME, (1ull << GEAR__KERNEL_WINDOW) - 1u);
         stage_world_run(&world, STAGE_ROUND, check);
         stage_world_close(&world);
     }

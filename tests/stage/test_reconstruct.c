@@ -97,5 +97,5 @@ static void check(stage_world *world)
 
 Test(reconstruct, equals_the_reference)
 {
-    stage_run_readers("reconstruct", STAGE_SMOOTH, STAGE_TIES, 1u << GEAR__KERNEL_RECONSTRUCT, check);
+    stage_run_readers("reconstruct", STAGE_SMOOTH, STAGE_TIES, 1ull << GEAR__KERNEL_RECONSTRUCT, check);
 }

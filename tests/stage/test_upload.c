@@ -7,7 +7,7 @@
 #define WORDS 1000u
 
 /* Opens the bench too. */
-static void open_variant(stage_bench *bench, gear__variant *variant, uint32_t kernels)
+static void open_variant(stage_bench *bench, gear__variant *variant, uint64_t kernels)
 {
     uint32_t count;
     gear__shape shape;
@@ -23,7 +23,7 @@ Test(upload, any_count_anywhere)
     stage_buffer table = {0};
     gear__variant variant;
     uint32_t words[WORDS];
-    open_variant(&bench, &variant, 1u << GEAR__KERNEL_UPLOAD);
+    open_variant(&bench, &variant, 1ull << GEAR__KERNEL_UPLOAD);
     stage_buffer_make(&bench, &table, WORDS * 4);
     stage_put(&bench, &table);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -185,7 +185,7 @@ Test(upload, lists_of_an_append)
 {
     stage_bench bench;
     gear__variant variant;
-    open_variant(&bench, &variant, 1u << GEAR__KERNEL_UPLOAD_LISTS);
+    open_variant(&bench, &variant, 1ull << GEAR__KERNEL_UPLOAD_LISTS);
     const uint32_t room = bench.append.is_nvidia ? GEAR__LONG_UPLOAD_WORDS : GEAR__UPLOAD_WORDS; /* of a launch */
     const uint32_t seqs = PER_REPEAT * GEAR__SEQ_WORDS;
     check_lists(&bench, &variant, 1, MOST_RUNS);
