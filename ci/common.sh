@@ -161,6 +161,28 @@ tally()
     echo "$name: $p passed, $f failed, $s skipped in $((SECONDS - start)) s"
 }
 
+# beside NAME COMMAND...: starts a check script in the background, for tally_beside to wait for.
+declare -A besides=()
+beside()
+{
+    mkdir -p "$LOGS"
+    "${@:2}" > "$LOGS/$1.beside" 2>&1 &
+    besides[$1]=$!
+}
+
+replay()
+{
+    cat "$1"
+    return "$2"
+}
+
+# tally_beside NAME: tally of what beside has started, once it has ended.
+tally_beside()
+{
+    wait "${besides[$1]}"
+    tally "$1" replay "$LOGS/$1.beside" $?
+}
+
 # The tool list_options of the build tree; nothing without a build.
 options_tool()
 {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# test.sh: installs what is needed on Debian 12, builds, and runs every test and check; some 26 minutes on 2 cores from
+# test.sh: installs what is needed on Debian 12, builds, and runs every test and check; some 23 minutes on 2 cores from
 # nothing. The last line counts them: `N passed, N failed` (and skips). Exit status 0 only when nothing failed. Logs are in
 # build/logs.
 . "$(dirname "$0")/common.sh"
@@ -22,9 +22,11 @@ tally format ci/check_format.sh
 tally documents ci/check_docs.sh
 tally model-files ci/check_model_files.sh
 tally kernel-lint ci/check_lint.sh
+# Waits for downloads and uses one core most of its time.
+beside logits ci/check_llm.sh
 # The chips that are the first to spill, of NVIDIA one for each form of a kernel; nightly.sh takes them all.
 tally gates env GATE_AMD="gfx906" GATE_INTEL="skl" GATE_NVIDIA="sm_75 sm_90" GATE_FIRST=1 ci/check_gates.sh
-tally logits ci/check_llm.sh
+tally_beside logits
 tally quality ci/check_quality.sh
 tally consumer ci/check_consumer.sh
 tally oclgrind ci/check_oclgrind.sh

@@ -144,6 +144,11 @@ const stage_case *stage_cases(uint32_t *count)
     return cases;
 }
 
+int stage_is_ranked(uint32_t index, int is_other)
+{
+    return index % 2 == (is_other ? 1u : 0u);
+}
+
 uint32_t stage_hash(uint32_t a, uint32_t b, uint32_t c)
 {
     uint32_t h = a * 0x9e3779b1u ^ (b + 0x7f4a7c15u) * 0x85ebca77u ^ (c + 0x165667b1u) * 0xc2b2ae3du;

@@ -18,6 +18,9 @@ typedef struct stage_case {
 
 /* All cases, or the two that the simulator can do. */
 const stage_case *stage_cases(uint32_t *count);
+/* Whether append_block keeps the low rank of case `index` on the device's own work-groups, or on those of another kind of
+ * device: every second case here, the others there, so that each codec compiles once with a residual and once without one. */
+int stage_is_ranked(uint32_t index, int is_other);
 /* Those of the nvidia attend kernel alone, in both sizes of work-groups where there are no outliers. */
 const stage_case *stage_nvidia_cases(uint32_t *count);
 /* Those whose attention has wide work-groups (gear__attend_tile): query rows on both sides of the border of two row tiles, on

@@ -44,14 +44,18 @@ void stage_run_tiled(const char *name, stage_step step, uint64_t kernels, const 
     stage_close(&bench, name);
 }
 
-/* Whether case i takes this kind of data. is_again: the same kernels ran all of it on larger work-groups; each case then takes
- * one kind, of fits smooth data besides the extreme, of which no bound is checked. */
-static int takes(uint32_t i, int data, stage_step step, int is_again)
+/* Whether the case takes this kind of data. is_again: the same kernels ran all of it on larger work-groups; each case then
+ * takes one kind, of fits smooth data besides the extreme, of which no bound is checked. Of the kernels that are compiled for
+ * the codec, every second case and KCVT: each head_dim, number of bits, axis and outlier rule is among them. */
+static int takes(const stage_case *c, uint32_t i, int data, stage_step step, int is_again)
 {
     if (stage_tiny()) {
         return data == (i ? STAGE_SMOOTH : STAGE_EXTREME);
     }
-    const int kind = (int)(i % STAGE_DATA_KINDS);
+    const int by_codec = step == STAGE_QUANTIZE || step == STAGE_OUTLIER_LISTS, kind = (int)(i % STAGE_DATA_KINDS);
+    if (is_again && by_codec && i % 2 && c->k.backbone != GEAR_BACKBONE_KCVT) {
+        return 0;
+    }
     return !is_again || data == kind || (step == STAGE_LOWRANK && kind == STAGE_EXTREME && data == STAGE_SMOOTH);
 }
 
@@ -65,7 +69,7 @@ void stage_run_opened(stage_bench *bench, stage_step step, uint64_t kernels, sta
         ran_portable |= bench->append.work_items > 64 && !bench->append.has_tensor_cores;
         for (uint32_t i = 0; i < count; i++) {
             for (int data = 0; data < STAGE_DATA_KINDS; data++) {
-                if (!takes(i, data, step, is_again)) {
+                if (!takes(&cases[i], i, data, step, is_again)) {
                     continue;
                 }
                 stage_world world;
