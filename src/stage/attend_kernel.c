@@ -77,8 +77,8 @@ static uint32_t nvidia_warp_bytes(const gear__shape *shape, uint32_t rows, int d
         const gear__side *side = &shape->side[s];
         fold += side->factor_bits < 16 ? (64 + d) * larger(side->rank[0], side->rank[1]) : 0;
     }
-    /* Marks, the tile, sums of V, lists, their lengths: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
-    const uint32_t outliers = WINDOW + 16 * 144 + 4 * rows * d + 2 * d + 32 * 8;
+    /* The tile; marks, sums, lists and their lengths of V: NV_OUTLIER_BYTES of attend_nvidia_outliers.clh. */
+    const uint32_t outliers = 16 * 144 + (v->delta_bits ? WINDOW + 4 * rows * d + 2 * d + 32 * 8 : 0);
     return ring + (fold ? 2 * fold : 16) + (shape->has_outliers ? outliers : 0) + (rows > 8 ? nvidia_ready_bytes(shape) : 0) +
            2 * 4 * larger(rows, 8); /* references and sums of the rows */
 }

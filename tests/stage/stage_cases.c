@@ -93,6 +93,10 @@ static const stage_case nvidia_cases[] = {
      CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.05f, VECTOR)},
     {"outliers d64, 2 heads", 64, 2, 4, 2, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.05f, VECTOR),
      CODEC(KIVI, 2, 64, 4, 2, 3, 16, 0.10f, VECTOR)},
+    {"outliers of K d128", 128, 2, 4, 1, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 0, 0, 0, 16, 0.05f, VECTOR),
+     CODEC(KIVI, 2, 64, 0, 0, 0, 16, 0, VECTOR)},
+    {"outliers of V d128", 128, 2, 4, 1, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 64, 0, 0, 0, 16, 0, VECTOR),
+     CODEC(KIVI, 2, 64, 0, 0, 0, 16, 0.10f, VECTOR8)},
     {"outliers d80, 2 heads", 80, 2, 4, 1, 64, 0, 0, GEAR_F16, 0, CODEC(KIVI, 2, 16, 4, 2, 3, 16, 0.05f, VECTOR8),
      CODEC(KIVI, 2, 16, 4, 2, 3, 16, 0.10f, VECTOR8)},
 };

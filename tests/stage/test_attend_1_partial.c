@@ -142,7 +142,7 @@ ParameterizedTest(const uint32_t *part, attend_1_partial, nvidia_cases_equal_the
         stage_skip(&bench, NO_NVIDIA);
     }
     for (uint32_t i = *part; i < count; i += PARTS) {
-        const int has_outliers = cases[i].k.outlier_fraction > 0;
+        const int has_outliers = cases[i].k.outlier_fraction > 0 || cases[i].v.outlier_fraction > 0;
         has_small |= cases[i].k.backbone == GEAR_BACKBONE_KIVI && !has_outliers;
         run_case(&bench, &cases[i], STAGE_SMOOTH, GEAR_ATTEND_NVIDIA, !has_outliers, &seen);
         if (has_outliers) {
