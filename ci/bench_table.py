@@ -45,9 +45,11 @@ def times(other, own):
 
 
 def data(row):
-    """Of a model, and of which of its layers; empty for made up data (older documents have no other)."""
-    kind, _, layer = row.get("data", "made").partition(":")
-    return "" if kind != "real" else "real data" + (f" of layer {layer}" if layer else "")
+    """Of a model, and of which of its layers (older documents do not say which); empty for made up data."""
+    if not row.get("data", "made").startswith("real"):
+        return ""
+    layer = row.get("layer")
+    return "real data" if layer is None else f"real data, layer {layer}"
 
 
 def words(row):

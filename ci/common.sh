@@ -140,11 +140,11 @@ count_criterion()
 
 # tally NAME COMMAND...: runs a check script (or a function that ends with finish), shows what it did not pass, and adds its
 # closing count to this script's. One that dies without a closing count is a failure. The whole output stays in
-# $LOGS/NAME.log.
+# $LOGS/NAME.log. took: seconds that it ran before, where COMMAND only shows what it said.
 LOGS=build/logs
 tally()
 {
-    local name=$1 log=$LOGS/${1// /-}.log start=$SECONDS status last p=0 f=1 s=0
+    local name=$1 log=$LOGS/${1// /-}.log start=$((SECONDS - ${took:-0})) status last p=0 f=1 s=0
     shift
     mkdir -p "$LOGS"
     (passed=0 failed=0 skipped=0 && "$@") > "$log" 2>&1
@@ -161,13 +161,33 @@ tally()
     echo "$name: $p passed, $f failed, $s skipped in $((SECONDS - start)) s"
 }
 
-# beside NAME COMMAND...: starts a check script in the background, for tally_beside to wait for.
+# beside NAME COMMAND...: starts a check script in the background, for tally_beside to wait for. It has a process group of its
+# own, which ends with this script, however that ends.
 declare -A besides=()
 beside()
 {
     mkdir -p "$LOGS"
-    "${@:2}" > "$LOGS/$1.beside" 2>&1 &
+    trap end_besides EXIT
+    set -m
+    run_beside "$@" &
     besides[$1]=$!
+    set +m
+}
+
+# run_beside NAME COMMAND...: leaves what it said in $LOGS/NAME.beside and its seconds in $LOGS/NAME.took.
+run_beside()
+{
+    local start=$SECONDS status
+    "${@:2}" > "$LOGS/$1.beside" 2>&1 < /dev/null
+    status=$?
+    echo $((SECONDS - start)) > "$LOGS/$1.took"
+    return $status
+}
+
+end_besides()
+{
+    local group
+    for group in "${besides[@]}"; do kill -- "-$group" 2>/dev/null; done
 }
 
 replay()
@@ -179,8 +199,11 @@ replay()
 # tally_beside NAME: tally of what beside has started, once it has ended.
 tally_beside()
 {
+    local status
     wait "${besides[$1]}"
-    tally "$1" replay "$LOGS/$1.beside" $?
+    status=$?
+    unset "besides[$1]"
+    took=$(< "$LOGS/$1.took") tally "$1" replay "$LOGS/$1.beside" $status
 }
 
 # The tool list_options of the build tree; nothing without a build.

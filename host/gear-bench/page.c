@@ -60,15 +60,17 @@ static const char *codec_of(const json_t *row)
 
 static void geometry(const json_t *row, bool tokens, char *out, size_t size)
 {
-    char length[32] = "", queries[32] = "";
-    const char *data = string(row, "data"), *layer = strchr(data, ':');
+    char length[32] = "", queries[32] = "", layer[32] = "";
+    const bool real = !strncmp(string(row, "data"), "real", 4);
     if (tokens)
         snprintf(length, sizeof length, ", %.0f tokens", number(row, "tokens"));
     if (number(row, "query_tokens") > 1)
         snprintf(queries, sizeof queries, ", %.0f queries", number(row, "query_tokens"));
-    snprintf(out, size, "%.0f x %.0f, %.0f%s%s d%.0f%s%s%s%s", number(row, "batch"), number(row, "kv_heads"),
+    if (real && isfinite(number(row, "layer"))) /* older documents do not say which */
+        snprintf(layer, sizeof layer, ", layer %.0f", number(row, "layer"));
+    snprintf(out, size, "%.0f x %.0f, %.0f%s%s d%.0f%s%s%s", number(row, "batch"), number(row, "kv_heads"),
              number(row, "queries_per_kv_head"), length, tokens ? "," : " a head,", number(row, "head_dim"), queries,
-             strncmp(data, "real", 4) ? "" : ", real data", layer ? " of layer " : "", layer ? layer + 1 : "");
+             real ? ", real data" : "", layer);
 }
 
 /* The codec's name, and what it leaves out. */
@@ -243,7 +245,7 @@ static void by_context(const json_t *row, const char *run, plot *p)
     put_codec(row, codec, sizeof codec);
     geometry(row, false, shape, sizeof shape);
     snprintf(name, sizeof name, "%s, %s%s", codec, shape, run);
-    plot_add(plot_find(p, name), number(row, "tokens"), row_us(row), "");
+    plot_add(plot_find(p, name), number(row, "tokens"), row_us(row), "", "");
 }
 
 /* One line for each geometry through its codecs. */
@@ -254,7 +256,7 @@ static void by_bits(const json_t *row, const char *run, plot *p)
         return;
     geometry(row, true, shape, sizeof shape);
     snprintf(name, sizeof name, "%s%s", shape, run);
-    plot_add(plot_find(p, name), number(row, "bits_per_value"), row_us(row), codec_of(row));
+    plot_add(plot_find(p, name), number(row, "bits_per_value"), row_us(row), codec_of(row), string(row, "details"));
 }
 
 static void by_stage(const json_t *row, const char *run, plot *p)
@@ -266,7 +268,7 @@ static void by_stage(const json_t *row, const char *run, plot *p)
         char name[PLOT_TEXT];
         snprintf(name, sizeof name, "%.60s%s", string(stage, "name"), run);
         plot_series *s = number(stage, "bytes") > 0 ? plot_find(p, name) : NULL;
-        plot_add(s, number(stage, "bytes") / 1e6, number(stage, "gbps"), "");
+        plot_add(s, number(stage, "bytes") / 1e6, number(stage, "gbps"), "", "");
     }
 }
 

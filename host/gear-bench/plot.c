@@ -42,7 +42,7 @@ plot_series *plot_find(plot *p, const char *name)
     return s;
 }
 
-void plot_add(plot_series *s, double x, double y, const char *label)
+void plot_add(plot_series *s, double x, double y, const char *label, const char *more)
 {
     if (!s || s->count == PLOT_MOST_POINTS || !isfinite(x) || !isfinite(y))
         return;
@@ -54,7 +54,8 @@ void plot_add(plot_series *s, double x, double y, const char *label)
     }
     s->x[at] = x;
     s->y[at] = y;
-    snprintf(s->label[at], sizeof s->label[at], "%s", label);
+    s->label[at][0] = label;
+    s->label[at][1] = more;
 }
 
 /* An axis: values from `low` to `high`, as they are or by their logarithm, onto pixels. */
@@ -144,9 +145,11 @@ static void draw_series(const plot *p, const plot_series *s, size_t index, const
             continue;
         double px = place(x, s->x[i]), py = place(y, s->y[i]);
         fprintf(file, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>", px, py, color);
-        if (s->label[i][0]) {
+        if (s->label[i][0][0]) {
             fprintf(file, "<text x=\"%.1f\" y=\"%.1f\">", px + 6, py - 5);
-            plot_text(s->label[i], file);
+            plot_text(s->label[i][0], file);
+            fputs(s->label[i][1][0] ? " " : "", file);
+            plot_text(s->label[i][1], file);
             fputs("</text>", file);
         }
         fputc('\n', file);

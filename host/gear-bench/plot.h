@@ -12,7 +12,7 @@ typedef struct plot_series {
     char name[PLOT_TEXT];
     size_t count;
     double x[PLOT_MOST_POINTS], y[PLOT_MOST_POINTS];
-    char label[PLOT_MOST_POINTS][32]; /* beside the point; "": none */
+    const char *label[PLOT_MOST_POINTS][2]; /* beside the point, one behind the other; borrowed; "": none */
 } plot_series;
 
 typedef struct plot {
@@ -29,8 +29,8 @@ typedef struct plot {
 
 /* The series of that name, made when it is new; NULL when there is no room. */
 plot_series *plot_find(plot *p, const char *name);
-/* Adds a point; one too many is left out. */
-void plot_add(plot_series *s, double x, double y, const char *label);
+/* Adds a point; one too many is left out. label, more: texts that outlive the plot. */
+void plot_add(plot_series *s, double x, double y, const char *label, const char *more);
 /* Writes the figure; nothing without a point. */
 void plot_write(const plot *p, FILE *file);
 

@@ -6,6 +6,8 @@
 
 #include "../common/report.h"
 
+enum { CELL = 256, TITLE = 512 }; /* of texts */
+
 double result_rate(const result *r)
 {
     return (double)r->moved / (r->time.device.best * 1e6);
@@ -29,6 +31,22 @@ static const char *verb_name(const result *r)
     return r->verb == VERB_ATTEND ? "attend" : "append";
 }
 
+/* The codec's name and its details. */
+static void put_codec(const bench_shape *s, char *out, size_t size)
+{
+    snprintf(out, size, "%s%s%s", s->codec, s->details[0] ? " " : "", s->details);
+}
+
+void result_title(const result *r, char *out, size_t size)
+{
+    const bench_shape *s = &r->shape;
+    char words[64], codec[CELL];
+    shape_words(s, words, sizeof words);
+    put_codec(s, codec, sizeof codec);
+    snprintf(out, size, "%s %ux%u %u %u %u/%u %s %s", verb_name(r), s->batch, s->kv_heads, s->group, s->tokens, s->head_dim,
+             s->queries, words, codec);
+}
+
 bool results_header(FILE *stream, const device *dev, const bandwidth *peaks, host_error *error)
 {
     fprintf(stream,
@@ -43,7 +61,7 @@ enum { COLUMNS = 19 };
 static bool add_row(report_table *table, const result *r, host_error *error)
 {
     const bench_shape *s = &r->shape;
-    char text[COLUMNS][96];
+    char text[COLUMNS][CELL], codec[CELL];
     const char *cells[COLUMNS];
     const double value[] = {r->bits,
                             1e3 * r->time.device.best,
@@ -64,7 +82,8 @@ static bool add_row(report_table *table, const result *r, host_error *error)
     snprintf(text[3], sizeof text[3], "%u", s->tokens);
     snprintf(text[4], sizeof text[4], "%u/%u", s->head_dim, s->queries);
     shape_words(s, text[5], sizeof text[5]);
-    snprintf(text[6], sizeof text[6], "%s%s%s", s->codec, r->verb == VERB_ATTEND ? " " : "",
+    put_codec(s, codec, sizeof codec);
+    snprintf(text[6], sizeof text[6], "%.*s%s%s", CELL - 48, codec, r->verb == VERB_ATTEND ? " " : "",
              r->verb == VERB_ATTEND ? r->variant : "");
     for (int i = 7; i < COLUMNS; ++i)
         report_number(r->problem[0] ? (double)NAN : value[i - 7], decimals[i - 7], text[i], sizeof text[i]);
@@ -137,15 +156,11 @@ bool results_print(const result *list, size_t count, bool stages, host_error *er
     table_free(&table);
     for (size_t i = 0; ok && i < count; ++i) {
         const result *r = &list[i];
-        char words[64];
-        shape_words(&r->shape, words, sizeof words);
+        char title[TITLE];
         if (!r->problem[0] && !stages && !r->shape.decode_block)
             continue;
-        printf("%s %ux%u %u %u %u/%u %s %s: %s\n", verb_name(r), r->shape.batch, r->shape.kv_heads, r->shape.group,
-               r->shape.tokens, r->shape.head_dim, r->shape.queries, words, r->shape.codec,
-               r->problem[0] ? r->problem
-               : stages      ? "sums of the launches of one verb"
-                             : "decode steps");
+        result_title(r, title, sizeof title);
+        printf("%s: %s\n", title, r->problem[0] ? r->problem : stages ? "sums of the launches of one verb" : "decode steps");
         if (!r->problem[0] && r->shape.decode_block)
             print_step(r);
         if (!r->problem[0] && stages)
@@ -195,12 +210,13 @@ static json_t *shape_json(const result *r)
     const bench_shape *s = &r->shape;
     char data[32];
     shape_data(s, data, sizeof data);
-    return json_pack("{ss sI sI sI sI sI sI sb sb sb sb sI ss ss ss? ss ss ss}", "verb", verb_name(r), "batch",
+    return json_pack("{ss sI sI sI sI sI sI sb sb sb sb sI ss so ss ss? ss ss ss}", "verb", verb_name(r), "batch",
                      (json_int_t)s->batch, "kv_heads", (json_int_t)s->kv_heads, "queries_per_kv_head", (json_int_t)s->group,
                      "tokens", (json_int_t)s->tokens, "head_dim", (json_int_t)s->head_dim, "query_tokens",
                      (json_int_t)s->queries, "decode", s->decode, "shuffled", s->shuffled, "ragged", s->ragged, "decode_block",
-                     s->decode_block, "window", (json_int_t)s->window_fill, "data", data, "codec", s->codec, "preset",
-                     s->recipe.preset, "details", s->details, "variant", r->variant, "variant_reason", r->variant_reason);
+                     s->decode_block, "window", (json_int_t)s->window_fill, "data", data, "layer",
+                     s->real ? json_integer((json_int_t)r->layer) : json_null(), "codec", s->codec, "preset", s->recipe.preset,
+                     "details", s->details, "variant", r->variant, "variant_reason", r->variant_reason);
 }
 
 static json_t *result_json(const result *r)

@@ -14,6 +14,7 @@
 typedef struct result {
     bench_shape shape;
     unsigned verb;    /* VERB_ATTEND or VERB_APPEND */
+    uint32_t layer;   /* of real data: the number of the layer that was taken */
     char variant[32]; /* of the attend kernel */
     char variant_reason[160];
     char problem[512]; /* why there are no numbers; "" where there are */
@@ -39,6 +40,9 @@ typedef struct peer_setting {
     int threads;
     const char *wait_policy; /* of the OpenMP runtime; NULL: its default */
 } peer_setting;
+
+/* What a row is about, for a line of text: verb, shape and its words, codec with its details. */
+void result_title(const result *r, char *out, size_t size);
 
 /* Launches of one verb. */
 unsigned result_launches(const timing *t);

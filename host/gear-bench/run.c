@@ -86,6 +86,7 @@ void run_shape(bench *b, const bench_shape *shape, unsigned verb, result *r)
     const world_choice choice = {.kernel = b->kernel};
     *r = (result){.shape = *shape, .verb = verb, .of_16bit = (double)NAN, .openmp = {(double)NAN, (double)NAN}};
     bool ok = world_open(&w, b->dev, b->context, &b->data, &r->shape, &choice, &refused, &error);
+    r->layer = shape->real ? b->data.real.numbers[w.layer] : 0;
     memcpy(r->variant, w.plan.variant, sizeof r->variant);
     memcpy(r->variant_reason, w.plan.variant_reason, sizeof r->variant_reason);
     r->tile_rows = w.plan.tuning.rows;

@@ -290,16 +290,29 @@ static double marks(const model *m)
     return (2 + 1.0 / 8) * by_axis(m, m->k.marked, m->v.marked);
 }
 
-static double range(const model *m)
+/* Of the scales, K's: of KCVT a pair of halves for each channel of a segment; else as many a value as V's. */
+static double scales_of_k(const model *m)
 {
-    const double values = by_axis(m, m->k.values, m->v.values);
-    return 3 * values + (both(m) > 0 ? m->scales * values / both(m) : 0);
+    if (m->codecs->k.backbone == GEAR_BACKBONE_KCVT)
+        return fmin(m->scales, 4 * m->segments * m->heads * m->dim);
+    return both(m) > 0 ? m->scales * m->k.values / both(m) : 0;
 }
 
-/* Two halves for each channel of a block of K. */
-static double range_join(const model *m)
+/* Two halves for each channel of a block of K: its range, which is to be joined with those of its segment. */
+static double range_parts(const model *m)
 {
     return 4 * m->k.values / 64;
+}
+
+static double range(const model *m)
+{
+    const double of_k = has_stage(m->r, "append_2_range_join") ? range_parts(m) : scales_of_k(m);
+    return 3 * by_axis(m, m->k.values, m->v.values) + by_axis(m, of_k, m->scales - scales_of_k(m));
+}
+
+static double range_join(const model *m)
+{
+    return range_parts(m) + scales_of_k(m);
 }
 
 static double fit(const model *m)

@@ -103,12 +103,25 @@ Test(bench_result, a_row_names_its_data_as_it_was_asked_for)
     list[1].shape.real = list[2].shape.real = true;
     list[1].shape.layer = MIDDLE_LAYER;
     list[2].shape.layer = 14;
+    list[1].layer = list[2].layer = 14;
     json_t *document = results_json(list, 3, 0, &some_device, &peaks, &some_peer);
     for (size_t i = 0; i < 3; ++i) {
         json_t *row = json_array_get(json_object_get(document, "rows"), i);
         cr_expect_str_eq(json_string_value(json_object_get(row, "data")), names[i]);
+        cr_expect(i ? json_integer_value(json_object_get(row, "layer")) == 14 : json_is_null(json_object_get(row, "layer")));
     }
     json_decref(document);
+}
+
+Test(bench_result, a_title_says_all_that_the_shapes_file_said)
+{
+    char line[] = "append 4 8 4 4096 128 1 decode-block data=real:7 --rank 2 --window 16", title[512];
+    result r = some_result(1);
+    host_error error = {0};
+    cr_assert(shape_parse(line, "test", &r.shape, &error), "%s", error.text);
+    r.verb = VERB_APPEND;
+    result_title(&r, title, sizeof title);
+    cr_expect_str_eq(title, "append 4x8 4 4096 128/1 decode-block data=real:7 kivi-2 +L rank=2:2 decode-rank=2:2 window=16");
 }
 
 Test(bench_result, the_peer_is_named_only_where_it_ran)
@@ -197,6 +210,7 @@ static json_t *document_of(const char *const *lines, size_t count, double us)
         list[i] = some_result(1);
         cr_assert(shape_parse(line, "test", &list[i].shape, &error), "%s", error.text);
         list[i].verb = list[i].shape.verbs;
+        list[i].layer = list[i].shape.layer == MIDDLE_LAYER ? 7 : list[i].shape.layer;
         list[i].time.device = (spread){1e-3 * (us + (double)i), 1e-3 * (us + (double)i)};
     }
     json_t *document = results_json(list, count, 0, &some_device, &peaks, &some_peer);
@@ -223,9 +237,9 @@ Test(bench_page, every_row_shows_its_own_numbers)
                                         "attend 4 8 4 4096 128 1 --preset paper_2bit_l --window 32"};
     static const char *const names[] = {"kivi-2 +L rank=2:2 decode-rank=2:2 iters=5:5, 4 x 8",
                                         ", 2 queries",
-                                        ", real data<",
-                                        ", real data of layer 0<",
-                                        ", real data of layer 14<",
+                                        ", real data, layer 7<",
+                                        ", real data, layer 0<",
+                                        ", real data, layer 14<",
                                         ", 4 queries",
                                         " window=7<",
                                         " window=63<",
@@ -234,6 +248,7 @@ Test(bench_page, every_row_shows_its_own_numbers)
     char *text = page_of(&document, 1);
     for (size_t i = 0; i < 9; ++i)
         cr_expect_not_null(strstr(text, names[i]), "%s", names[i]);
+    cr_expect_eq(occurrences(text, ">paper_2bit_l window=32</text>"), 1, "of a point, against bits");
     for (int i = 0; i < 14; ++i) {
         char bar[32];
         snprintf(bar, sizeof bar, " %%, %d.0 us<", 500 + i);

@@ -72,8 +72,8 @@ Test(bench_stages, stages_of_low_rank_count_the_fits_of_their_length)
     r.time.stages.count = 1;
     cr_expect_eq(stage_bytes(&r, "append_4_lowrank_fit_nvidia"), (uint64_t)(2 * 4288 * each + 4 * gram) + r.bytes.lowrank);
     cr_expect_eq(stage_bytes(&r, "append_4_lowrank_whole"), 0);
-    for (uint32_t tokens = 512; tokens <= 1088;
-         tokens += 64) { /* the sum of up to 1024 rows is G: it does not come to memory */
+    /* the sum of up to 1024 rows is G: it does not come to memory */
+    for (uint32_t tokens = 512; tokens <= 1088; tokens += 64) {
         r = some_append("1 2 1 4096 64 1 --preset paper_2bit_l", tokens);
         r.bytes.lowrank = tokens + 64;
         r.time.stages.items[0] = (stage_time){.name = "append_4_lowrank_fit_nvidia"};
@@ -117,8 +117,16 @@ Test(bench_stages, the_channel_order_reads_the_first_segment)
 Test(bench_stages, stages_of_one_side_count_that_side)
 {
     const uint64_t values = 4096 * 2 * 64;
+    const uint64_t parts = values / 64 * 2 * 2, of_k = 4 * 2 * 64, of_v = 4 * 4096; /* pairs; one segment */
     result r = some_append("1 2 1 4096 64 1 --preset kcvt_4", 4096);
-    cr_assert_eq(stage_bytes(&r, "append_2_range_join"), values / 64 * 2 * 2);
+    r.bytes.scales = of_k + of_v;
+    cr_assert_eq(stage_bytes(&r, "append_2_range_channels"), 3 * values + of_k);
+    cr_assert_eq(stage_bytes(&r, "append_2_range_tokens"), 3 * values + of_v);
+    r.time.stages.items[0] = (stage_time){.name = "append_2_range_join"};
+    r.time.stages.count = 1;
+    cr_assert_eq(stage_bytes(&r, "append_2_range_channels"), 3 * values + parts);
+    cr_assert_eq(stage_bytes(&r, "append_2_range_tokens"), 3 * values + of_v);
+    cr_assert_eq(stage_bytes(&r, "append_2_range_join"), parts + of_k);
     r = some_append("1 2 1 4096 64 1 --backbone mixed --k-segments 16x4,48x2 --outliers 0.02", 4096);
     cr_assert_eq(stage_bytes(&r, "append_1_reorder"), 2 * 2 * values);
     cr_assert_eq(stage_bytes(&r, "append_1_rotate"), 0);

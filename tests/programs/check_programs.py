@@ -443,12 +443,15 @@ def bench_choice(program, folder):
         need(math.isclose(times, us["16-bit", details] / us["kivi_2", details], rel_tol=1e-6), f"{details}: {times} of {us}")
     document = bench_rows(program, folder, "--no-16bit", "--stop-after", "1e-9", lines=("both 1 2 1 256 64 1",) * 3)
     need(document["left_out"] >= 5 and document["left_out"] + len(document["rows"]) == 6, f"left out: {document}")
+    document = bench_rows(program, folder, "--stop-after", "1e-9", lines=("append 1 2 1 256 64 1 --preset kivi_2",))
+    need(document["left_out"] == 1 and all(row["codec"] == "16-bit" for row in document["rows"]), f"left out: {document}")
 
 
 def bench(program, data, folder):
     shapes, out, csv = (os.path.join(folder, name) for name in ("shapes.txt", "bench.json", "bench.csv"))
     with open(shapes, "w", encoding="utf-8") as file:
         file.write("".join(f"attend 1 2 1 256 64 1{data} --preset gear_2_6\n" for data in ("", " data=real", " data=real:0")))
+        file.write("append 1 8 1 256 128 1 data=real:7 --k-bits 16 --v-bits 16\n")  # exact: on the device as on the host
     unknown = os.path.join(folder, "unknown.txt")
     with open(unknown, "w", encoding="utf-8") as file:
         file.write("attend 1 2 1 256 64 1 data=real:5\n")
@@ -462,7 +465,8 @@ def bench(program, data, folder):
     succeed(program, *device(), *quick, "--json", out)
     document = read_json(out)
     need({"commit", "time", "openmp"} < set(document) and set(document["device"]) == DEVICE_KEYS, f"keys {set(document)}")
-    need([row["data"] for row in document["rows"]] == ["made", "made", "real", "real:0"], f"{document['rows']}")
+    kinds = [("made", None), ("made", None), ("real", 14), ("real:0", 0), ("made", None), ("real:7", 7)]
+    need([(row["data"], row["layer"]) for row in document["rows"]] == kinds, f"{document['rows']}")
     bench_choice(program, folder)
     if document["device"]["type"] != "CPU":
         return
@@ -473,9 +477,9 @@ def bench(program, data, folder):
     with open(csv, encoding="utf-8") as file:
         need(len(file.read().splitlines()) > 3, "no CSV where nobody reads what is printed")
     done = run(program, *device(), *quick, "--attend", "nvidia", "--csv", csv)
-    need(done.returncode == 1 and done.stderr.endswith("3 of 4 rows have no result\n"), f"{done.returncode}: {done.stderr}")
+    need(done.returncode == 1 and done.stderr.endswith("4 of 6 rows have no result\n"), f"{done.returncode}: {done.stderr}")
     with open(csv, encoding="utf-8") as file:
-        need(file.read().count("no NVIDIA GPU") == 3, "rows without a result in the CSV")
+        need(file.read().count("no NVIDIA GPU") == 4, "rows without a result in the CSV")
 
 
 def tune(program, folder):

@@ -18,9 +18,13 @@ typedef struct stage_case {
 
 /* All cases, or the two that the simulator can do. */
 const stage_case *stage_cases(uint32_t *count);
-/* Whether append_block keeps the low rank of case `index` on the device's own work-groups, or on those of another kind of
- * device: every second case here, the others there, so that each codec compiles once with a residual and once without one. */
-int stage_is_ranked(uint32_t index, int is_other);
+/* Whether append_block runs case `index` with its low rank (is_ranked) or without it, on the device's own work-groups or on
+ * those of another kind of device (is_other): with it every second case here and the others there, so that each codec compiles
+ * once with a residual and once without one. Those of stage_is_both_ways run there without and with it. */
+int stage_runs(uint32_t index, int is_other, int is_ranked);
+/* Cases picked by hand for which half is not enough on work-groups of another kind: the presets' KIVI of 2 bits in groups of
+ * 64, and the head_dims and backbones that a half would leave out. */
+int stage_is_both_ways(uint32_t index);
 /* Those of the nvidia attend kernel alone, in both sizes of work-groups where there are no outliers. */
 const stage_case *stage_nvidia_cases(uint32_t *count);
 /* Those whose attention has wide work-groups (gear__attend_tile): query rows on both sides of the border of two row tiles, on

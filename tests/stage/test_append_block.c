@@ -64,7 +64,7 @@ static void check(stage_world *world, uint32_t unused)
     }
 }
 
-/* with_outliers: where append_block takes them; without low rank: stage_is_ranked. */
+/* with_outliers: where append_block takes them. */
 static void make_local(gear_codec *codec, int with_outliers, int is_ranked)
 {
     if (!is_ranked) {
@@ -87,12 +87,42 @@ static int runs_with_outliers(stage_case local, const gear__caps *caps)
     return shape.has_outliers && !gear__append_why_not(caps, &shape);
 }
 
+/* caps: of the device whose work-groups they are. */
+static void run_case(stage_bench *bench, const gear__caps *caps, uint32_t index, int is_other, int with_outliers, int is_ranked)
+{
+    uint32_t count;
+    const stage_case *c = &stage_cases(&count)[index];
+    stage_case local = *c;
+    gear__shape shape;
+    make_local(&local.k, with_outliers, is_ranked);
+    make_local(&local.v, with_outliers, is_ranked);
+    stage_shape(&local, &shape);
+    if (with_outliers && !shape.has_outliers) {
+        return;
+    }
+    /* The kernel without marks is another one: of the cases that run with outliers too it takes every second and those that run
+     * both ways, with one kind of data; the device's own work-groups have all of them. */
+    const int runs_twice = is_other && !with_outliers && runs_with_outliers(*c, caps);
+    if (runs_twice && index % 2 == 0 && !stage_is_both_ways(index)) {
+        return;
+    }
+    for (int data = 0; data < STAGE_DATA_KINDS && !gear__append_why_not(caps, &shape); data++) {
+        if (runs_twice && data != (int)(index % STAGE_DATA_KINDS)) {
+            continue;
+        }
+        stage_world world;
+        stage_world_open(&world, bench, &local, (stage_data)data, 1ull << GEAR__KERNEL_BLOCK);
+        stage_world_run(&world, STAGE_BLOCK, check);
+        stage_world_close(&world);
+    }
+}
+
 /* On the device's own work-groups, or on those of another kind of device. */
 static void run(const char *name, int is_other, int with_outliers)
 {
     stage_bench bench;
     uint32_t count;
-    const stage_case *cases = stage_cases(&count);
+    (void)stage_cases(&count);
     stage_open(&bench);
     gear__caps caps = bench.device.caps;
     bench.append.is_fused = 1;
@@ -101,29 +131,10 @@ static void run(const char *name, int is_other, int with_outliers)
         caps.is_cpu = 0;
     }
     for (uint32_t i = 0; i < count; i++) {
-        stage_case local = cases[i];
-        gear__shape shape;
-        const int is_ranked = stage_is_ranked(i, is_other);
-        make_local(&local.k, with_outliers, is_ranked);
-        make_local(&local.v, with_outliers, is_ranked);
-        stage_shape(&local, &shape);
-        if (with_outliers && !shape.has_outliers) {
-            continue;
-        }
-        /* The kernel without marks is another one: of the cases that run with outliers too it takes every second, with one kind
-         * of data; the device's own work-groups have all of them. */
-        const int runs_twice = is_other && !with_outliers && runs_with_outliers(cases[i], &caps);
-        if (runs_twice && i % 2 == 0) {
-            continue;
-        }
-        for (int data = 0; data < STAGE_DATA_KINDS && !gear__append_why_not(&caps, &shape); data++) {
-            if (runs_twice && data != (int)(i % STAGE_DATA_KINDS)) {
-                continue;
+        for (int is_ranked = 0; is_ranked < 2; is_ranked++) {
+            if (stage_runs(i, is_other, is_ranked)) {
+                run_case(&bench, &caps, i, is_other, with_outliers, is_ranked);
             }
-            stage_world world;
-            stage_world_open(&world, &bench, &local, (stage_data)data, 1ull << GEAR__KERNEL_BLOCK);
-            stage_world_run(&world, STAGE_BLOCK, check);
-            stage_world_close(&world);
         }
     }
     stage_close(&bench, name);

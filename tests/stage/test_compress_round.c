@@ -66,7 +66,7 @@ static int has_rank(const gear_codec *codec)
 static int is_taken(const stage_case *c, uint32_t index, int is_other)
 {
     const int is_ranked = has_rank(&c->k) || has_rank(&c->v);
-    return stage_tiny() || !is_ranked || !stage_is_ranked(index, is_other) || c->k.backbone == GEAR_BACKBONE_TOKEN;
+    return stage_tiny() || !is_ranked || stage_runs(index, is_other, 0) || c->k.backbone == GEAR_BACKBONE_TOKEN;
 }
 
 static void run(const char *name, int is_fused)
