@@ -127,8 +127,8 @@ static int is_left_out(gear__kernel_id id, const gear__append_tile *append)
     case GEAR__KERNEL_BLOCK: return !append->is_fused;
     case GEAR__KERNEL_DECODE: return !append->has_decode;
     case GEAR__KERNEL_LOWRANK_FIT: return !append->has_tensor_cores;
-    case GEAR__KERNEL_LOWRANK_BLOCK:                                       /* "whole" serves these fits too */
-    case GEAR__KERNEL_RANGE_JOIN: return gear__append_is_cpu_form(append); /* nothing is in parts */
+    case GEAR__KERNEL_LOWRANK_BLOCK: return gear__append_is_cpu_form(append); /* "whole" serves these fits too */
+    case GEAR__KERNEL_RANGE_JOIN: return append->is_fused || gear__append_is_cpu_form(append); /* nothing is in parts */
     default: return append->is_fused && is_replaced(id, append);
     }
 }

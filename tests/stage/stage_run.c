@@ -46,7 +46,7 @@ void stage_run_tiled(const char *name, stage_step step, uint64_t kernels, const 
 
 /* Whether the case takes this kind of data. is_again: the same kernels ran all of it on larger work-groups; each case then
  * takes one kind, of fits smooth data besides the extreme, of which no bound is checked. Of the kernels that are compiled for
- * the codec, every second case and KCVT: each head_dim, number of bits, axis and outlier rule is among them. */
+ * the codec, every second case and KCVT: each head_dim, number of bits below 16, axis and outlier rule is among them. */
 static int takes(const stage_case *c, uint32_t i, int data, stage_step step, int is_again)
 {
     if (stage_tiny()) {

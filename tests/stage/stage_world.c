@@ -348,7 +348,7 @@ static void make_round(stage_world *w, const uint32_t *counts)
     }
     stage_buffer_make(w->bench, &w->x, values * 2);
     stage_buffer_make(w->bench, &w->mask, values);
-    stage_buffer_make(w->bench, &w->r, values * 4); /* append_1_transform keeps floats there */
+    stage_buffer_make(w->bench, &w->r, values * (w->shape.side[0].weighted ? 4 : 2)); /* as sizes.c */
     stage_buffer_make(w->bench, &w->a, stage_fit_bytes(w, rows, slot));
     stage_make_counters(w, rows);
     stage_buffer_make(w->bench, &w->sums, values / 64 * 8);

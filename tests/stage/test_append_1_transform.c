@@ -17,6 +17,6 @@ Test(append_1_transform, equals_the_reference)
 
 Test(append_1_transform, equals_the_reference_on_other_work_groups)
 {
-    const gear__append_tile tile = {.work_items = 128, .most_items = 128};
-    stage_run_tiled("append_1_transform of 128", STAGE_TRANSFORM, KERNELS, &tile, check);
+    const gear__append_tile tile = {.work_items = 64, .most_items = 64};
+    stage_run_tiled("append_1_transform of 64", STAGE_TRANSFORM, KERNELS, &tile, check);
 }

@@ -28,7 +28,7 @@ static void compress_on_the_host(stage_world *world, uint32_t is_v)
     }
 }
 
-/* Behind the residual, halves in memory for floats, is what other stages left. */
+/* Behind the residual, halves in memory for weights (floats), is what other stages left. */
 static void take_behind_residual(stage_world *world)
 {
     uint8_t *got = stage_get(world->bench, &world->r);
@@ -50,7 +50,9 @@ static void check(stage_world *world, uint32_t is_v)
         stage_take(world->bench, &world->mask);
         stage_take(world->bench, &world->r);
     }
-    take_behind_residual(world);
+    if (world->shape.side[0].weighted) {
+        take_behind_residual(world);
+    }
     stage_world_same(world, "both sides");
 }
 
