@@ -162,7 +162,7 @@ tally()
 }
 
 # beside NAME COMMAND...: starts a check script in the background, for tally_beside to wait for. It has a process group of its
-# own, which ends with this script, however that ends.
+# own, which ends with this script: at its end and at a signal that it can see (its EXIT trap is taken).
 declare -A besides=()
 beside()
 {
@@ -178,7 +178,8 @@ beside()
 run_beside()
 {
     local start=$SECONDS status
-    "${@:2}" > "$LOGS/$1.beside" 2>&1 < /dev/null
+    rm -f "$LOGS/$1.beside" "$LOGS/$1.took"
+    ("${@:2}") > "$LOGS/$1.beside" 2>&1 < /dev/null # which may end with finish
     status=$?
     echo $((SECONDS - start)) > "$LOGS/$1.took"
     return $status

@@ -106,11 +106,11 @@ __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_2
     }
 }
 
-/* Joins the ranges of the blocks of each segment. Work-groups: (vectors of eight channels, KV heads, jobs). */
 #if ITEMS < 8 || ITEMS & (ITEMS - 1)
 #  error "the join halves its work-items"
 #endif
 
+/* Joins the ranges of the blocks of each segment. Work-groups: (vectors of eight channels, KV heads, jobs). */
 __kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void gear_k_append_2_range_join(
     __global const uint *shape, uint is_v, __global uchar *pool, __global const uint *table, __global const uint *jobs,
     uint num_rows, __global ushort *parts)

@@ -290,9 +290,11 @@ static double marks(const model *m)
     return (2 + 1.0 / 8) * by_axis(m, m->k.marked, m->v.marked);
 }
 
-/* Of the scales, K's: of KCVT a pair of halves for each channel of a segment; else as many a value as V's. */
+/* Of the scales, K's: of KCVT a pair of halves for each channel of a segment; else as many a value as V's. 16 bits have none. */
 static double scales_of_k(const model *m)
 {
+    if (m->codecs->k.bits == 16)
+        return 0;
     if (m->codecs->k.backbone == GEAR_BACKBONE_KCVT)
         return fmin(m->scales, 4 * m->segments * m->heads * m->dim);
     return both(m) > 0 ? m->scales * m->k.values / both(m) : 0;

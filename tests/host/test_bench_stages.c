@@ -127,6 +127,9 @@ Test(bench_stages, stages_of_one_side_count_that_side)
     cr_assert_eq(stage_bytes(&r, "append_2_range_channels"), 3 * values + parts);
     cr_assert_eq(stage_bytes(&r, "append_2_range_tokens"), 3 * values + of_v);
     cr_assert_eq(stage_bytes(&r, "append_2_range_join"), parts + of_k);
+    r = some_append("1 2 1 4096 64 1 --backbone kcvt --k-bits 16 --v-bits 2", 4096);
+    r.bytes.scales = of_v;
+    cr_assert_eq(stage_bytes(&r, "append_2_range_tokens"), 3 * values + of_v);
     r = some_append("1 2 1 4096 64 1 --backbone mixed --k-segments 16x4,48x2 --outliers 0.02", 4096);
     cr_assert_eq(stage_bytes(&r, "append_1_reorder"), 2 * 2 * values);
     cr_assert_eq(stage_bytes(&r, "append_1_rotate"), 0);

@@ -16,7 +16,7 @@ typedef struct stage_case {
     gear_codec k, v;
 } stage_case;
 
-/* All cases, or the two that the simulator can do. */
+/* All cases, or the three that the simulator can do. */
 const stage_case *stage_cases(uint32_t *count);
 /* Whether append_block runs case `index` with its low rank (is_ranked) or without it, on the device's own work-groups or on
  * those of another kind of device (is_other): with it every second case here and the others there, so that each codec compiles

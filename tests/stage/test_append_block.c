@@ -121,7 +121,7 @@ static void run_case(stage_bench *bench, const gear__caps *caps, uint32_t index,
 static void run(const char *name, int is_other, int with_outliers)
 {
     stage_bench bench;
-    uint32_t count;
+    uint32_t count, both_ways = 0;
     (void)stage_cases(&count);
     stage_open(&bench);
     gear__caps caps = bench.device.caps;
@@ -131,12 +131,14 @@ static void run(const char *name, int is_other, int with_outliers)
         caps.is_cpu = 0;
     }
     for (uint32_t i = 0; i < count; i++) {
+        both_ways += stage_is_both_ways(i) ? 1 : 0;
         for (int is_ranked = 0; is_ranked < 2; is_ranked++) {
             if (stage_runs(i, is_other, is_ranked)) {
                 run_case(&bench, &caps, i, is_other, with_outliers, is_ranked);
             }
         }
     }
+    cr_assert(stage_tiny() || both_ways == 4, "%u cases have the names of those that run both ways", both_ways);
     stage_close(&bench, name);
 }
 
