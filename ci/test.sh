@@ -1,5 +1,5 @@
 #!/bin/bash
-# test.sh: installs what is needed on Debian 12, builds, and runs every test and check; some 23 minutes on 2 cores from
+# test.sh: installs what is needed on Debian 12, builds, and runs every test and check; some 17 minutes on 2 cores from
 # nothing. The last line counts them: `N passed, N failed` (and skips). Exit status 0 only when nothing failed. Logs are in
 # build/logs.
 . "$(dirname "$0")/common.sh"
