@@ -290,7 +290,7 @@ static double marks(const model *m)
     return (2 + 1.0 / 8) * by_axis(m, m->k.marked, m->v.marked);
 }
 
-/* Of the scales, K's: of KCVT a pair of halves for each channel of a segment; else as many a value as V's. 16 bits have none. */
+/* Of the scales, K's: with 16 bits none; of KCVT a pair of halves for each channel of a segment; else as many a value as V. */
 static double scales_of_k(const model *m)
 {
     if (m->codecs->k.bits == 16)
