@@ -6,7 +6,7 @@
 
 #include "../common/report.h"
 
-enum { CELL = 256, TITLE = 512 }; /* of texts */
+enum { CELL = 256 }; /* of a table, in bytes */
 
 double result_rate(const result *r)
 {
@@ -156,7 +156,7 @@ bool results_print(const result *list, size_t count, bool stages, host_error *er
     table_free(&table);
     for (size_t i = 0; ok && i < count; ++i) {
         const result *r = &list[i];
-        char title[TITLE];
+        char title[RESULT_TITLE];
         if (!r->problem[0] && !stages && !r->shape.decode_block)
             continue;
         result_title(r, title, sizeof title);

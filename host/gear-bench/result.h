@@ -41,6 +41,7 @@ typedef struct peer_setting {
     const char *wait_policy; /* of the OpenMP runtime; NULL: its default */
 } peer_setting;
 
+enum { RESULT_TITLE = 512 }; /* bytes that any title fits in */
 /* What a row is about, for a line of text: verb, shape and its words, codec with its details. */
 void result_title(const result *r, char *out, size_t size);
 

@@ -19,7 +19,7 @@ static void plain_16bit(recipe *r)
 /* Progress, for whoever waits: results come at the end. */
 static void tell(const result *r)
 {
-    char title[512];
+    char title[RESULT_TITLE];
     result_title(r, title, sizeof title);
     if (r->problem[0])
         fprintf(stderr, "%s: %s\n", title, r->problem);
